@@ -1,0 +1,62 @@
+"""Every setting of the deployment, typed, read from CLOSINGBELL_* and `.env` once.
+
+Secrets of vendors are not settings: they are Airflow connections (AIRFLOW_CONN_<ID>), see `connections.py`.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """One instance a process; `settings()` returns it."""
+
+    model_config = SettingsConfigDict(env_prefix="CLOSINGBELL_", env_file=REPOSITORY / ".env", extra="ignore")
+
+    database_url: str = Field("", description="SQLAlchemy URL of the warehouse (a secret; never in argv)")
+    landing: str = Field(str(REPOSITORY / "build/landing"), description="folder or s3://bucket/prefix of raw answers")
+    landing_aws_conn_id: str = Field("aws_default", description="amazon connection for an s3:// landing zone")
+    sql_dir: Path = Field(REPOSITORY / "sql", description="folder that holds migrations/ and queries/")
+
+    sec_contact: str = Field("", description="e-mail address for SEC's User-Agent; live runs refuse without it")
+    price_vendor: Literal["polygon", "tiingo", "yahoo"] = Field("polygon", description="source of daily bars")
+    close_delay_minutes: int = Field(120, ge=0, description="wait after the close before market_close starts")
+    market_ends_on: date | None = Field(None, description="last session the sandbox serves; no later run is scheduled")
+    warmup_sessions: int = Field(400, ge=1, description="bars loaded where a security's history is missing")
+    fortune500_csv: Path | None = Field(None, description="operator's file with rank and name")
+    stocks_conn_id: str = Field("", description="operator's own PostgreSQL with a stocks table, by connection id")
+
+    pod_runtime: Literal["local", "kubernetes"] = Field("local", description="where heavy steps run")
+    pod_image: str = Field("closing-bell:local", description="image of a Kubernetes pod step")
+    pod_namespace: str = Field("default", description="namespace of a Kubernetes pod step")
+    fundamentals_cpu: float = 2
+    fundamentals_memory: str = "4Gi"
+    fundamentals_hours: float = 12
+    indicators_cpu: float = 4
+    indicators_memory: str = "8Gi"
+    indicators_hours: float = 2
+
+    notifier: str = Field("", description="import path of an Airflow notifier called with a run's failure")
+    scores_due_minutes: int = Field(240, description="after the close; later than this raises the deadline alert")
+    json_logs: bool = False
+    metrics: Literal["none", "statsd", "otel"] = "none"
+    metrics_endpoint: str = Field("", description="host:port for StatsD, URL for OpenTelemetry")
+
+    retain_landings_days: int = 3650
+    retain_audits_days: int = 400
+    retain_revisions_days: int = 3650
+    retain_stages_hours: int = 48
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings; tests that change the environment call `settings.cache_clear()`."""
+    return Settings()
