@@ -1,0 +1,117 @@
+"""Queries as frames, migrations, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+from sqlalchemy import text
+
+from closingbell.settings import settings
+from closingbell.warehouse import db
+
+
+@pytest.fixture
+def queries(tmp_path, monkeypatch):
+    """Makes a query of this test's own: queries(name, sql)."""
+    (tmp_path / "queries").mkdir()
+    monkeypatch.setattr(settings(), "sql_dir", tmp_path)
+    db.sql.cache_clear()
+    yield lambda name, sql: (tmp_path / "queries" / f"{name}.sql").write_text(sql)
+    db.sql.cache_clear()
+
+
+def test_every_type_comes_back_typed_and_exact(database, queries):
+    queries(
+        "types",
+        """
+        SELECT 1::integer AS i, 9007199254740993::bigint AS big, 0.1::double precision AS f, 12.5::numeric AS n,
+               true AS b, DATE '1999-12-31' AS d, TIMESTAMPTZ '2024-03-10 02:59:59.123456-05' AS t,
+               ARRAY['a,"b', NULL, '']::text[] AS a, ARRAY[1, 2]::bigint[] AS ids, '{"x": [1]}'::jsonb AS j,
+               ''::text AS empty, NULL::text AS nothing, :word AS word;
+        """,
+    )
+    frame = db.query(database, "types", word="100 % o'clock :not_a_parameter")
+    assert frame.schema == {
+        "i": pl.Int64, "big": pl.Int64, "f": pl.Float64, "n": pl.Float64, "b": pl.Boolean, "d": pl.Date,
+        "t": pl.Datetime("us", "UTC"), "a": pl.List(pl.String), "ids": pl.List(pl.Int64), "j": pl.String,
+        "empty": pl.String, "nothing": pl.String, "word": pl.String,
+    }  # fmt: skip
+    assert frame.row(0) == (
+        1, 9007199254740993, 0.1, 12.5, True, date(1999, 12, 31), datetime(2024, 3, 10, 7, 59, 59, 123456, tzinfo=UTC),
+        ["a,\"b", None, ""], [1, 2], '{"x": [1]}', "", None, "100 % o'clock :not_a_parameter",
+    )  # fmt: skip
+
+
+def test_a_single_null_is_a_row(database, queries):
+    queries("nulls", "SELECT NULLIF(n, 2) AS n FROM generate_series(1, 3) n WHERE n = ANY(:wanted)")
+    assert db.query(database, "nulls", wanted=[1, 2, 3])["n"].to_list() == [1, None, 3]
+    assert db.query(database, "nulls", wanted=[]).schema == {"n": pl.Int64}
+
+
+def test_a_missing_parameter_and_a_missing_query_are_named(database, queries):
+    queries("days", "SELECT :first AS first, :last AS last")
+    with pytest.raises(TypeError, match=r"days.*last"):
+        db.query(database, "days", first=1)
+    with pytest.raises(LookupError, match=r"nowhere\.sql"):
+        db.query(database, "nowhere")
+
+
+def test_a_query_sees_its_connections_transaction(database, queries):
+    queries("failures", "SELECT count(*) AS n FROM ops.fetch_failures")
+    with database.connect() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ops.fetch_failures (vendor, endpoint, key, error, dag_id, run_id) "
+                "VALUES ('sec_edgar', 'companyfacts', '1', 'x', 'd', 'r')"
+            )
+        )
+        assert db.query(connection, "failures")["n"].item() == 1
+    assert db.query(database, "failures")["n"].item() == 0
+
+
+def test_migrations_apply_to_an_empty_and_to_a_filled_database_and_rerun_harmlessly(new_database):
+    url = new_database(None)
+    engine = db.engine(url)
+    applied = db.migrate(url)
+    assert applied == sorted(path.stem for path in (settings().sql_dir / "migrations").glob("*.sql"))
+    assert db.pending_migrations(url) == []
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO closingbell.stock_prices (security_id, session, open, high, low, close, volume, source, "
+                "final, fetched_at) VALUES (1, '2025-12-05', 1, 1, 1, 1, 1, 'polygon', true, now())"
+            )
+        )
+    assert db.migrate(url) == []
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM closingbell.stock_prices")) == 1
+
+
+def test_a_later_migration_applies_to_a_filled_database(new_database, tmp_path, monkeypatch):
+    url = new_database(None)
+    db.migrate(url)
+    with db.engine(url).begin() as connection:
+        connection.execute(text("INSERT INTO closingbell.securities VALUES (1, 1, NULL, 'A', NULL, 'CS', NULL, 1, "
+                                "NULL, NULL, NULL, 1, now())"))  # fmt: skip
+    (tmp_path / "migrations").mkdir()
+    for path in (settings().sql_dir / "migrations").glob("*.sql"):
+        (tmp_path / "migrations" / path.name).write_text(path.read_text())
+    newest = max(path.stem for path in (tmp_path / "migrations").glob("*.sql"))
+    (tmp_path / "migrations/9999_lot.sql").write_text(
+        f"-- depends: {newest}\nALTER TABLE closingbell.securities ADD COLUMN lot integer NOT NULL DEFAULT 100;\n"
+    )
+    monkeypatch.setattr(settings(), "sql_dir", tmp_path)
+    assert db.migrate(url) == ["9999_lot"]
+    with db.engine(url).connect() as connection:
+        assert connection.scalar(text("SELECT lot FROM closingbell.securities")) == 100
+
+
+def test_two_migrations_at_once_apply_each_file_once(new_database):
+    from concurrent.futures import ThreadPoolExecutor
+
+    url = new_database(None)
+    with ThreadPoolExecutor(2) as both:
+        first, second = both.map(db.migrate, [url, url])
+    assert sorted([len(first), len(second)]) == [0, len(list((settings().sql_dir / "migrations").glob("*.sql")))]
