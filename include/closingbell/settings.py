@@ -28,6 +28,7 @@ class Settings(BaseSettings):
 
     sec_contact: str = Field("", description="e-mail address for SEC's User-Agent; live runs refuse without it")
     price_vendor: Literal["polygon", "tiingo", "yahoo"] = Field("polygon", description="source of daily bars")
+    yahoo_cache: Path = Field(REPOSITORY / "build/yahoo", description="where yfinance keeps cookies and time zones")
     close_delay_minutes: int = Field(120, ge=0, description="wait after the close before market_close starts")
     market_ends_on: date | None = Field(None, description="last session the sandbox serves; no later run is scheduled")
     warmup_sessions: int = Field(400, ge=1, description="bars loaded where a security's history is missing")

@@ -1,0 +1,75 @@
+"""Tiingo: daily bars with splits and dividends by ticker, all tickers' last session in one request, supported tickers.
+
+Source: Tiingo's documentation, 2.1 End-of-Day and 1.2 Connecting (token in the Authorization header).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from time import sleep as _sleep
+from urllib.parse import quote
+
+from closingbell.connections import ConnectionMissing, Endpoint
+from closingbell.hooks.answer import Answer
+from closingbell.hooks.errors import VendorError
+from closingbell.hooks.http import Client, Promise, Tokens
+
+
+class Tiingo:
+    """Answers of api.tiingo.com; the token goes in the Authorization header, and not to the host of the public list."""
+
+    vendor = "tiingo"
+
+    def __init__(
+        self, endpoint: Endpoint, quota: Tokens | None = None, *, sleep: Callable[[float], None] = _sleep
+    ) -> None:
+        if not endpoint.password:
+            raise ConnectionMissing("connection tiingo has no token: put it in the password, or set TIINGO_API_KEY")
+        self.base_url = endpoint.base_url
+        official = endpoint.host == "api.tiingo.com"
+        media = endpoint.extra.get("media_url") or ("https://apimedia.tiingo.com" if official else self.base_url)
+        self.media_url = str(media).rstrip("/")
+        self._authorization = {"Authorization": f"Token {endpoint.password}"}
+        self.client = Client(self.vendor, endpoint, quota, hosts=[self.media_url], sleep=sleep)
+
+    def daily_prices(self, ticker: str, first: date, last: date) -> Answer:
+        """Bars of one ticker from `first` to `last`, both included, unadjusted and adjusted, with actions."""
+        return self._get(
+            f"/tiingo/daily/{quote(ticker, safe='')}/prices",
+            "daily_prices",
+            f"{ticker}:{first.isoformat()}:{last.isoformat()}",
+            {"startDate": first.isoformat(), "endDate": last.isoformat(), "format": "json", "resampleFreq": "daily"},
+        )
+
+    def daily_all(self) -> Answer:
+        """The last session's bar of every ticker; the key is the session that the vendor's clock had last closed."""
+        from dataclasses import replace
+
+        from closingbell.sessions import latest_session
+
+        answer = self._get("/tiingo/daily/prices", "daily_all", "latest", {"format": "json"})
+        return replace(answer, key=latest_session(answer.answered_at).isoformat())
+
+    def supported_tickers(self) -> Answer:
+        """A zip of one CSV: ticker, exchange, assetType, priceCurrency, startDate, endDate (delisted ones included)."""
+        url = f"{self.media_url}/docs/tiingo/daily/supported_tickers.zip"
+        return self.client.get(url, endpoint="supported_tickers", key="all", promise="zip")
+
+    def test(self) -> tuple[bool, str]:
+        """Whether the vendor takes the token, and what it said."""
+        try:
+            self._get("/api/test", "test", "test", {})
+        except VendorError as error:
+            return False, str(error)
+        return True, "Tiingo took the token"
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.client.close()
+
+    def _get(self, path: str, endpoint: str, key: str, params: dict[str, str], promise: Promise = "json") -> Answer:
+        url = self.base_url + path
+        return self.client.get(
+            url, endpoint=endpoint, key=key, params=params, headers=self._authorization, promise=promise
+        )
