@@ -80,16 +80,17 @@ def open_hook(conn_id: str, engine: Engine | None) -> Any:
     from closingbell.connections import resolve
 
     endpoint = resolve(conn_id)
-    hook_class = _hook_class(conn_id)
+    vendor_hook = hook_class(conn_id)
     if engine is None:
-        return hook_class(endpoint, None)
+        return vendor_hook(endpoint, None)
     from closingbell.warehouse.quota import Quota
 
-    quota = Quota(engine, hook_class.vendor, quota_key(endpoint), quota_plan(endpoint, hook_class.vendor))
-    return hook_class(endpoint, quota)
+    quota = Quota(engine, vendor_hook.vendor, quota_key(endpoint), quota_plan(endpoint, vendor_hook.vendor))
+    return vendor_hook(endpoint, quota)
 
 
-def _hook_class(vendor: str) -> Any:
+def hook_class(vendor: str) -> Any:
+    """The vendor's client class, imported when asked for."""
     match vendor:
         case "sec_edgar":
             from closingbell.hooks.sec_edgar import SecEdgar
