@@ -1,0 +1,217 @@
+"""The ten factors and their metrics, declared: what each reads, which way is better, what it may be, how old, and why.
+
+Nothing here computes. `compute.metrics_from` evaluates a metric's expression on the rows of its source, and
+`compute.scores` ranks what it finds, so that a new factor is a declaration, and rows from its room.
+Growth is compound annual rates over days / 365.25; value is yields, not multiples (a negative P/E means nothing, E/P
+does).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+
+MIN_PEERS = 10
+"""Fewer peers than this in a sector, and a metric is ranked in the market. A percentile moves in steps of 100 / peers:
+below ten, one company more or less moves everybody by over ten points, two thirds of a rating's band of fifteen."""
+
+STALE_DAYS = {"quarters": 200, "years": 500}
+"""Age, from period end, beyond which a company's statements score nothing (a company may stop filing).
+
+quarters: a third quarter is the newest until the annual report, due 90 days (and 15 of grace) after the next quarter's
+end, 92 + 90 + 15 = 197. years, for companies that report by the year or half year: 366, four months for a 20-F, grace.
+"""
+
+QUARTER_GAP_DAYS = 120
+"""A company whose two newest period ends lie no further apart than this reports by the quarter."""
+
+GROWTH_YEARS = (5, 3)
+"""Horizons of growth; the second stands in where the company has no row that long before."""
+
+GROWTH_SLACK_DAYS = 20
+"""How far the earlier year may end from the exact anniversary: 52/53-week years move their end by up to a week a year,
+and a company's year that moves by a month is another year."""
+
+
+class Source(StrEnum):
+    """The rows a metric is read from; the first element of its source key is their table."""
+
+    VALUATION = "valuation_ratios"  # of the session
+    TECHNICAL = "technical_indicators"  # of the session
+    FLOWS = "newest TTM row, the FY row for companies without quarters"
+    BALANCE = "newest Q row, the FY row for companies without quarters"
+    GROWTH = "newest TTM or FY row that has the item, and the one five (else three) years before"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One number that is ranked among peers.
+
+    value: expression over the source's columns; null where it cannot be said. item: for growth, the column that grows;
+    per_share items are brought to the session's split basis. low, high: what the value can be at all; a value beyond
+    is an error of its source and scores nothing. negative_is_worst: values below zero tie behind all others.
+    """
+
+    name: str
+    source: Source
+    sentence: str
+    value: pl.Expr | None = None
+    item: str | None = None
+    per_share: bool = False
+    higher_is_better: bool = True
+    low: float | None = None
+    high: float | None = None
+    negative_is_worst: bool = False
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A share of the overall score, in percent, and the metrics whose percentiles it is the mean of."""
+
+    name: str
+    weight: int
+    sentence: str
+    metrics: tuple[Metric, ...] = ()
+
+
+def _of_year(column: str) -> str:
+    return f"Compound annual growth of {column} over five years (three where five are missing)."
+
+
+FACTORS: tuple[Factor, ...] = (
+    Factor(
+        "value",
+        12,
+        "What a dollar of market value buys, against the sector.",
+        (
+            Metric(
+                name="earnings_yield", source=Source.VALUATION, value=pl.col("earnings_yield"),
+                sentence="Net income of twelve months to market value; losses rank below every profit.",
+            ),
+            Metric(
+                name="book_yield", source=Source.VALUATION, value=pl.col("book_yield"),
+                sentence="Shareholders' equity to market value.",
+            ),
+            Metric(
+                name="sales_yield", source=Source.VALUATION, value=pl.col("sales_yield"),
+                sentence="Revenue of twelve months to market value.",
+            ),
+        ),
+    ),
+    Factor(
+        "growth",
+        15,
+        "How fast the business has grown, a year.",
+        (
+            Metric(
+                name="revenue_growth", source=Source.GROWTH, item="revenue", low=-1, sentence=_of_year("revenue"),
+            ),
+            Metric(
+                name="eps_growth", source=Source.GROWTH, item="eps_diluted", per_share=True, low=-1,
+                sentence=_of_year("diluted earnings a share, on one split basis"),
+            ),
+            Metric(
+                name="fcf_growth", source=Source.GROWTH, item="free_cash_flow", low=-1,
+                sentence=_of_year("free cash flow"),
+            ),
+        ),
+    ),
+    Factor(
+        "profitability",
+        12,
+        "What is left of sales, and what equity and assets earn.",
+        (
+            Metric(
+                name="gross_margin", source=Source.FLOWS, value=pl.col("gross_margin"),
+                sentence="Gross profit to revenue, twelve months; banks have none.",
+            ),
+            Metric(
+                name="operating_margin", source=Source.FLOWS, value=pl.col("operating_margin"),
+                sentence="Operating income to revenue, twelve months.",
+            ),
+            Metric(
+                name="net_margin", source=Source.FLOWS, value=pl.col("net_margin"),
+                sentence="Net income to revenue, twelve months.",
+            ),
+            Metric(
+                # a loss over negative equity would be a fine return
+                name="roe", source=Source.FLOWS,
+                value=pl.when(pl.col("shareholders_equity").fill_null(1) > 0).then(pl.col("roe")),
+                sentence="Net income to shareholders' equity; undefined where equity is not positive.",
+            ),
+            Metric(
+                name="roa", source=Source.FLOWS, value=pl.col("roa"), sentence="Net income to total assets.",
+            ),
+        ),
+    ),
+    Factor(
+        "financial_health",
+        10,
+        "Whether debts can be borne.",
+        (
+            Metric(
+                # negative equity makes the ratio negative, which is no little debt
+                name="debt_to_equity", source=Source.BALANCE, value=pl.col("debt_to_equity"), higher_is_better=False,
+                negative_is_worst=True,
+                sentence="Debt to shareholders' equity, less is better; debt over negative equity ranks last.",
+            ),
+            Metric(
+                name="current_ratio", source=Source.BALANCE, value=pl.col("current_ratio"), low=0,
+                sentence="Current assets to current liabilities; banks have none.",
+            ),
+            Metric(
+                name="interest_coverage", source=Source.FLOWS, value=pl.col("interest_coverage"),
+                sentence="Operating income to interest expense, twelve months.",
+            ),
+        ),
+    ),
+    Factor(
+        "momentum",
+        8,
+        "What the share has returned.",
+        tuple(
+            Metric(
+                name=f"return_{months}m", source=Source.TECHNICAL, value=pl.col(f"return_{months}m"), low=-1,
+                sentence=f"Return over {months} month{'s' * (months > 1)}, adjusted for splits.",
+            )
+            for months in (1, 3, 6, 12)
+        ),
+    ),
+    Factor("analyst_consensus", 10, "What analysts recommend, and the price they expect."),
+    Factor("insider_activity", 8, "Whether insiders buy on the open market."),
+    Factor("institutional", 10, "Who holds the shares, and whether they add."),
+    Factor("news_sentiment", 7, "How the news reads."),
+    Factor(
+        "technical",
+        8,
+        "Whether the price is in a healthy rise.",
+        (
+            Metric(
+                # momentum already pays for raw strength; RSI adds where strength ends: in rising markets it swings
+                # between 40 and 80 (C. Brown, Technical Analysis for the Trading Professional, "range rules")
+                name="rsi_distance", source=Source.TECHNICAL, value=(pl.col("rsi_14") - 60).abs(),
+                higher_is_better=False, low=0, high=60,
+                sentence="Distance of RSI(14) from 60, the middle of its range in a rise; less is better: "
+                "above it the share is overbought, below it sellers lead.",
+            ),
+            Metric(
+                # in dollars a share the histogram would rank expensive shares above cheap ones
+                name="macd_histogram", source=Source.TECHNICAL,
+                value=pl.when(pl.col("close") > 0).then(pl.col("macd_histogram") / pl.col("close")),
+                sentence="MACD(12,26) less its signal(9), to the price: whether the trend quickens.",
+            ),
+            Metric(
+                # ADX measures how strong a trend is, not where it goes; SMA 50 spans about what it looks back on, and
+                # a share listed this year has one
+                name="trend_strength", source=Source.TECHNICAL,
+                value=pl.col("adx_14") * (pl.col("close") - pl.col("sma_50")).sign(), low=-100, high=100,
+                sentence="ADX(14), positive above the 50-day average and negative below it.",
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+METRICS: dict[str, Metric] = {metric.name: metric for factor in FACTORS for metric in factor.metrics}
+

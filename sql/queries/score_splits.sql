@@ -1,0 +1,3 @@
+-- Splits in effect by :last (date). They are public when they trade, whenever a vendor told us of them.
+SELECT security_id, ex_date, numerator, denominator
+FROM closingbell.corporate_actions WHERE kind = 'split' AND ex_date <= :last;
