@@ -1,0 +1,243 @@
+"""The simulated market: vendor-shaped bodies and, under `truth`, what really happened.
+
+`Market(seed, companies)` is deterministic (same seed, same bytes, whatever the process) and lazy: a company is made when
+somebody asks for it. Every body takes `now` (aware): nothing that is later is in it. Unknown keys raise `NotServed`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from closingbell.sandbox.simulated import companies as made
+from closingbell.sandbox.simulated import sec
+from closingbell.sandbox.simulated.bars import Bars
+from closingbell.sandbox.simulated.companies import Company, Registry, new_york
+from closingbell.sandbox.simulated.prices import GARBAGE, NotServed, Vendors, utc
+from closingbell.sandbox.simulated.statements import Books, Filing, plan_filings
+from closingbell.sessions import close_of
+
+if TYPE_CHECKING:
+    from closingbell.sandbox.simulated.truth import Truth
+
+SP500_SHARE = 0.6  # of a small market's companies; 500 at most
+
+__all__ = ["Market", "NotServed"]
+
+
+class Market:
+    """A market of `companies` (20 to 6000) simulated filers between 2022-01-03 and 2025-12-05, filings from 2014."""
+
+    def __init__(self, seed: int = 7, companies: int = 60) -> None:
+        self.seed, self.companies = seed, companies
+        self.registry = Registry(seed, companies)
+        self.bars = Bars(self.registry)
+        self.vendors = Vendors(self.registry, self.bars)
+        self.first_session, self.last_session = made.FIRST_SESSION, made.LAST_SESSION
+        self.default_clock: datetime = close_of(self.last_session) + timedelta(minutes=125)
+        self._books: dict[int, Books] = {}
+        self._plans: dict[int, tuple[Filing, ...]] = {}
+
+    @property
+    def ciks(self) -> list[int]:
+        """Every filer's CIK, delisted ones included."""
+        return list(self.registry.by_cik)
+
+    @cached_property
+    def truth(self) -> Truth:
+        """The generator's own account; see `simulated/truth.py`."""
+        from closingbell.sandbox.simulated.truth import Truth
+
+        return Truth(self)
+
+    @cached_property
+    def cases(self) -> dict[str, Any]:
+        """Where each special case is: name -> CIK, or ticker where one is meant."""
+        tickers, cik = self.registry.tickers, self.registry.cik
+        names = {"plain": made.PLAIN, "bank": made.BANK, "weeks_52_53": made.WEEKS_52_53, "off_calendar_year": made.OFF_CALENDAR,
+                 "restated_comparative": made.RECAST, "amended_year": made.AMENDED_YEAR, "two_filings_one_day": made.AMENDED_YEAR,
+                 "amended_quarter": made.AMENDED_QUARTER, "tag_change": made.TAG_CHANGE, "component_revenue": None,
+                 "loss_making": made.LOSSES, "negative_equity": made.NEGATIVE_EQUITY, "bankrupt": made.BANKRUPT,
+                 "forward_split": made.FORWARD_SPLIT, "reverse_split": made.REVERSE_SPLIT, "two_classes": made.TWO_CLASSES,
+                 "class_ratio": made.CLASS_RATIO, "ticker_change": made.RENAMED, "acquired": made.ACQUIRED,
+                 "reuses_ticker": made.REUSES_TICKER, "ipo": made.IPO, "ifrs": made.IFRS, "illiquid": made.AMENDED_QUARTER,
+                 "dividends": made.PLAIN, "missing_concepts": made.BANK}  # fmt: skip
+        found: dict[str, Any] = {name: cik(index) for name, index in names.items() if index is not None}
+        renamed = self.registry[made.RENAMED].listings[0]
+        found |= {"old_ticker": renamed.tickers[0][0], "new_ticker": renamed.tickers[1][0],
+                  "reused_ticker": tickers[made.ACQUIRED], "garbage_ticker": GARBAGE,
+                  "class_a_ticker": self.registry[made.CLASS_RATIO].listings[1].tickers[0][0],
+                  "class_b_ticker": self.registry[made.CLASS_RATIO].listings[0].tickers[0][0]}  # fmt: skip
+        return found
+
+    # Making, on demand
+
+    def company(self, cik: int | str) -> Company:
+        """The company of a CIK; NotServed where there is none."""
+        try:
+            return self.registry.of_cik(int(cik))
+        except (KeyError, ValueError):
+            raise NotServed(f"CIK {cik}: no such filer in the simulated market (seed {self.seed})") from None
+
+    def books(self, company: Company) -> Books:
+        """Statements of a company, kept once made."""
+        if company.index not in self._books:
+            self._books[company.index] = Books(company)
+        return self._books[company.index]
+
+    def filings(self, company: Company) -> tuple[Filing, ...]:
+        """Filings of a company, without making its statements."""
+        if company.index not in self._plans:
+            self._plans[company.index] = plan_filings(company)[0]
+        return self._plans[company.index]
+
+    @cached_property
+    def _by_day(self) -> dict[date, list[tuple[Company, Filing]]]:
+        days: dict[date, list[tuple[Company, Filing]]] = {}
+        for index in range(len(self.registry)):
+            company = self.registry[index]
+            for filing in self.filings(company):
+                days.setdefault(filing.filed_on, []).append((company, filing))
+        return days
+
+    # SEC EDGAR
+
+    def company_tickers(self, now: datetime) -> dict[str, dict[str, Any]]:
+        """company_tickers.json: listed tickers only, largest company first."""
+        today, rows = self.vendors.today(utc(now)), []
+        for listing in self.vendors.listings():
+            company = self.registry[listing.company]
+            if (ticker := listing.ticker_on(today)) is not None:
+                worth = company.price_2022 * company.shares_2022
+                rows.append(
+                    (
+                        -worth,
+                        ticker,
+                        {"cik_str": company.cik, "ticker": ticker.replace(".", "-"), "title": company.name},
+                    )
+                )
+        return {str(number): row for number, (_, _, row) in enumerate(sorted(rows, key=lambda r: r[:2]))}
+
+    def submissions(self, cik: int | str, now: datetime) -> dict[str, Any]:
+        """CIK##########.json of data.sec.gov/submissions."""
+        company = self.company(cik)
+        return sec.submissions(company, self.filings(company), utc(now))
+
+    def submissions_page(self, name: str, now: datetime) -> dict[str, Any]:
+        """CIK##########-submissions-001.json: the older filings' columns."""
+        matched = re.fullmatch(r"CIK(\d{10})-submissions-001\.json", name)
+        if matched is None:
+            raise NotServed(f"{name}: no such page of submissions")
+        company = self.company(matched[1])
+        page = sec.submissions_page(company, self.filings(company), utc(now))
+        if not page["accessionNumber"]:
+            raise NotServed(f"{name}: this company's filings fit its first page")
+        return page
+
+    def companyfacts(self, cik: int | str, now: datetime) -> dict[str, Any]:
+        """CIK##########.json of data.sec.gov/api/xbrl/companyfacts; NotServed before the first filing with facts."""
+        answer = sec.company_facts(self.books(self.company(cik)), utc(now))
+        if not answer["facts"]:
+            raise NotServed(f"CIK {cik}: no facts are filed yet at {now}")
+        return answer
+
+    def daily_index(self, day: date, now: datetime) -> str:
+        """form.YYYYMMDD.idx; NotServed before 22:00 New York of `day` and on days without filings."""
+        rows = self._by_day.get(day)
+        if rows is None or utc(now) < sec.index_ready(day):
+            raise NotServed(f"no daily index of {day} at {now}")
+        return sec.daily_index(day, rows)
+
+    # Polygon
+
+    def grouped_daily(self, session: date, now: datetime) -> list[dict[str, Any]]:
+        """Unadjusted bars of all tickers; [] while there are none."""
+        return self.vendors.grouped_daily(session, utc(now))
+
+    def polygon_tickers(self, active: bool, now: datetime) -> list[dict[str, Any]]:
+        return self.vendors.tickers(active, utc(now))
+
+    def polygon_splits(self, first: date, last: date, now: datetime) -> list[dict[str, Any]]:
+        return self.vendors.splits(first, last, utc(now))
+
+    def polygon_dividends(self, first: date, last: date, now: datetime) -> list[dict[str, Any]]:
+        return self.vendors.dividends(first, last, utc(now))
+
+    def ticker_details(self, ticker: str, day: date | None, now: datetime) -> dict[str, Any]:
+        return self.vendors.details(ticker, day, utc(now))
+
+    def ticker_events(self, ticker: str, now: datetime) -> dict[str, Any]:
+        return self.vendors.events(ticker, utc(now))
+
+    # Tiingo and Yahoo
+
+    def tiingo_prices(self, ticker: str, first: date, last: date, now: datetime) -> list[dict[str, Any]]:
+        return self.vendors.tiingo_prices(ticker, first, last, utc(now))
+
+    def tiingo_daily_all(self, now: datetime) -> list[dict[str, Any]]:
+        return self.vendors.tiingo_daily_all(utc(now))
+
+    def tiingo_supported(self, now: datetime) -> str:
+        return self.vendors.tiingo_supported(utc(now))
+
+    def yahoo_chart(self, ticker: str, first: date, last: date, now: datetime) -> dict[str, Any]:
+        return self.vendors.yahoo_chart(ticker, first, last, utc(now))
+
+    # Reference data
+
+    @cached_property
+    def _members(self) -> list[int]:
+        """Companies of the simulated S&P 500, by size: the largest that were listed from the start."""
+        old = [
+            i
+            for i in range(len(self.registry))
+            if self.registry[i].first_session == self.first_session and i != made.IFRS
+        ]
+        old.sort(key=lambda i: -self.registry[i].price_2022 * self.registry[i].shares_2022)
+        return old[: min(500, int(SP500_SHARE * len(self.registry)))]
+
+    def sp500_csv(self, now: datetime) -> str:
+        """Members at `now` in the columns of the public constituents file."""
+        today, out = self.vendors.today(utc(now)), io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(
+            "Symbol,Security,GICS Sector,GICS Sub-Industry,Headquarters Location,Date added,CIK,Founded".split(",")
+        )
+        rows = []
+        for index in self._members:
+            company = self.registry[index]
+            for listing in company.listings:
+                if (ticker := listing.ticker_on(today)) is not None and listing.per_base == 1:
+                    rows.append([ticker, company.name, company.sector.name, company.sector.sub_industry,
+                                 f"{company.city}, {company.state}", f"{2000 + index % 20}-03-04", company.cik, 1900 + index % 100])  # fmt: skip
+        writer.writerows(sorted(rows))
+        return out.getvalue()
+
+    def fortune500_csv(self) -> str:
+        """The operator's file: the largest by revenue (500 at most), RANK and NAME, with SYMBOL and SECTOR for most rows."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        header = ("FID,OBJECTID,RANK,NAME,ADDRESS,ADDRESS2,CITY,STATE,ZIP,COUNTY,EMPLOYEES,REVENUES,LATITUDE,LONGITUDE,SOURCE,"
+                  "PRC,COUNTYFIPS,COMMENTS,WEBSITE,PROFIT,SYMBOL,SECTOR")  # fmt: skip
+        writer.writerow(header.split(","))
+        names = sorted(range(len(self.registry)), key=lambda i: -self.registry[i].revenue_2021)[:500]
+        for rank, index in enumerate(names, 1):
+            company = self.registry[index]
+            symbol = "" if rank % 10 == 0 else company.listings[0].tickers[-1][0]
+            writer.writerow([rank, rank, rank, company.name.upper(), "100 MARKET STREET", "NOT AVAILABLE", company.city.upper(),
+                             company.state, "00000", "NOT AVAILABLE", 1000 + index, round(company.revenue_2021 / 1e6), 40.0, -75.0,
+                             "SIMULATED", "ADDRESS", "00000", "NOT AVAILABLE", "HTTPS://WWW.EXAMPLE.COM/",
+                             round(company.revenue_2021 / 1e7, 1), symbol, company.sector.name if symbol else ""])  # fmt: skip
+        return out.getvalue()
+
+    def close(self, session: date) -> datetime:
+        """Close of a session of the market, UTC."""
+        return self.bars.closes[self.bars.position[session]]
+
+    def evening(self, day: date) -> datetime:
+        """18:05 New York of `day`: a clock for tests that ask what that evening knew."""
+        return utc(new_york(day, 18, 5))
