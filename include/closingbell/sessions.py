@@ -60,3 +60,17 @@ def latest_session(now: datetime) -> date:
     day = now.astimezone(NEW_YORK).date()
     session = cal.date_to_session(day.isoformat(), direction="previous").date()
     return session if close_of(session) <= now else cal.previous_session(session.isoformat()).date()
+
+
+def next_session(session: date) -> date | None:
+    """The session after `session`; None where the calendar ends."""
+    cal = calendar()
+    return None if session >= cal.last_session.date() else cal.next_session(session.isoformat()).date()
+
+
+def first_session_from(day: date) -> date | None:
+    """The first session on or after `day`; None where the calendar ends."""
+    cal = calendar()
+    if day > cal.last_session.date():
+        return None
+    return cal.date_to_session(max(day, cal.first_session.date()).isoformat(), direction="next").date()

@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     pod_runtime: Literal["local", "kubernetes"] = Field("local", description="where heavy steps run")
     pod_image: str = Field("closing-bell:local", description="image of a Kubernetes pod step")
     pod_namespace: str = Field("default", description="namespace of a Kubernetes pod step")
+    pod_secret: str = Field("closing-bell", description="Kubernetes secret whose keys become a pod's environment")
+    pod_template: Path = Field(REPOSITORY / "docker/pod_template.yaml", description="template of a Kubernetes pod step")
     fundamentals_cpu: float = 2
     fundamentals_memory: str = "4Gi"
     fundamentals_hours: float = 12

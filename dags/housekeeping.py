@@ -1,0 +1,40 @@
+"""
+### housekeeping: abandoned stages and what has outlived its retention
+
+Owner: closing-bell. Daily 10:00 UTC. Drops stages that no run will finish, removes landings, audits, quarantined rows
+and revisions older than the settings `CLOSINGBELL_RETAIN_*`, and rows of Airflow's own tables older than the audits'.
+
+**When it fails**
+- `warehouse`: its log names the statement; a lock held by a long load ends by itself, then clear.
+- `airflow_tables`: skipped where no connection `airflow_db` names Airflow's database: add one, or run
+  `airflow db clean` yourself.
+
+**Run it again**: clear or trigger it; it is safe at any time. *Dry run* only counts.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, CronTriggerTimetable, task
+
+from closingbell.orchestration import notify, params
+from closingbell.orchestration.defaults import DEFAULT_ARGS, Tag
+from closingbell.orchestration.upkeep import clean_airflow_tables, clean_warehouse
+
+PARAMS = {
+    "dry_run": params.dry_run(),
+}
+
+with DAG(
+    "housekeeping",
+    description="Drops abandoned stages and applies retention",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable("0 10 * * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    params=PARAMS,
+    tags=[Tag.OPERATIONS.value],
+    on_failure_callback=notify.run_failed,
+):
+    task(clean_warehouse, task_id="warehouse")()
+    task(clean_airflow_tables, task_id="airflow_tables")()

@@ -1,0 +1,70 @@
+"""
+### market_close: prices, indicators and valuation ratios of one session
+
+Owner: closing-bell. Runs after every New York session (the close plus `CLOSINGBELL_CLOSE_DELAY_MINUTES`), once the
+vendor has the session complete. Its last task emits `session_closed`, which starts `scores_and_recommendations`.
+
+**Tasks**: `vendor_complete` waits; `prices` lands and publishes bars and corporate actions (400 sessions where a
+security's history is missing, gaps filled); `indicators` runs as a pod; `valuation_ratios`; `session_closed`.
+
+**When it fails**
+- `vendor_complete`: "no partition key": trigger it with a session. Timed out: the vendor is late; its status page
+  first, then clear the task.
+- `prices.land`: 401, 402, 403: correct the connection, then clear. 429 and 5xx are retried by themselves. "deferred":
+  the vendor's day budget is spent, the task goes on when it resets.
+- `prices.audit`: read the failed expectation on the run's page *Loads*. A missing session or too few stocks: clear
+  `prices.open` with what follows it. A wrong bar: `closingbell override reject-bar`, then clear.
+- `indicators`: its log ends with the command's error; out of memory: raise `CLOSINGBELL_INDICATORS_MEMORY`.
+
+**Run it again, backfill**: clear the run, or trigger it with the session as partition key. A range:
+`airflow backfill create --dag-id market_close --from-date 2025-11-24 --to-date 2025-12-01 --reprocess-behavior completed`
+makes exactly its sessions, and each starts its scores. Repeating changes nothing that is already right.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, task
+
+from closingbell.orchestration import notify, params
+from closingbell.orchestration.asset import SESSION_CLOSED
+from closingbell.orchestration.defaults import DEFAULT_ARGS, Tag, scores_deadline
+from closingbell.orchestration.groups import load_group, session_closed, whole_load
+from closingbell.orchestration.pod_operator import PipelinePodOperator
+from closingbell.orchestration.sensors import VendorCompleteSensor
+from closingbell.orchestration.timetables import XNYSSessionTimetable
+from closingbell.settings import settings
+
+PARAMS = {
+    "tickers": params.tickers(),
+    "full": params.full("Load the whole history of 400 sessions again, not only what is missing."),
+    "dry_run": params.dry_run(),
+}
+
+with DAG(
+    "market_close",
+    description="Bars, corporate actions, indicators and valuation ratios of one session",
+    doc_md=__doc__,
+    schedule=XNYSSessionTimetable(settings().close_delay_minutes, settings().market_ends_on),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    params=PARAMS,
+    tags=[Tag.SESSION.value, Tag.PRICES.value],
+    deadline=scores_deadline(),
+    on_failure_callback=notify.run_failed,
+):
+    complete = VendorCompleteSensor(task_id="vendor_complete")
+    prices = load_group("prices", pool=settings().price_vendor, by_session=True)
+    indicators = PipelinePodOperator(
+        task_id="indicators",
+        arguments=["indicators", "--all", "--session", "{{ dag_run.partition_key }}"],
+        cpu=settings().indicators_cpu,
+        memory=settings().indicators_memory,
+        execution_timeout=timedelta(hours=settings().indicators_hours),
+    )
+    ratios = task(whole_load, task_id="valuation_ratios")("valuation_ratios")
+    closed = task(session_closed, task_id="session_closed", outlets=[SESSION_CLOSED])()
+
+    complete >> prices >> indicators >> ratios >> closed

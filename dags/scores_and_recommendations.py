@@ -1,0 +1,44 @@
+"""
+### scores_and_recommendations: every stock's score of one session
+
+Owner: closing-bell. Started by `session_closed` for the same session; reads everything else as known at that close.
+Publishes `ic_scores` (overall, factors, rating, completeness, rank) and `score_inputs` (what each number came from).
+
+**When it fails**
+- `scores.open`: "no partition key": trigger it with a session. "no prices": run `market_close` for that session first.
+- `scores.audit`: read the failed expectation on the run's page *Loads*. Too few scored stocks usually means that
+  `market_close` or `sec_financials` published too little; correct that, then clear `scores.open` with what follows it.
+- Late without a failure: *Why is today's board late* in the navigation names the missing step.
+
+**Run it again, backfill**: one session: trigger it with that session as partition key. A range: backfill
+`market_close`, which starts the scores of each of its sessions. Repeating changes nothing that is already right.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, PartitionedAssetTimetable
+
+from closingbell.orchestration import notify, params
+from closingbell.orchestration.asset import SESSION_CLOSED
+from closingbell.orchestration.defaults import DEFAULT_ARGS, Tag, scores_deadline
+from closingbell.orchestration.groups import load_group
+
+PARAMS = {
+    "dry_run": params.dry_run(),
+}
+
+with DAG(
+    "scores_and_recommendations",
+    description="Scores 1 to 100 of one session, with their evidence",
+    doc_md=__doc__,
+    schedule=PartitionedAssetTimetable(assets=SESSION_CLOSED),
+    catchup=False,
+    is_paused_upon_creation=False,  # while it is paused its events are lost for good
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    params=PARAMS,
+    tags=[Tag.SESSION.value, Tag.SCORES.value],
+    deadline=scores_deadline(),
+    on_failure_callback=notify.run_failed,
+):
+    load_group("scores", by_session=True)

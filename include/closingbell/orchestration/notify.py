@@ -1,0 +1,59 @@
+"""Who hears of a failed or late run: the notifier named by CLOSINGBELL_NOTIFIER, and always the log.
+
+The setting is the import path of an Airflow notifier class that needs no argument, of a notifier made elsewhere, or of
+a function that takes the context: for example `my_company.alerts.closing_bell_slack`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from closingbell.settings import settings
+
+log = logging.getLogger(__name__)
+
+
+def run_failed(context: Mapping[str, Any]) -> None:
+    """A DAG's `on_failure_callback`: which run failed, of which session, and where to read what to do."""
+    run = context.get("dag_run")
+    log.error(
+        "Run %s of %s failed (session %s): the DAG's Docs say what to do, the run's page 'Loads' what it wrote",
+        getattr(run, "run_id", context.get("run_id")),
+        getattr(run, "dag_id", None),
+        getattr(run, "partition_key", None) or "none",
+    )
+    tell(context)
+
+
+async def session_late(context: Mapping[str, Any] | None = None, **_: Any) -> None:
+    """A deadline's callback: a session has no scores in time. Runs in the triggerer."""
+    run = (context or {}).get("dag_run") or {}
+    log.error(
+        "Run %s of %s (session %s) is late: see 'Why is today's board late' in the navigation",
+        run.get("dag_run_id"),
+        run.get("dag_id"),
+        run.get("partition_key") or "none",
+    )
+    await asyncio.to_thread(tell, dict(context or {}))
+
+
+def tell(context: Mapping[str, Any]) -> None:
+    """Call the configured notifier; one that fails is logged, and hides nothing."""
+    if not (path := settings().notifier):
+        return
+    try:
+        notifier(path)(context)
+    except Exception:
+        log.exception("The notifier %s failed; correct CLOSINGBELL_NOTIFIER", path)
+
+
+def notifier(path: str) -> Callable[[Mapping[str, Any]], Any]:
+    """What the import path names: classes are made without arguments."""
+    from airflow.sdk.module_loading import import_string
+
+    found = import_string(path)
+    return found() if inspect.isclass(found) else found

@@ -1,0 +1,78 @@
+"""The fields of the trigger forms. Each default is what a scheduled run uses.
+
+`dry_run` is off by default because scheduled runs take the defaults, and because a load is safe to repeat: it is
+audited before it is published and changes nothing where nothing is new.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import Param
+
+
+def tickers() -> Param:
+    """Which stocks; all of them where empty."""
+    return Param(
+        [],
+        type="array",
+        items={"type": "string", "pattern": r"^[A-Za-z0-9.\-]{1,12}$"},
+        title="Tickers",
+        description="One a line, for example AAPL. Empty: every security of the universe.",
+    )
+
+
+def full(description: str) -> Param:
+    """Everything instead of what is new."""
+    return Param(False, type="boolean", title="Full", description=description)
+
+
+def dry_run() -> Param:
+    """Plan and log, write nothing."""
+    return Param(
+        False, type="boolean", title="Dry run", description="Only log what would be loaded; nothing is asked or written."
+    )
+
+
+def years() -> Param:
+    """How much history of statements is kept."""
+    return Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        maximum=40,
+        title="Years",
+        description="Load only the last so many years of statements (5 is usual). Empty: all history.",
+    )
+
+
+def session(title: str = "Session") -> Param:
+    """A day of the New York Stock Exchange."""
+    return Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title=title,
+        description="A New York trading day. Empty: the last one that closed.",
+    )
+
+
+def limit() -> Param:
+    """A cap, for trying things out."""
+    return Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="Limit",
+        description="At most so many companies. Empty: all that are due.",
+    )
+
+
+def universe_source() -> Param:
+    """Where the list of stocks comes from."""
+    return Param(
+        "sec",
+        type="string",
+        enum=["sec", "stocks_table"],
+        values_display={"sec": "SEC and the price vendor", "stocks_table": "Our own stocks table"},
+        title="Source",
+        description="'Our own stocks table' reads the PostgreSQL connection named by CLOSINGBELL_STOCKS_CONN_ID.",
+    )

@@ -1,0 +1,151 @@
+"""The schedule of everything that happens once a session: XNYS sessions as Airflow partitions.
+
+A run's partition key is the session (ISO date), its partition date that day's midnight UTC, and it starts
+`close_delay_minutes` after the session's close. Built on exchange-calendars through `closingbell.sessions`, which is
+imported when a date is asked for and never when a DAG file is parsed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from airflow._shared.timezones.timezone import coerce_datetime, utcnow
+from airflow.exceptions import InvalidPartitionKeyError
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
+
+if TYPE_CHECKING:
+    from airflow.utils.types import DagRunType
+    from pendulum import DateTime
+
+log = logging.getLogger(__name__)
+
+CALENDAR_WARNING = dt.timedelta(days=90)
+
+
+class XNYSSessionTimetable(Timetable):
+    """One run a session, `close_delay_minutes` after its close (early closes included), in order, none skipped.
+
+    A DAG that never ran starts at the last session that closed. After an outage the next run is the session after
+    the last one that ran, whatever `catchup` says: a board without its sessions in between would have holes.
+    `market_ends_on` is the last session of a simulated or recorded market; none after it is ever scheduled.
+    """
+
+    partitioned = True
+    description = "After every New York session"
+
+    def __init__(self, close_delay_minutes: int = 120, market_ends_on: dt.date | None = None) -> None:
+        self._delay = dt.timedelta(minutes=close_delay_minutes)
+        self._ends_on = market_ends_on
+
+    @property
+    def summary(self) -> str:
+        """What the DAG list shows."""
+        return f"XNYS close + {int(self._delay.total_seconds() // 60)} min"
+
+    def serialize(self) -> dict[str, Any]:
+        """Both arguments, as JSON."""
+        return {
+            "close_delay_minutes": int(self._delay.total_seconds() // 60),
+            "market_ends_on": self._ends_on.isoformat() if self._ends_on else None,
+        }
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> Timetable:
+        """The timetable that `serialize` described."""
+        ends_on = data["market_ends_on"]
+        return cls(data["close_delay_minutes"], dt.date.fromisoformat(ends_on) if ends_on else None)
+
+    def next_dagrun_info_v2(
+        self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """The session after the last run's; the last closed session where there was none."""
+        from closingbell import sessions
+
+        if last_dagrun_info is not None and last_dagrun_info.partition_key:
+            session = sessions.next_session(dt.date.fromisoformat(last_dagrun_info.partition_key))
+        elif restriction.catchup and restriction.earliest is not None:
+            session = sessions.first_session_from(restriction.earliest.date())
+        else:
+            session = sessions.latest_session(utcnow())
+            if self._ends_on is not None and session is not None and session > self._ends_on:
+                session = sessions.latest_session(dt.datetime.combine(self._ends_on, dt.time.max, dt.UTC))
+            if restriction.earliest is not None and session is not None and session < restriction.earliest.date():
+                session = sessions.first_session_from(restriction.earliest.date())
+        if session is None:
+            log.error("The XNYS calendar has ended: upgrade exchange-calendars, or no session is scheduled again")
+            return None
+        self._warn_before_the_calendar_ends(session)
+        if self._ends_on is not None and session > self._ends_on:
+            return None
+        if restriction.latest is not None and session > restriction.latest.date():
+            return None
+        return self._info(session)
+
+    def iter_partition_dagrun_infos(self, *, earliest: dt.datetime, latest: dt.datetime) -> Iterable[DagRunInfo]:
+        """The closed sessions whose dates lie between both moments' dates (included): what a backfill runs."""
+        from closingbell import sessions
+
+        now = utcnow()
+        first, last = max(earliest.date(), sessions.FIRST), min(latest.date(), now.date())
+        for session in sessions.sessions_between(first, last) if first <= last else ():
+            if sessions.close_of(session) <= now and (self._ends_on is None or session <= self._ends_on):
+                yield self._info(session)
+
+    def localize_partition_datetime(self, moment: dt.datetime) -> DateTime:
+        """Midnight UTC of the moment's own date, which is how partition dates are written."""
+        return _midnight(moment.date())
+
+    def _decode_partition_date(self, partition_key: str) -> dt.datetime:
+        """The key's midnight; refuses what is no date, no session, still open, or beyond the market's end."""
+        from closingbell import sessions
+
+        try:
+            session = dt.date.fromisoformat(partition_key)
+        except ValueError as error:
+            raise InvalidPartitionKeyError(f"{partition_key!r} is no date: give a session as YYYY-MM-DD") from error
+        if session.isoformat() != partition_key:
+            raise InvalidPartitionKeyError(f"{partition_key!r}: write the session as {session.isoformat()}")
+        if not sessions.is_session(session):
+            raise InvalidPartitionKeyError(f"{partition_key} is no XNYS session (holiday, weekend or out of reach)")
+        if sessions.close_of(session) > utcnow():
+            raise InvalidPartitionKeyError(f"{partition_key} has not closed yet: give a session that has")
+        if self._ends_on is not None and session > self._ends_on:
+            raise InvalidPartitionKeyError(f"{partition_key} is after {self._ends_on}, the last session of this market")
+        return _midnight(session)
+
+    def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
+        """A moment: partitioned runs have no interval."""
+        return DataInterval.exact(run_after)
+
+    def generate_run_id(
+        self, *, run_type: DagRunType, run_after: DateTime, data_interval: DataInterval | None, **extra: Any
+    ) -> str:
+        """`<type>__<session>`, with the moment where a run is made by hand and so may repeat."""
+        key = extra.get("partition_key")
+        if key and run_type.value in ("scheduled", "backfill"):
+            return run_type.generate_run_id(suffix=f"{key}__{utcnow():%Y%m%dT%H%M%S}")
+        return run_type.generate_run_id(suffix="__".join(filter(None, (key, run_after.isoformat()))))
+
+    def _info(self, session: dt.date) -> DagRunInfo:
+        from closingbell import sessions
+
+        return DagRunInfo(
+            run_after=coerce_datetime(sessions.close_of(session) + self._delay),
+            data_interval=None,
+            partition_date=_midnight(session),
+            partition_key=session.isoformat(),
+        )
+
+    def _warn_before_the_calendar_ends(self, session: dt.date) -> None:
+        from closingbell import sessions
+
+        end = sessions.calendar().last_session.date()
+        if end - session < CALENDAR_WARNING:
+            log.warning("The XNYS calendar ends on %s: upgrade exchange-calendars before then", end)
+
+
+def _midnight(day: dt.date) -> DateTime:
+    return coerce_datetime(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC))
