@@ -334,7 +334,7 @@ def scores(
     scored = (
         factors.with_columns(weight=weight, overall=total / weight)
         .with_columns(
-            # Python's round is exact on the decimal; polars' multiplies first (79.995 would become 80.0)
+            # Python's round is exact on the decimal; polars' multiplies first (49.995, a double below it, would be a Hold)
             overall_score=pl.col("overall").map_batches(_rounded, return_dtype=pl.Float64),
             data_completeness=pl.col("weight") / 100,
             confidence=pl.when(pl.col("weight") > 90)

@@ -1,0 +1,287 @@
+"""Which row a metric reads, and when it reads none: as known at the close, stale, split, across a sign change."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from closingbell.scores import compute
+
+SESSION = date(2024, 3, 4)
+CLOSE = datetime(2024, 3, 4, 21, tzinfo=UTC)
+CLOSES = {SESSION: CLOSE}
+
+
+def frame(schema, *rows: dict) -> pl.DataFrame:
+    return pl.DataFrame([{name: row.get(name) for name in schema} for row in rows], schema=schema, orient="row")
+
+
+def listed(*ids: int, session: date = SESSION) -> pl.DataFrame:
+    rows = [{"security_id": i, "session": session, "cik": i // 1000, "sector_assumed": False} for i in ids]
+    return frame(compute.UNIVERSE, *rows)
+
+
+def statement(period_end: date, period_type: str = "TTM", *, filed_after: int = 30, cik: int = 1, **values) -> dict:
+    known = values.pop("known_at", None)
+    filed = known.date() if known else period_end + timedelta(days=filed_after)
+    return {
+        "cik": cik, "period_end": period_end, "period_type": period_type, "known_on": filed,
+        "known_at": known or datetime(filed.year, filed.month, filed.day, 12, tzinfo=UTC), "currency": "USD", **values,
+    }  # fmt: skip
+
+
+def metrics(
+    *statements: dict, universe=None, valuations=(), indicators=(), splits=(), closes=CLOSES
+) -> dict[tuple[int, str], tuple[float, list]]:
+    """{(security_id, metric): (raw, source key)} of one session."""
+    rows = compute.metrics_from(
+        listed(1001) if universe is None else universe,
+        financials=frame(compute.FINANCIALS, *statements),
+        valuations=frame(compute.VALUATIONS, *valuations),
+        indicators=frame(compute.INDICATORS, *indicators),
+        splits=frame(compute.SPLITS, *splits),
+        closes=closes,
+    )
+    assert dict(rows.schema) == dict(compute.METRIC_ROWS)
+    return {
+        (id_, name): (raw, json.loads(key))
+        for id_, name, raw, key in rows.select("security_id", "metric", "raw", "source_key").iter_rows()
+    }
+
+
+def raws(found: dict, security_id: int = 1001) -> dict[str, float]:
+    return {name: raw for (id_, name), (raw, _) in found.items() if id_ == security_id}
+
+
+# the two quarter ends make it a company that reports by the quarter
+EARLIER = statement(date(2023, 9, 30), "Q")
+
+
+def test_the_version_known_at_the_close_is_read():
+    quarter = date(2023, 12, 31)
+    found = metrics(
+        EARLIER,
+        statement(quarter, net_margin=0.1),
+        statement(quarter, net_margin=0.2, known_at=CLOSE - timedelta(minutes=1)),
+        statement(quarter, net_margin=0.3, known_at=CLOSE + timedelta(minutes=1)),
+        statement(date(2024, 2, 29), net_margin=0.9, known_at=CLOSE + timedelta(minutes=1)),
+    )
+    assert found == {(1001, "net_margin"): (0.2, ["financials", 1, "2023-12-31", "TTM", "2024-03-04"])}
+    # known exactly at the close is known
+    assert raws(metrics(EARLIER, statement(quarter, net_margin=0.4, known_at=CLOSE))) == {"net_margin": 0.4}
+
+
+def test_late_restatement_of_an_old_period_does_not_replace_the_newest():
+    found = metrics(
+        statement(date(2023, 9, 30), net_margin=0.5, known_at=CLOSE - timedelta(hours=1)),
+        statement(date(2023, 12, 31), net_margin=0.1),
+    )
+    assert raws(found) == {"net_margin": 0.1}
+
+
+def test_each_metric_is_read_from_its_statement():
+    end = date(2023, 12, 31)
+    found = metrics(
+        EARLIER,
+        statement(end, "TTM", gross_margin=0.4, roe=0.2, roa=0.1, shareholders_equity=5.0, interest_coverage=7.0,
+                  debt_to_equity=99.0),
+        statement(end, "Q", debt_to_equity=0.8, current_ratio=1.5, gross_margin=99.0, interest_coverage=99.0),
+        statement(end, "FY", gross_margin=98.0, debt_to_equity=98.0),
+    )  # fmt: skip
+    assert raws(found) == {
+        "gross_margin": 0.4, "roe": 0.2, "roa": 0.1, "interest_coverage": 7.0, "debt_to_equity": 0.8,
+        "current_ratio": 1.5,
+    }  # fmt: skip
+    assert found[1001, "debt_to_equity"][1] == ["financials", 1, "2023-12-31", "Q", "2024-01-30"]
+
+
+def test_return_on_negative_equity_is_undefined():
+    end = date(2023, 12, 31)
+    assert raws(metrics(EARLIER, statement(end, roe=0.5, shareholders_equity=-2.0, roa=0.1))) == {"roa": 0.1}
+    assert raws(metrics(EARLIER, statement(end, roe=0.5))) == {"roe": 0.5}
+
+
+@pytest.mark.parametrize(("age", "scores"), [(200, True), (201, False)])
+def test_a_company_that_stopped_filing_scores_nothing(age, scores):
+    end = SESSION - timedelta(days=age)
+    rows = (
+        statement(end - timedelta(days=92), "Q", current_ratio=1.0),
+        statement(end, "Q", current_ratio=2.0),
+        statement(end, net_margin=0.1, revenue=2.0),
+        statement(end - timedelta(days=1096), revenue=1.0),
+    )
+    valuation = {
+        "security_id": 1001, "session": SESSION, "earnings_yield": 0.05, "statement_period_end": end,
+    }  # fmt: skip
+    found = raws(metrics(*rows, valuations=[valuation]))
+    assert set(found) == ({"current_ratio", "net_margin", "revenue_growth", "earnings_yield"} if scores else set())
+
+
+@pytest.mark.parametrize(("age", "scores"), [(500, True), (501, False)])
+def test_a_company_that_reports_by_the_year_is_fresh_for_longer(age, scores):
+    end = SESSION - timedelta(days=age)
+    found = metrics(statement(end - timedelta(days=365), "FY", net_margin=0.2), statement(end, "FY", net_margin=0.1))
+    assert raws(found) == ({"net_margin": 0.1} if scores else {})
+
+
+def test_a_valuation_on_stale_statements_scores_nothing():
+    """The newest quarter is fresh, but the valuation rests on one that is not."""
+    valuation = {"security_id": 1001, "session": SESSION, "earnings_yield": 0.05}
+    for end, expected in ((date(2023, 12, 31), {"earnings_yield": 0.05}), (date(2023, 6, 30), {})):
+        row = valuation | {"statement_period_end": end}
+        assert raws(metrics(EARLIER, statement(date(2023, 12, 31)), valuations=[row])) == expected
+
+
+def test_growth_is_over_five_years_and_three_where_five_are_missing():
+    end, five, three = date(2023, 12, 31), date(2018, 12, 31), date(2020, 12, 31)
+    rows = [EARLIER, statement(end, revenue=200.0), statement(three, revenue=150.0), statement(five, revenue=100.0)]
+    found = metrics(*rows)
+    # 1826 days are 1826 / 365.25 = 4.99932 years: 2 ** (1 / 4.99932) - 1
+    assert found[1001, "revenue_growth"][0] == pytest.approx(2 ** (365.25 / 1826) - 1, abs=1e-12)
+    assert found[1001, "revenue_growth"][1] == [
+        "financials", 1, "2023-12-31", "TTM", "2024-01-30", "2018-12-31", "TTM", "2019-01-30",
+    ]  # fmt: skip
+    assert raws(metrics(*rows[:3]))["revenue_growth"] == pytest.approx((4 / 3) ** (365.25 / 1095) - 1, abs=1e-12)
+    assert raws(metrics(*rows[:2])) == {}
+
+
+def test_growth_follows_years_that_end_on_moving_dates():
+    """A 52/53-week year: 2023-12-30 against 2018-12-29; a changed fiscal year end is no anniversary."""
+    end = statement(date(2023, 12, 30), revenue=121.0)
+    assert raws(metrics(EARLIER, end, statement(date(2018, 12, 29), revenue=100.0)))["revenue_growth"] > 0.03
+    assert raws(metrics(EARLIER, end, statement(date(2018, 11, 30), revenue=100.0))) == {}
+
+
+@pytest.mark.parametrize(("now", "then"), [(5.0, -5.0), (-5.0, 5.0), (-5.0, -10.0), (0.0, 5.0), (5.0, 0.0)])
+def test_growth_across_a_sign_change_is_undefined(now, then):
+    rows = (statement(date(2023, 12, 31), free_cash_flow=now), statement(date(2018, 12, 31), free_cash_flow=then))
+    three = statement(date(2020, 12, 31), free_cash_flow=1.0)  # the five-year row is there: three do not stand in
+    assert raws(metrics(EARLIER, *rows, three)) == {}
+
+
+def test_growth_in_two_currencies_is_undefined():
+    before = statement(date(2018, 12, 31), revenue=1.0) | {"currency": "EUR"}
+    assert raws(metrics(EARLIER, statement(date(2023, 12, 31), revenue=2.0), before)) == {}
+
+
+def test_growth_takes_the_year_where_the_quarter_lacks_the_item():
+    found = metrics(
+        EARLIER,
+        statement(date(2023, 12, 31)),
+        statement(date(2023, 9, 30), "FY", eps_diluted=2.0),
+        statement(date(2020, 9, 30), "FY", eps_diluted=1.0),
+    )
+    assert found[1001, "eps_growth"][1][2:4] == ["2023-09-30", "FY"]
+
+
+def test_eps_is_compared_on_one_split_basis():
+    """NVDA: 4:1 on 2021-07-20 and 10:1 on 2024-06-10. Fiscal 2019 (filed 2019-02-21) EPS 6.63, fiscal 2024 (filed
+    2024-02-21) EPS 11.93, both diluted and as filed; on 2024-06-10's basis 0.16575 and 1.193."""
+    before, after = date(2024, 6, 7), date(2024, 6, 10)
+    rows = [
+        statement(date(2023, 10, 29), "Q"),
+        statement(date(2024, 1, 28), eps_diluted=11.93, known_at=datetime(2024, 2, 21, 21, 36, tzinfo=UTC)),
+        statement(date(2019, 1, 27), eps_diluted=6.63, known_at=datetime(2019, 2, 21, 21, 37, tzinfo=UTC)),
+    ]
+    splits = [
+        {"security_id": 1001, "ex_date": date(2021, 7, 20), "numerator": 4.0, "denominator": 1.0},
+        {"security_id": 1001, "ex_date": after, "numerator": 10.0, "denominator": 1.0},
+        {"security_id": 2001, "ex_date": date(2022, 1, 3), "numerator": 3.0, "denominator": 1.0},
+    ]
+    expected = (11.93 / (6.63 / 4)) ** (365.25 / 1827) - 1
+    for session in (before, after):  # the split of the session itself changes both sides
+        closes = {session: datetime(session.year, session.month, session.day, 20, tzinfo=UTC)}
+        found = metrics(*rows, universe=listed(1001, session=session), splits=splits, closes=closes)
+        assert raws(found)["eps_growth"] == pytest.approx(expected, abs=1e-12)
+    # filed on the new basis already (on its first day): adjusted once, not twice
+    rows[2] |= {"known_on": date(2021, 7, 20)}
+    assert raws(metrics(*rows, splits=splits))["eps_growth"] == pytest.approx(
+        (11.93 / 6.63) ** (365.25 / 1827) - 1, abs=1e-12
+    )
+
+
+def test_two_share_classes_read_the_statements_of_their_company():
+    found = metrics(EARLIER, statement(date(2023, 12, 31), net_margin=0.1), universe=listed(1001, 1002, 2001))
+    assert sorted(found) == [(1001, "net_margin"), (1002, "net_margin")]
+
+
+def test_technical_metrics():
+    row = {
+        "security_id": 1001, "session": SESSION, "close": 50.0, "rsi_14": 72.0, "macd_histogram": 0.25, "sma_50": 55.0,
+        "adx_14": 30.0, "return_1m": 0.01, "return_3m": -0.02, "return_6m": 0.03,
+    }  # fmt: skip
+    found = metrics(indicators=[row])
+    assert raws(found) == {
+        "rsi_distance": 12.0, "macd_histogram": 0.005, "trend_strength": -30.0, "return_1m": 0.01, "return_3m": -0.02,
+        "return_6m": 0.03,
+    }  # fmt: skip
+    assert found[1001, "rsi_distance"][1] == ["technical_indicators", 1001, "2024-03-04"]
+    # an impossible RSI and a price of zero score nothing
+    assert raws(metrics(indicators=[row | {"rsi_14": 130.0, "close": 0.0}])).keys() == {
+        "return_1m", "return_3m", "return_6m", "trend_strength",
+    }  # fmt: skip
+
+
+def test_another_session_and_another_security_are_not_read():
+    other = {"close": 1.0, "rsi_14": 50.0}
+    assert not metrics(
+        indicators=[
+            {"security_id": 1001, "session": SESSION + timedelta(days=1), **other},
+            {"security_id": 2001, "session": SESSION, **other},
+        ]
+    )
+
+
+def test_sessions_at_once_equal_sessions_one_by_one():
+    days = [date(2024, 2, 1), date(2024, 2, 29), SESSION]
+    closes = {day: datetime(day.year, day.month, day.day, 21, tzinfo=UTC) for day in days}
+    inputs = {
+        "financials": frame(
+            compute.FINANCIALS,
+            *(
+                statement(date(2018 + n // 4, 3 * (n % 4) + 3, 30), kind, cik=cik, revenue=1.0 + n * cik,
+                          eps_diluted=1.0 + n, net_margin=n / 100, current_ratio=n / 10)
+                for n in range(24) for kind in ("Q", "TTM") for cik in (1, 2)
+            ),
+            statement(date(2023, 12, 30), revenue=7.0, net_margin=0.5, known_at=closes[days[1]]),
+        ),
+        "valuations": frame(
+            compute.VALUATIONS,
+            *({"security_id": 1001, "session": d, "book_yield": 0.3, "statement_period_end": date(2023, 9, 30)}
+              for d in days),
+        ),
+        "indicators": frame(
+            compute.INDICATORS, *({"security_id": i, "session": d, "rsi_14": 41.5} for i in (1001, 2001) for d in days)
+        ),
+        "splits": frame(
+            compute.SPLITS,
+            {"security_id": 2001, "ex_date": date(2022, 1, 3), "numerator": 3.0, "denominator": 2.0},
+            {"security_id": 2001, "ex_date": days[1], "numerator": 1.0, "denominator": 7.0},
+        ),
+    }  # fmt: skip
+    universe = pl.concat([listed(1001, 2001, session=day) for day in days])
+    together = compute.metrics_from(universe, **inputs, closes=closes)
+    alone = [
+        compute.metrics_from(universe.filter(session=day), **inputs, closes={day: closes[day]}) for day in days
+    ]
+    assert together.equals(pl.concat(alone))
+    shuffled = {name: rows.sample(fraction=1.0, shuffle=True, seed=5) for name, rows in inputs.items()}
+    mixed = compute.metrics_from(universe.sample(fraction=1.0, shuffle=True, seed=6), **shuffled, closes=closes)
+    expected, got = (compute.scores(universe, rows, closes) for rows in (together, mixed))
+    assert got[0].equals(expected[0])
+    assert got[1].equals(expected[1])
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(ValueError, match=r"score_splits: column\(s\) \['ex_date'\] are missing"):
+        compute.metrics_from(
+            listed(1001),
+            financials=frame(compute.FINANCIALS),
+            valuations=frame(compute.VALUATIONS),
+            indicators=frame(compute.INDICATORS),
+            splits=frame(compute.SPLITS).drop("ex_date"),
+            closes=CLOSES,
+        )
