@@ -1,0 +1,503 @@
+"""The `closingbell` command: every step that a person or a pod can run, with the load path that Airflow's tasks take.
+
+A step works on CLOSINGBELL_DATABASE_URL and AIRFLOW_CONN_<ID>, else on the stack that `make up` started last. Exit
+code 0, or 1 with one line that says what was wrong and what to do (a traceback with --debug).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+app = typer.Typer(
+    help=__doc__.partition("\n\n")[0],
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+override_app = typer.Typer(help="An operator's audited corrections; they survive replay.", no_args_is_help=True)
+app.add_typer(override_app, name="override")
+
+LOADS: dict[str, tuple[str, ...]] = {
+    "universe": ("universe",),
+    "sec-financials": ("sec_financials",),
+    "prices": ("prices",),
+    "indicators": ("indicators",),
+    "valuations": ("valuations",),
+    "scores": ("scores",),
+    "reconcile": ("reconcile",),
+}
+"""What each ingestion command loads, by the names in `closingbell.pipelines.LOADS`, in order."""
+
+_debug = False
+
+Tickers = Annotated[list[str] | None, typer.Option("--ticker", "-t", help="A ticker; repeat it, or separate by commas")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most so many companies or securities")]
+All = Annotated[bool, typer.Option("--all", help="Every one of the universe")]
+Session = Annotated[str | None, typer.Option(help="New York trading day, YYYY-MM-DD; the last one closed by default")]
+First = Annotated[str | None, typer.Option(help="First session of a range")]
+Last = Annotated[str | None, typer.Option(help="Last session of a range")]
+FromFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--from-files", help="Answers that are here already: files, folders, or SEC's bulk zip", exists=True),
+]
+RunId = Annotated[str | None, typer.Option(help="Name of this run; the same name takes up where it stopped")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, change nothing")]
+
+
+class UsageError(ValueError):
+    """The options do not fit together."""
+
+
+def main() -> None:
+    """Run the command; an error is one line on stderr and exit code 1."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except (KeyboardInterrupt, typer.Abort):
+        print("\ninterrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # click's: a wrong option
+            print(f"error: {error.format_message()} (see --help)", file=sys.stderr)
+            sys.exit(2)
+        if _debug:
+            raise
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what each step logs")] = False,
+) -> None:
+    """Set up logging for every command."""
+    global _debug
+    _debug = debug
+    level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
+    from closingbell.settings import settings
+
+    handler = logging.StreamHandler()
+    if settings().json_logs:
+        from pythonjsonlogger.json import JsonFormatter
+
+        handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{"))
+        level = min(level, logging.INFO)
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("closingbell").setLevel(level)
+
+
+# -- the pipelines' steps --
+
+
+@app.command()
+def universe(
+    ticker: Tickers = None,
+    limit: Limit = None,
+    from_files: FromFiles = None,
+    dry_run: DryRun = False,
+    run_id: RunId = None,
+) -> None:
+    """Companies, securities, tickers and index members."""
+    _load("universe", run_id, tickers=ticker, limit=limit, from_files=from_files, dry_run=dry_run)
+
+
+@app.command("sec-financials")
+def sec_financials(
+    ticker: Tickers = None,
+    limit: Limit = None,
+    all_: All = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the last run that did not publish")] = False,
+    years: Annotated[int | None, typer.Option(min=1, help="Only so many years of history; all by default")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Also companies that filed nothing since the last run")] = False,
+    from_files: FromFiles = None,
+    dry_run: DryRun = False,
+    run_id: RunId = None,
+) -> None:
+    """Filings, company facts and statements from SEC EDGAR."""
+    if not (resume or from_files):
+        _one_choice(ticker=ticker, limit=limit, all=all_)
+    params = {"tickers": ticker, "limit": limit, "all": all_, "years": years, "full": full, "resume": resume}
+    if resume:
+        run_id, _ = _unfinished("sec_financials")
+    _load("sec-financials", run_id, **params, from_files=from_files, dry_run=dry_run)
+
+
+@app.command()
+def prices(
+    ticker: Tickers = None,
+    limit: Limit = None,
+    all_: All = False,
+    session: Session = None,
+    first: First = None,
+    last: Last = None,
+    from_files: FromFiles = None,
+    dry_run: DryRun = False,
+    run_id: RunId = None,
+) -> None:
+    """Unadjusted daily bars and corporate actions, with the history that is missing."""
+    if not from_files:
+        _one_choice(ticker=ticker, limit=limit, all=all_)
+    chosen = {"tickers": ticker, "limit": limit, "all": all_, "from_files": from_files, "dry_run": dry_run}
+    _load("prices", run_id, **chosen, **_range(session, first, last))
+
+
+@app.command()
+def indicators(
+    ticker: Tickers = None,
+    limit: Limit = None,
+    all_: All = False,
+    session: Session = None,
+    first: First = None,
+    last: Last = None,
+    dry_run: DryRun = False,
+    run_id: RunId = None,
+) -> None:
+    """Technical indicators from the stored bars."""
+    _one_choice(ticker=ticker, limit=limit, all=all_)
+    chosen = {"tickers": ticker, "limit": limit, "all": all_, "dry_run": dry_run}
+    _load("indicators", run_id, **chosen, **_range(session, first, last))
+
+
+@app.command()
+def valuations(
+    ticker: Tickers = None,
+    limit: Limit = None,
+    all_: All = False,
+    session: Session = None,
+    first: First = None,
+    last: Last = None,
+    dry_run: DryRun = False,
+    run_id: RunId = None,
+) -> None:
+    """Market value, P/E, P/B and P/S as known at the close."""
+    _one_choice(ticker=ticker, limit=limit, all=all_)
+    chosen = {"tickers": ticker, "limit": limit, "all": all_, "dry_run": dry_run}
+    _load("valuations", run_id, **chosen, **_range(session, first, last))
+
+
+@app.command()
+def scores(
+    ticker: Tickers = None,
+    sector: Annotated[str | None, typer.Option(help="Securities of one GICS sector")] = None,
+    sp500: Annotated[bool, typer.Option("--sp500", help="Members of the S&P 500 on the session")] = False,
+    limit: Limit = None,
+    all_: All = False,
+    session: Session = None,
+    first: First = None,
+    last: Last = None,
+    dry_run: DryRun = False,
+    run_id: RunId = None,
+) -> None:
+    """Scores of a session as known at its close; the board of it is printed. Peers are the whole universe always."""
+    _one_choice(ticker=ticker, sector=sector, sp500=sp500, limit=limit, all=all_)
+    chosen = {"tickers": ticker, "sector": sector, "sp500": sp500, "limit": limit, "all": all_, "dry_run": dry_run}
+    window = _range(session, first, last)
+    _load("scores", run_id, **chosen, **window)
+    if not dry_run:
+        board(session=window["session"], tickers=",".join(_split(ticker)), limit=50)
+
+
+@app.command()
+def reconcile(session: Session = None, dry_run: DryRun = False, run_id: RunId = None) -> None:
+    """Fetch a session's bars again, publish the vendor's corrections and mark the bars final."""
+    _load("reconcile", run_id, **_range(session, None, None), dry_run=dry_run)
+
+
+@app.command()
+def replay(table: Annotated[str, typer.Argument(help="Table to rebuild from the landing zone")]) -> None:
+    """Rebuild a table from the landing zone, without any vendor: after a parser was mended, for instance."""
+    _joined()
+    from closingbell.pipelines import LOADS as loads
+    from closingbell.pipelines import base
+
+    load = next((load for load in loads.values() if table in load.tables), None)
+    if load is None:
+        known = sorted({name for load in loads.values() for name in load.tables})
+        raise UsageError(f"no load fills a table {table!r}; use one of {', '.join(known)}")
+    run = base.open_run(f"replay_{load.name}", _new_run_id(), datetime.now(UTC).date().isoformat(), {})
+    _print_counts(base.replay(load, run, progress=True))
+
+
+@app.command()
+def housekeeping() -> None:
+    """Drop abandoned stages and apply retention."""
+    _joined()
+    from closingbell.pipelines import housekeeping as step
+
+    for name, count in step.housekeeping().items():
+        typer.echo(f"{name}: {count}")
+
+
+# -- the stack --
+
+ModeOption = Annotated[str, typer.Option(help="simulated, recorded or live")]
+RecordingsOption = Annotated[str, typer.Option(help="Folder of recorded vendor answers, for --mode recorded")]
+CompaniesOption = Annotated[int, typer.Option(help="Size of the simulated market, 20 to 6000")]
+SeedOption = Annotated[int, typer.Option(help="Seed of the simulated market")]
+PortOption = Annotated[int, typer.Option(help="Airflow's port on this machine")]
+FaultsOption = Annotated[str, typer.Option(help="JSON of fault rates that the sandbox mixes in")]
+TickersOption = Annotated[str, typer.Option(help="Only these tickers, separated by commas")]
+
+
+@app.command()
+def up(
+    mode: ModeOption = "simulated",
+    recordings: RecordingsOption = "",
+    companies: CompaniesOption = 60,
+    seed: SeedOption = 7,
+    port: PortOption = 8080,
+    faults: FaultsOption = "",
+    tickers: Annotated[str, typer.Option(hidden=True)] = "",
+) -> None:
+    """Start PostgreSQL, the vendors' sandbox and Airflow on this machine."""
+    from closingbell import demo, stack
+
+    wanted = stack.spec(mode=mode, recordings=recordings, companies=companies, seed=seed, port=port, faults=faults)
+    state = stack.up(wanted, _say)
+    typer.echo(demo.places(state), nl=False)
+
+
+@app.command("demo")
+def demo_(
+    mode: ModeOption = "simulated",
+    recordings: RecordingsOption = "",
+    companies: CompaniesOption = 60,
+    seed: SeedOption = 7,
+    port: PortOption = 8080,
+    faults: FaultsOption = "",
+    session: Annotated[str, typer.Option(help="Session to score; the vendors' last one by default")] = "",
+    tickers: TickersOption = "",
+) -> None:
+    """Start the stack, run the main job once in Airflow, print the scoreboard."""
+    from closingbell import demo, stack
+
+    wanted = stack.spec(mode=mode, recordings=recordings, companies=companies, seed=seed, port=port, faults=faults)
+    state = stack.up(wanted, _say)
+    typer.echo(demo.demo(state, session=session, tickers=_split([tickers]), say=_say), nl=False)
+
+
+@app.command()
+def down() -> None:
+    """End what `up` or `demo` started, and nothing else."""
+    from closingbell import stack
+
+    stack.down(_say)
+
+
+@app.command("db-url")
+def db_url() -> None:
+    """Print the last stack's warehouse as a libpq URL: psql "$(closingbell db-url)"."""
+    from closingbell import stack
+
+    if (state := stack.last_state()) is None:
+        raise stack.StackError("no stack was started here yet: run `make up`")
+    try:
+        typer.echo(stack.libpq_url(state))
+    except RuntimeError as error:
+        raise stack.StackError(f"the last stack ({state.spec.name}) is down: {error}") from None
+
+
+@app.command()
+def migrate() -> None:
+    """Apply the migrations of sql/migrations that are missing; reruns are harmless."""
+    _joined()
+    from closingbell.warehouse import db
+
+    applied = db.migrate()
+    typer.echo("\n".join(applied) if applied else "the warehouse is up to date")
+
+
+@app.command()
+def doctor() -> None:
+    """Check what an operator would, each with what to do; exit code 1 where something fails."""
+    from closingbell import doctor as checks
+
+    findings = checks.examine(_joined())
+    for finding in findings:
+        typer.echo(finding.line())
+    if any(finding.level == "fail" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def board(
+    session: Session = None,
+    tickers: Annotated[str, typer.Option(help="Only these tickers, separated by commas")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Rows to print")] = 50,
+) -> None:
+    """Print the scoreboard of a session."""
+    import polars as pl
+
+    state = _joined()
+    from closingbell.scores import board as scoreboard
+    from closingbell.warehouse import db
+
+    day = _session(session)
+    rows = db.query(db.engine(), "scoreboard", session=day)
+    if chosen := _split([tickers]):
+        rows = rows.filter(pl.col("ticker").is_in(chosen))
+    if rows.is_empty():
+        raise UsageError(f"no score for {day}{' of ' + ', '.join(chosen) if chosen else ''}; run `closingbell scores`")
+    simulated = state is not None and state.spec.mode == "simulated"
+    typer.echo(scoreboard.text(rows, day, limit=limit, simulated=simulated), nl=False)
+
+
+# -- overrides --
+
+
+@override_app.command("add")
+def override_add(
+    kind: Annotated[str, typer.Argument(help="exclude_security, map_ticker, map_cusip or reject_bar")],
+    subject: Annotated[str, typer.Argument(help="""JSON, such as '{"security_id": 320193001}'""")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept for the auditor")],
+    author: Annotated[str | None, typer.Option(help="Who; the login name by default")] = None,
+) -> None:
+    """Add a correction; it holds from the next publish on, and in every replay."""
+    import getpass
+    import json
+
+    _joined()
+    from closingbell.warehouse import db, overrides
+
+    try:
+        what = json.loads(subject)
+    except ValueError as error:
+        raise UsageError(f"{subject} is no JSON: {error}") from None
+    typer.echo(
+        overrides.add(db.engine(), cast(overrides.Kind, kind), what, reason=reason, author=author or getpass.getuser())
+    )
+
+
+@override_app.command("end")
+def override_end(
+    override_id: Annotated[int, typer.Argument(help="As `override list` shows it")],
+    author: Annotated[str | None, typer.Option(help="Who; the login name by default")] = None,
+) -> None:
+    """End a correction; it is kept for the record."""
+    import getpass
+
+    _joined()
+    from closingbell.warehouse import db, overrides
+
+    overrides.end(db.engine(), override_id, author=author or getpass.getuser())
+
+
+@override_app.command("list")
+def override_list() -> None:
+    """Corrections in force."""
+    _joined()
+    from closingbell.warehouse import db, overrides
+
+    for entry in overrides.active(db.engine()).iter_rows(named=True):
+        typer.echo("  ".join(f"{name}={value}" for name, value in entry.items() if value is not None))
+
+
+# -- shared --
+
+
+def _load(command: str, run_id: str | None, **params: Any) -> None:
+    _joined()
+    from closingbell.pipelines import LOADS as loads
+    from closingbell.pipelines import base
+
+    chosen = {name: value for name, value in params.items() if value not in (None, False, [], "")}
+    if "tickers" in chosen:
+        chosen["tickers"] = _split(chosen["tickers"])
+    if "from_files" in chosen:
+        chosen["from_files"] = [str(path.resolve()) for path in chosen["from_files"]]
+    partition_key = str(chosen.get("session") or datetime.now(UTC).date().isoformat())
+    for name in LOADS[command]:
+        load = loads[name]
+        run = base.open_run(name, run_id or _new_run_id(), partition_key, chosen)
+        if chosen.get("dry_run"):
+            batches = base.plan(load, run)
+            typer.echo(f"{name}: {len(batches)} batches: {', '.join(batch['key'] for batch in batches[:20])}")
+            continue
+        _print_counts(base.run_load(load, run, progress=True))
+
+
+def _print_counts(counts: dict[str, Any]) -> None:
+    for table, row in counts.items():
+        typer.echo(f"{table}: " + ", ".join(f"{value} {name}" for name, value in row.items()))
+
+
+def _joined() -> Any:
+    from closingbell import stack
+
+    return stack.adopt()
+
+
+def _new_run_id() -> str:
+    return f"cli__{datetime.now(UTC):%Y%m%dT%H%M%S}"
+
+
+def _unfinished(dag_id: str) -> tuple[str, str]:
+    """Run id and partition of the last command run that published not every table."""
+    _joined()
+    from closingbell.warehouse import db
+
+    rows = db.query(db.engine(), "unfinished_command_runs", dag_id=dag_id)
+    if rows.is_empty():
+        raise UsageError(f"no run of {dag_id} waits to be resumed: every one has published")
+    return rows["run_id"][0], rows["partition_key"][0]
+
+
+def _one_choice(**choices: Any) -> None:
+    given = [name for name, value in choices.items() if value]
+    if len(given) != 1:
+        options = ", ".join(f"--{'ticker' if name == 'tickers' else name}" for name in choices)
+        raise UsageError(f"give one of {options}" + (f", not {' and '.join(given)}" if given else ""))
+
+
+def _range(session: str | None, first: str | None, last: str | None) -> dict[str, str]:
+    if session and (first or last):
+        raise UsageError("give --session, or --first and --last, not both")
+    if bool(first) != bool(last):
+        raise UsageError("--first and --last go together")
+    if first and last:
+        start, end = _session(first), _session(last)
+        if start > end:
+            raise UsageError(f"--first {start} is after --last {end}")
+        return {"session": end.isoformat(), "first": start.isoformat(), "last": end.isoformat()}
+    return {"session": _session(session).isoformat()}
+
+
+def _session(given: str | None) -> date:
+    """The session, checked; the last one that closed (and that the sandbox serves) by default."""
+    _joined()
+    from closingbell.sessions import close_of, latest_session
+    from closingbell.settings import settings
+
+    now = datetime.now(UTC)
+    if not given:
+        ends = settings().market_ends_on
+        return min(latest_session(now), ends) if ends else latest_session(now)
+    try:
+        day = date.fromisoformat(given)
+    except ValueError:
+        raise UsageError(f"{given} is no date: write YYYY-MM-DD") from None
+    if close_of(day) > now:
+        raise UsageError(f"{day} has not closed yet")
+    return day
+
+
+def _split(tickers: list[str] | None) -> list[str]:
+    return [part.strip().upper() for text in tickers or () for part in text.split(",") if part.strip()]
+
+
+def _say(text: str) -> None:
+    typer.echo(f"  {text}", err=True)
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    # SQLAlchemy adds the statement and a link; the database's own words come first
+    return text.split("\n[SQL:")[0].split("\n(Background")[0]

@@ -1,0 +1,203 @@
+"""The main job, once, through Airflow as an operator would run it: filings, prices, scores, and the board printed.
+
+In: a stack that is up, a session and perhaps tickers. Out: lines on the terminal; raises DemoFailed with the task that
+failed, its last log lines, and what to do.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+from closingbell.airflow_api import AirflowAPI
+from closingbell.stack import USER, Spec, State, libpq_url
+
+DAGS = ("universe", "sec_financials", "market_close", "scores_and_recommendations")
+KEYLESS_TICKERS = ("AAPL", "MSFT", "NVDA", "GOOGL", "AMZN", "JPM", "XOM", "WMT", "COST", "DIS")
+_PARSE_SECONDS = 180.0  # DAG files are parsed within so long after Airflow's start
+_ADOPT_SECONDS = 6.0  # a DAG that is unpaused for the first time may start a scheduled run by itself within so long
+_CONSUMER_SECONDS = 120.0  # the scores' run appears within so long after market_close
+_RUN_SECONDS = 6 * 3600.0
+_LOG_LINES = 15
+_SHOWN = ("running", "queued", "up_for_retry", "deferred", "failed")
+
+
+class DemoFailed(RuntimeError):
+    """A run failed or did not appear; the message is for the terminal."""
+
+
+class Progress:
+    """One live line where a person watches; else a line when what it says has changed, every ten seconds at most."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._last = ""
+        self._at = 0.0
+
+    def show(self, text: str, clock: str) -> None:
+        """Show where a run is; `clock` alone makes no new line."""
+        if self._live:
+            print(f"\r\033[K{text}  {clock}"[:200], end="", file=sys.stderr, flush=True)
+        elif text != self._last and time.monotonic() - self._at > 10:
+            print(f"  {text}  {clock}", file=sys.stderr, flush=True)
+            self._last, self._at = text, time.monotonic()
+
+    def done(self, text: str) -> None:
+        """Leave a line behind."""
+        print(f"\r\033[K{text}" if self._live else f"  {text}", file=sys.stderr, flush=True)
+        self._last = ""
+
+
+def demo(state: State, *, session: str, tickers: list[str], say: Callable[[str], None]) -> str:
+    """Run universe, sec_financials and market_close of `session`, wait for its scores; the scoreboard as text."""
+    began = time.monotonic()
+    api, progress = state.airflow(), Progress()
+    chosen = _session(state, session)
+    tickers = tickers or _default_tickers(state.spec, say)
+    _await_dags(api, progress)
+    conf = {"tickers": tickers} if tickers else {}
+    for dag_id in ("universe", "sec_financials"):
+        api.unpause(dag_id)
+        _finish(api, dag_id, _start(api, dag_id, conf, None), progress)
+    for dag_id in ("scores_and_recommendations", "market_close"):
+        api.unpause(dag_id)
+    known = {run["dag_run_id"] for run in api.runs("scores_and_recommendations", partition_key=chosen.isoformat())}
+    _finish(api, "market_close", _start(api, "market_close", conf, chosen.isoformat()), progress)
+    _finish(api, "scores_and_recommendations", _consumer(api, chosen.isoformat(), known, progress), progress)
+    say(f"all runs succeeded in {_clock(time.monotonic() - began)}")
+    return board(state, chosen)
+
+
+def board(state: State, session: date, *, limit: int | None = 50) -> str:
+    """The scoreboard of a session from the stack's warehouse, with where to look further."""
+    from closingbell.scores import board as scoreboard
+    from closingbell.warehouse import db
+
+    rows = db.query(db.engine(state.warehouse_url()), "scoreboard", session=session)
+    if rows.is_empty():
+        raise DemoFailed(f"no security has a score for {session}: were there prices, and statements known by then?")
+    return scoreboard.text(rows, session, limit=limit, simulated=state.spec.mode == "simulated") + "\n" + places(state)
+
+
+def places(state: State) -> str:
+    """Addresses and login of a stack that is up."""
+    lines = [
+        f"Airflow     {state.airflow_url}   user {USER}   password {state.password}",
+        f"Scoreboard  {state.airflow_url}/closing-bell/",
+        f"Warehouse   {libpq_url(state)}",
+        "make down ends it; `closingbell doctor` checks it.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _session(state: State, given: str) -> date:
+    from closingbell.sessions import NotASession, close_of, latest_session
+
+    if not given and state.last_session:
+        return date.fromisoformat(state.last_session)
+    if not given:
+        return latest_session(datetime.now(UTC))
+    try:
+        chosen = date.fromisoformat(given)
+        closed = close_of(chosen)
+    except NotASession as error:
+        raise DemoFailed(f"SESSION={given}: {error}") from None
+    except ValueError:
+        raise DemoFailed(f"SESSION={given} is no date: write YYYY-MM-DD") from None
+    if closed > datetime.now(UTC):
+        raise DemoFailed(f"SESSION={given} has not closed yet")
+    if state.last_session and chosen > date.fromisoformat(state.last_session):
+        raise DemoFailed(f"SESSION={given}: the {state.spec.mode} vendors end with {state.last_session}")
+    return chosen
+
+
+def _default_tickers(spec: Spec, say: Callable[[str], None]) -> list[str]:
+    from closingbell.stack import price_vendor
+
+    if spec.mode != "live" or price_vendor() != "yahoo":
+        return []
+    say(f"no key of a price vendor: Yahoo serves small lists, so TICKERS={','.join(KEYLESS_TICKERS)}")
+    return list(KEYLESS_TICKERS)
+
+
+def _await_dags(api: AirflowAPI, progress: Progress) -> None:
+    began = time.monotonic()
+    while missing := set(DAGS) - set(api.dags()):
+        if errors := api.import_errors():
+            file, trace = next(iter(errors.items()))
+            raise DemoFailed(f"{file} does not parse: {trace.strip().splitlines()[-1]}")
+        if (waited := time.monotonic() - began) > _PARSE_SECONDS:
+            raise DemoFailed(f"Airflow shows no DAG {', '.join(sorted(missing))} after {waited:.0f} s; see its log")
+        progress.show("waiting for the DAG files to be parsed", _clock(waited))
+        time.sleep(1)
+
+
+def _start(api: AirflowAPI, dag_id: str, conf: dict[str, Any], partition_key: str | None) -> str:
+    """Take the run that the scheduler made of its own accord, or trigger one."""
+    deadline = time.monotonic() + _ADOPT_SECONDS
+    while not conf and time.monotonic() < deadline:
+        for run in api.runs(dag_id, partition_key=partition_key):
+            if run["state"] in ("queued", "running"):
+                return str(run["dag_run_id"])
+        time.sleep(1)
+    taken = api.params(dag_id)
+    return api.trigger(dag_id, {name: value for name, value in conf.items() if name in taken}, partition_key)
+
+
+def _consumer(api: AirflowAPI, partition_key: str, known: set[str], progress: Progress) -> str:
+    began = time.monotonic()
+    dag_id = "scores_and_recommendations"
+    while (waited := time.monotonic() - began) < _CONSUMER_SECONDS:
+        for run in api.runs(dag_id, partition_key=partition_key):
+            if run["dag_run_id"] not in known:
+                return str(run["dag_run_id"])
+        progress.show(f"waiting for {dag_id} of {partition_key} to start", _clock(waited))
+        time.sleep(1)
+    raise DemoFailed(f"market_close of {partition_key} started no run of {dag_id} within {_CONSUMER_SECONDS:.0f} s")
+
+
+def _finish(api: AirflowAPI, dag_id: str, run_id: str, progress: Progress) -> None:
+    began = time.monotonic()
+    while True:
+        run = api.run(dag_id, run_id)
+        tasks = api.tasks(dag_id, run_id)
+        counts = Counter(task["state"] or "waiting" for task in tasks)
+        waited = time.monotonic() - began
+        name = " ".join(filter(None, (dag_id, run.get("partition_key"))))
+        if run["state"] == "success":
+            progress.done(f"{name}: {counts['success']} tasks in {_clock(waited)}")
+            return
+        if run["state"] == "failed":
+            progress.done(f"{name}: failed after {_clock(waited)}")
+            raise DemoFailed(_why(api, dag_id, tasks))
+        if waited > _RUN_SECONDS:
+            raise DemoFailed(f"{name} is not finished after {_clock(waited)}: look at {api.base_url}/dags/{dag_id}")
+        active = [
+            task["task_id"] if task["map_index"] < 0 else f"{task['task_id']} {task['rendered_map_index']}"
+            for task in tasks
+            if task["state"] == "running"
+        ]
+        states = ", ".join(f"{counts[state]} {state}" for state in _SHOWN if counts[state])
+        done = counts["success"] + counts["skipped"]
+        detail = ": " + ", ".join(active[:3]) if active else ""
+        progress.show(f"{name}: {done} of {len(tasks)} tasks done, {states or 'starting'}{detail}", _clock(waited))
+        time.sleep(2)
+
+
+def _why(api: AirflowAPI, dag_id: str, tasks: list[dict[str, Any]]) -> str:
+    failed = sorted((task for task in tasks if task["state"] == "failed"), key=lambda task: str(task["end_date"]))
+    if not failed:
+        return f"{dag_id} failed without a failed task: look at {api.base_url}/dags/{dag_id}"
+    task = failed[0]
+    lines = api.log(task)[-_LOG_LINES:]
+    shown = "\n".join(f"    {line}" for line in lines)
+    reason = lines[-1] if lines else "no log"
+    return f"{shown}\n{dag_id}: task {task['task_id']} failed (try {task['try_number']}): {reason}"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
