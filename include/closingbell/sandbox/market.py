@@ -1,7 +1,7 @@
 """The simulated market: vendor-shaped bodies and, under `truth`, what really happened.
 
-`Market(seed, companies)` is deterministic (same seed, same bytes, whatever the process) and lazy: a company is made when
-somebody asks for it. Every body takes `now` (aware): nothing that is later is in it. Unknown keys raise `NotServed`.
+`Market(seed, companies)` is deterministic (same seed, same bytes, whatever the process) and lazy: a company is made
+when somebody asks for it. Every body takes `now` (aware) and holds nothing later. Unknown keys raise `NotServed`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from closingbell.sessions import close_of
 if TYPE_CHECKING:
     from closingbell.sandbox.simulated.truth import Truth
 
+SP500_HEADER = "Symbol,Security,GICS Sector,GICS Sub-Industry,Headquarters Location,Date added,CIK,Founded"
 SP500_SHARE = 0.6  # of a small market's companies; 500 at most
 
 __all__ = ["Market", "NotServed"]
@@ -58,20 +59,43 @@ class Market:
     def cases(self) -> dict[str, Any]:
         """Where each special case is: name -> CIK, or ticker where one is meant."""
         tickers, cik = self.registry.tickers, self.registry.cik
-        names = {"plain": made.PLAIN, "bank": made.BANK, "weeks_52_53": made.WEEKS_52_53, "off_calendar_year": made.OFF_CALENDAR,
-                 "restated_comparative": made.RECAST, "amended_year": made.AMENDED_YEAR, "two_filings_one_day": made.AMENDED_YEAR,
-                 "amended_quarter": made.AMENDED_QUARTER, "tag_change": made.TAG_CHANGE, "component_revenue": None,
-                 "loss_making": made.LOSSES, "negative_equity": made.NEGATIVE_EQUITY, "bankrupt": made.BANKRUPT,
-                 "forward_split": made.FORWARD_SPLIT, "reverse_split": made.REVERSE_SPLIT, "two_classes": made.TWO_CLASSES,
-                 "class_ratio": made.CLASS_RATIO, "ticker_change": made.RENAMED, "acquired": made.ACQUIRED,
-                 "reuses_ticker": made.REUSES_TICKER, "ipo": made.IPO, "ifrs": made.IFRS, "illiquid": made.AMENDED_QUARTER,
-                 "dividends": made.PLAIN, "missing_concepts": made.BANK}  # fmt: skip
-        found: dict[str, Any] = {name: cik(index) for name, index in names.items() if index is not None}
+        names = {
+            "plain": made.PLAIN,
+            "bank": made.BANK,
+            "weeks_52_53": made.WEEKS_52_53,
+            "off_calendar_year": made.OFF_CALENDAR,
+            "restated_comparative": made.RECAST,
+            "amended_year": made.AMENDED_YEAR,
+            "two_filings_one_day": made.AMENDED_YEAR,
+            "amended_quarter": made.AMENDED_QUARTER,
+            "tag_change": made.TAG_CHANGE,
+            "component_revenue": made.COMPONENT_REVENUE,
+            "loss_making": made.LOSSES,
+            "negative_equity": made.NEGATIVE_EQUITY,
+            "bankrupt": made.BANKRUPT,
+            "forward_split": made.FORWARD_SPLIT,
+            "reverse_split": made.REVERSE_SPLIT,
+            "two_classes": made.TWO_CLASSES,
+            "class_ratio": made.CLASS_RATIO,
+            "ticker_change": made.RENAMED,
+            "acquired": made.ACQUIRED,
+            "reuses_ticker": made.REUSES_TICKER,
+            "ipo": made.IPO,
+            "ifrs": made.IFRS,
+            "illiquid": made.AMENDED_QUARTER,
+            "dividends": made.PLAIN,
+            "missing_concepts": made.BANK,
+        }
+        found: dict[str, Any] = {name: cik(index) for name, index in names.items()}
         renamed = self.registry[made.RENAMED].listings[0]
-        found |= {"old_ticker": renamed.tickers[0][0], "new_ticker": renamed.tickers[1][0],
-                  "reused_ticker": tickers[made.ACQUIRED], "garbage_ticker": GARBAGE,
-                  "class_a_ticker": self.registry[made.CLASS_RATIO].listings[1].tickers[0][0],
-                  "class_b_ticker": self.registry[made.CLASS_RATIO].listings[0].tickers[0][0]}  # fmt: skip
+        found |= {
+            "old_ticker": renamed.tickers[0][0],
+            "new_ticker": renamed.tickers[1][0],
+            "reused_ticker": tickers[made.ACQUIRED],
+            "garbage_ticker": GARBAGE,
+            "class_a_ticker": self.registry[made.CLASS_RATIO].listings[1].tickers[0][0],
+            "class_b_ticker": self.registry[made.CLASS_RATIO].listings[0].tickers[0][0],
+        }
         return found
 
     # Making, on demand
@@ -204,34 +228,66 @@ class Market:
         """Members at `now` in the columns of the public constituents file."""
         today, out = self.vendors.today(utc(now)), io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(
-            "Symbol,Security,GICS Sector,GICS Sub-Industry,Headquarters Location,Date added,CIK,Founded".split(",")
-        )
+        writer.writerow(SP500_HEADER.split(","))
         rows = []
         for index in self._members:
             company = self.registry[index]
             for listing in company.listings:
                 if (ticker := listing.ticker_on(today)) is not None and listing.per_base == 1:
-                    rows.append([ticker, company.name, company.sector.name, company.sector.sub_industry,
-                                 f"{company.city}, {company.state}", f"{2000 + index % 20}-03-04", company.cik, 1900 + index % 100])  # fmt: skip
+                    rows.append(
+                        [
+                            ticker,
+                            company.name,
+                            company.sector.name,
+                            company.sector.sub_industry,
+                            f"{company.city}, {company.state}",
+                            f"{2000 + index % 20}-03-04",
+                            company.cik,
+                            1900 + index % 100,
+                        ]
+                    )
         writer.writerows(sorted(rows))
         return out.getvalue()
 
     def fortune500_csv(self) -> str:
-        """The operator's file: the largest by revenue (500 at most), RANK and NAME, with SYMBOL and SECTOR for most rows."""
+        """The operator's file: the largest by revenue (500 at most); RANK, NAME, for most rows SYMBOL and SECTOR."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        header = ("FID,OBJECTID,RANK,NAME,ADDRESS,ADDRESS2,CITY,STATE,ZIP,COUNTY,EMPLOYEES,REVENUES,LATITUDE,LONGITUDE,SOURCE,"
-                  "PRC,COUNTYFIPS,COMMENTS,WEBSITE,PROFIT,SYMBOL,SECTOR")  # fmt: skip
+        header = (
+            "FID,OBJECTID,RANK,NAME,ADDRESS,ADDRESS2,CITY,STATE,ZIP,COUNTY,EMPLOYEES,REVENUES,LATITUDE,LONGITUDE,SOURCE,"
+            "PRC,COUNTYFIPS,COMMENTS,WEBSITE,PROFIT,SYMBOL,SECTOR"
+        )
         writer.writerow(header.split(","))
         names = sorted(range(len(self.registry)), key=lambda i: -self.registry[i].revenue_2021)[:500]
         for rank, index in enumerate(names, 1):
             company = self.registry[index]
             symbol = "" if rank % 10 == 0 else company.listings[0].tickers[-1][0]
-            writer.writerow([rank, rank, rank, company.name.upper(), "100 MARKET STREET", "NOT AVAILABLE", company.city.upper(),
-                             company.state, "00000", "NOT AVAILABLE", 1000 + index, round(company.revenue_2021 / 1e6), 40.0, -75.0,
-                             "SIMULATED", "ADDRESS", "00000", "NOT AVAILABLE", "HTTPS://WWW.EXAMPLE.COM/",
-                             round(company.revenue_2021 / 1e7, 1), symbol, company.sector.name if symbol else ""])  # fmt: skip
+            writer.writerow(
+                [
+                    rank,
+                    rank,
+                    rank,
+                    company.name.upper(),
+                    "100 MARKET STREET",
+                    "NOT AVAILABLE",
+                    company.city.upper(),
+                    company.state,
+                    "00000",
+                    "NOT AVAILABLE",
+                    1000 + index,
+                    round(company.revenue_2021 / 1e6),
+                    40.0,
+                    -75.0,
+                    "SIMULATED",
+                    "ADDRESS",
+                    "00000",
+                    "NOT AVAILABLE",
+                    "HTTPS://WWW.EXAMPLE.COM/",
+                    round(company.revenue_2021 / 1e7, 1),
+                    symbol,
+                    company.sector.name if symbol else "",
+                ]
+            )
         return out.getvalue()
 
     def close(self, session: date) -> datetime:

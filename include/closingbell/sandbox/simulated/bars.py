@@ -1,8 +1,8 @@
 """Daily bars of the simulated market, unadjusted, final and provisional.
 
-Comes in: the registry of companies. Goes out: arrays sessions x listings. Returns are a market factor, a sector factor and
-the company's own Student-t noise; the traded price falls by each dividend and jumps by each split. Made in blocks of
-100 companies, so that one ticker costs one block and a company's bars do not depend on the market's size.
+Comes in: the registry of companies. Goes out: arrays sessions x listings. Returns are a market factor, a sector factor
+and the company's own Student-t noise; the traded price falls by each dividend and jumps by each split. Made in blocks
+of 100 companies, so that one ticker costs one block and a company's bars do not depend on the market's size.
 """
 
 from __future__ import annotations
@@ -54,8 +54,10 @@ class Bars:
     @cached_property
     def closes(self) -> list[datetime]:
         """Close of each session, UTC."""
-        return [stamp.to_pydatetime() for stamp in
-                calendar().closes.loc[self.sessions[0].isoformat() : self.sessions[-1].isoformat()]]  # fmt: skip
+        return [
+            stamp.to_pydatetime()
+            for stamp in calendar().closes.loc[self.sessions[0].isoformat() : self.sessions[-1].isoformat()]
+        ]
 
     @cached_property
     def final_from(self) -> list[datetime]:
@@ -125,7 +127,7 @@ class Bars:
         return found  # type: ignore[return-value]
 
     def provisional(self, block: int, row: int) -> dict[str, np.ndarray]:
-        """The block's bars of one session as the vendor has them that evening: some prices and volumes not yet right."""
+        """The block's bars of one session as the vendor has them that evening: some prices and volumes are wrong."""
         final = {key: self.block(block)[key][row] for key in (*FIELDS, "volume")}
         count = len(self.listings(block))
         draw = stream(self.registry.seed, made.PROVISIONAL, row * 1000 + block)
@@ -158,9 +160,12 @@ class Bars:
         reach_up, reach_down = np.abs(reach_up[:, :width]), np.abs(reach_down[:, :width])
         market, sectors = self.factors
         volatility = np.array([c.volatility for c in members])
-        returns = (market[:, None] * np.array([c.beta for c in members])
-                   + sectors[:, [made.SECTOR_NUMBER[c.sector.name] for c in members]]
-                   + own * volatility + np.array([c.drift for c in members]))  # fmt: skip
+        returns = (
+            market[:, None] * np.array([c.beta for c in members])
+            + sectors[:, [made.SECTOR_NUMBER[c.sector.name] for c in members]]
+            + own * volatility
+            + np.array([c.drift for c in members])
+        )
         returns = np.clip(returns, -0.30, 0.30)
         returns[0] = 0.0
         for column, company in enumerate(members):
@@ -252,5 +257,13 @@ def _bar(session: date, values: dict[str, float]) -> Bar | None:
     volume = int(values["volume"])
     if not volume:
         return None
-    return Bar(session, float(values["open"]), float(values["high"]), float(values["low"]), float(values["close"]),
-               float(values["vwap"]), volume, max(1, volume // 137))  # fmt: skip
+    return Bar(
+        session,
+        float(values["open"]),
+        float(values["high"]),
+        float(values["low"]),
+        float(values["close"]),
+        float(values["vwap"]),
+        volume,
+        max(1, volume // 137),
+    )

@@ -1,14 +1,15 @@
 """The companies of the simulated market: names, sectors, listings, fiscal calendars, splits and dividends.
 
-Comes in: a seed and a company's index. Goes out: `Company` and `Listing` records, the same for every size of market that
-holds the index. The first twenty companies play the special roles that `ROLES` names; the others are drawn from their
-sector's economics. Dates are New York days. Nothing here is a real company: CIKs start at 9,000,000.
+Comes in: a seed and a company's index. Goes out: `Company` and `Listing` records, the same for every size of market
+that holds the index. The first twenty companies play the special roles of `ROLE_SECTOR`; the others are drawn from
+their sector's economics. Dates are New York days. Nothing here is a real company: CIKs start at 9,000,000.
 """
 
 from __future__ import annotations
 
 import calendar as month_calendar
 import itertools
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
@@ -72,7 +73,7 @@ SECTORS = (
     Sector("Utilities", "Electric Utilities", 4911, "Electric Services", "Power",
            0.47, 0.25, 0.03, 0.26, 2.30, 0.20, 2.3, 0.036, 0.010, (1.08, 0.92, 1.05, 0.95)),
     Sector("Real Estate", "Office REITs", 6798, "Real Estate Investment Trusts", "Properties",
-           0.63, 0.28, 0.05, 0.22, 3.20, 0.00, 6.0, 0.040, 0.014, (1.00, 1.00, 1.00, 1.00)),
+           0.63, 0.28, 0.05, 0.22, 2.60, 0.00, 6.0, 0.030, 0.014, (1.00, 1.00, 1.00, 1.00)),
     Sector("Materials", "Specialty Chemicals", 2860, "Industrial Organic Chemicals", "Chemical",
            0.30, 0.15, 0.04, 0.07, 0.55, 0.80, 1.7, 0.020, 0.016, (0.96, 1.04, 1.02, 0.98)),
 )  # fmt: skip
@@ -85,36 +86,58 @@ PLAIN, BANK, WEEKS_52_53, OFF_CALENDAR, RECAST, AMENDED_YEAR, AMENDED_QUARTER, T
 BANKRUPT, FORWARD_SPLIT, REVERSE_SPLIT, TWO_CLASSES, CLASS_RATIO, RENAMED, ACQUIRED, REUSES_TICKER, IPO, IFRS = range(
     10, 20
 )
+COMPONENT_REVENUE = OFF_CALENDAR  # tags total revenue and the part that comes from contracts
 ROLE_SECTOR = {
-    PLAIN: "Information Technology", BANK: "Financials", WEEKS_52_53: "Consumer Discretionary",
-    OFF_CALENDAR: "Consumer Staples", RECAST: "Industrials", AMENDED_YEAR: "Health Care",
-    AMENDED_QUARTER: "Materials", TAG_CHANGE: "Information Technology", LOSSES: "Health Care",
-    NEGATIVE_EQUITY: "Consumer Discretionary", BANKRUPT: "Energy", FORWARD_SPLIT: "Information Technology",
-    REVERSE_SPLIT: "Energy", TWO_CLASSES: "Communication Services", CLASS_RATIO: "Industrials",
-    RENAMED: "Communication Services", ACQUIRED: "Materials", REUSES_TICKER: "Real Estate",
-    IPO: "Consumer Staples", IFRS: "Utilities",
-}  # fmt: skip
+    PLAIN: "Information Technology",
+    BANK: "Financials",
+    WEEKS_52_53: "Consumer Discretionary",
+    OFF_CALENDAR: "Consumer Staples",
+    RECAST: "Industrials",
+    AMENDED_YEAR: "Health Care",
+    AMENDED_QUARTER: "Materials",
+    TAG_CHANGE: "Information Technology",
+    LOSSES: "Health Care",
+    NEGATIVE_EQUITY: "Consumer Discretionary",
+    BANKRUPT: "Energy",
+    FORWARD_SPLIT: "Information Technology",
+    REVERSE_SPLIT: "Energy",
+    TWO_CLASSES: "Communication Services",
+    CLASS_RATIO: "Industrials",
+    RENAMED: "Communication Services",
+    ACQUIRED: "Materials",
+    REUSES_TICKER: "Real Estate",
+    IPO: "Consumer Staples",
+    IFRS: "Utilities",
+}
 BANKRUPT_LAST = date(2023, 11, 17)
 ACQUIRED_LAST = date(2023, 5, 19)
 REUSED_FIRST = date(2023, 9, 14)
 IPO_FIRST = date(2024, 2, 8)
 RENAMED_ON = date(2023, 6, 12)
 
-_HEADS = (
-    "Alder Amber Anchor Apex Ash Aspen Atlas Aurora Barrow Bay Beacon Birch Black Blue Bolt Bram Bright Brook Cal Cand "
-    "Cedar Chest Clear Cliff Cold Copper Coral Crest Cross Crown Dale Dawn Deer Dove Drift Dun East Eden Elder Elm Ember "
-    "Ever Fair Falcon Fern Fox Frost Glen Gold Granite Green Grove Hale Harbor Hart Haven Hazel Heron High Hollow Iron Ivy "
-    "Jas Kest Keystone Lark Laurel Lime Linden Long Maple Marl Meadow Mill Moss North Oak Onyx Orchard Pine Quarry Quill "
-    "Raven Red Ridge River Rowan Sable Sage Silver South Spruce Star Stone Summit Swift Thorn"
-).split()[:96]
-_TAILS = (
-    "acre arbor bank beck berg born borough bourne bridge brook burn bury by cliff combe cote court croft dale den ditch "
-    "don edge fall fell field firth fleet fold ford forge gate glade grove hall ham haven hay head hill holm holt house "
-    "hurst ing keld lake land lane law leigh ley lock low mark marsh mead mere mill minster mont moor more mouth ness "
-    "park path peak point pool port quay rick ridge rise rock row sea shaw shore side sley stead stone"
-).split()[:72]
-_STATES = (("CA", "San Mateo"), ("NY", "Rochester"), ("TX", "Plano"), ("DE", "Wilmington"), ("IL", "Evanston"),
-           ("MA", "Waltham"), ("WA", "Bellevue"), ("OH", "Dayton"), ("GA", "Alpharetta"), ("CO", "Boulder"))  # fmt: skip
+_HEADS = """
+Alder Amber Anchor Apex Ash Aspen Atlas Aurora Barrow Bay Beacon Birch Black Blue Bolt Bram Bright Brook Cal Cand Cedar
+Chest Clear Cliff Cold Copper Coral Crest Cross Crown Dale Dawn Deer Dove Drift Dun East Eden Elder Elm Ember Ever Fair
+Falcon Fern Fox Frost Glen Gold Granite Green Grove Hale Harbor Hart Haven Hazel Heron High Hollow Iron Ivy Jas Kest
+Keystone Lark Laurel Lime Linden Long Maple Marl Meadow Mill Moss North Oak Onyx Orchard Pine Quarry Quill Raven Red
+Ridge River Rowan Sable Sage Silver South Spruce Star Stone Summit Swift Thorn""".split()[:96]  # noqa: SIM905
+_TAILS = """
+acre arbor bank beck berg born borough bourne bridge brook burn bury by cliff combe cote court croft dale den ditch don
+edge fall fell field firth fleet fold ford forge gate glade grove hall ham haven hay head hill holm holt house hurst ing
+keld lake land lane law leigh ley lock low mark marsh mead mere mill minster mont moor more mouth ness park path peak
+point pool port quay rick ridge rise rock row sea shaw shore""".split()[:72]  # noqa: SIM905
+_STATES = (
+    ("CA", "San Mateo"),
+    ("NY", "Rochester"),
+    ("TX", "Plano"),
+    ("DE", "Wilmington"),
+    ("IL", "Evanston"),
+    ("MA", "Waltham"),
+    ("WA", "Bellevue"),
+    ("OH", "Dayton"),
+    ("GA", "Alpharetta"),
+    ("CO", "Boulder"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +300,16 @@ class Company:
             grown = (1 + self.dividend_growth) ** (quarter // 4 - (2022 - FIRST_FISCAL_YEAR))
             amount = round(self.price_2022 * self.dividend_yield / 4 * grown / self.to_basis(ex_date), 4)
             if amount > 0:
-                paid.append(Dividend(ex_date, end - timedelta(days=52), ex_date + timedelta(days=1),
-                                     end - timedelta(days=12), amount, quarter))  # fmt: skip
+                paid.append(
+                    Dividend(
+                        ex_date,
+                        end - timedelta(days=52),
+                        ex_date + timedelta(days=1),
+                        end - timedelta(days=12),
+                        amount,
+                        quarter,
+                    )
+                )
         return tuple(paid)
 
 
@@ -303,21 +334,21 @@ def all_sessions() -> list[date]:
 
 def _session_at_or_before(day: date) -> date:
     sessions = all_sessions()
-    return sessions[int(np.searchsorted(_ordinals(), day.toordinal(), side="right")) - 1]
+    return sessions[bisect_right(_ordinals(), day.toordinal()) - 1]
 
 
 def session_at_or_after(day: date) -> date:
     """The first session on or after `day`."""
     sessions = all_sessions()
-    return sessions[min(int(np.searchsorted(_ordinals(), day.toordinal())), len(sessions) - 1)]
+    return sessions[min(bisect_left(_ordinals(), day.toordinal()), len(sessions) - 1)]
 
 
-_ORDINALS: dict[str, np.ndarray] = {}
+_ORDINALS: dict[str, list[int]] = {}
 
 
-def _ordinals() -> np.ndarray:
+def _ordinals() -> list[int]:
     if "all" not in _ORDINALS:
-        _ORDINALS["all"] = np.array([day.toordinal() for day in all_sessions()])
+        _ORDINALS["all"] = [day.toordinal() for day in all_sessions()]
     return _ORDINALS["all"]
 
 
@@ -426,8 +457,11 @@ class Registry:
             last, stops, price, volatility = BANKRUPT_LAST, date(2023, 6, 1), 24.0, 0.035
         if index == FORWARD_SPLIT:
             price, drift, growth, dividend_yield = 640.0, 0.0012, 0.22, 0.002
-            splits = [Split(date(2018, 6, 4), 2, 1, date(2018, 5, 10)), Split(date(2022, 8, 25), 4, 1, date(2022, 8, 2)),
-                      Split(date(2024, 6, 10), 10, 1, date(2024, 5, 22))]  # fmt: skip
+            splits = [
+                Split(date(2018, 6, 4), 2, 1, date(2018, 5, 10)),
+                Split(date(2022, 8, 25), 4, 1, date(2022, 8, 2)),
+                Split(date(2024, 6, 10), 10, 1, date(2024, 5, 22)),
+            ]
         if index == REVERSE_SPLIT:
             price, drift, dividend_yield, opex = 9.0, -0.0028, 0.0, 0.40
             splits = [Split(date(2024, 3, 18), 1, 20, date(2024, 2, 27))]
@@ -447,19 +481,46 @@ class Registry:
         worth = revenue * sector.price_to_sales * float(np.exp(0.35 * z[8])) * (1.6 if growth > 0.12 else 1.0)
         if index == IFRS:
             dividend_yield = 0.0
+        # A dividend that earnings can bear: about 70 % of them at most.
+        earned = (1 - opex - 0.08 if sector.name == "Financials" else margin - opex - 0.045 * debt) * 0.79
+        dividend_yield = min(dividend_yield, max(0.0, 0.7 * earned * revenue / worth))
+        if dividend_yield < 0.001:
+            dividend_yield = 0.0
         shares = float(max(2_000_000, round(worth / price / 1000) * 1000))
         if last is not None and stops is None:
             stops = last
         return Company(
-            index=index, seed=self.seed, cik=self.cik(index), name=name, sector=sector, state=state, city=city,
-            exchange="XNAS" if u[13] < 0.5 else "XNYS", fiscal_month=month, weeks=weeks, revenue_2021=revenue,
-            growth=float(growth), gross_margin=margin, opex=opex, debt=debt, price_2022=price, shares_2022=shares,
-            share_drift=0.06 if index in (LOSSES, BANKRUPT, REVERSE_SPLIT) else float(np.round(-0.02 + 0.04 * u[14], 4)),
-            dividend_yield=float(dividend_yield), dividend_growth=float(np.round(0.02 + 0.06 * u[15], 3)),
-            volatility=volatility, beta=float(0.6 + 0.8 * u[16]), drift=float(drift), illiquid=illiquid,
-            splits=tuple(splits), listings=self._listings(index, name, first, last), stops_filing=stops,
+            index=index,
+            seed=self.seed,
+            cik=self.cik(index),
+            name=name,
+            sector=sector,
+            state=state,
+            city=city,
+            exchange="XNAS" if u[13] < 0.5 else "XNYS",
+            fiscal_month=month,
+            weeks=weeks,
+            revenue_2021=revenue,
+            growth=float(growth),
+            gross_margin=margin,
+            opex=opex,
+            debt=debt,
+            price_2022=price,
+            shares_2022=shares,
+            share_drift=0.06
+            if index in (LOSSES, BANKRUPT, REVERSE_SPLIT)
+            else float(np.round(-0.02 + 0.04 * u[14], 4)),
+            dividend_yield=float(dividend_yield),
+            dividend_growth=float(np.round(0.02 + 0.06 * u[15], 3)),
+            volatility=volatility,
+            beta=float(0.6 + 0.8 * u[16]),
+            drift=float(drift),
+            illiquid=illiquid,
+            splits=tuple(splits),
+            listings=self._listings(index, name, first, last),
+            stops_filing=stops,
             styles=tuple(float(v) for v in u[17:24]),
-        )  # fmt: skip
+        )
 
     def _listings(self, index: int, name: str, first: date, last: date | None) -> tuple[Listing, ...]:
         ticker = self.tickers[index]
@@ -469,18 +530,32 @@ class Registry:
         if index == REUSES_TICKER:
             names = ((self.tickers[ACQUIRED], first, last),)
 
-        def listing(tickers: tuple[tuple[str, date, date | None], ...], label: str | None, ratio: int, part: float,
-                    number: int) -> Listing:  # fmt: skip
+        def listing(
+            tickers: tuple[tuple[str, date, date | None], ...], label: str | None, ratio: int, part: float, number: int
+        ) -> Listing:
             suffix = "" if label is None else f" Class {label}"
             code = f"{index:05d}{number}"
-            return Listing(index, label, ratio, part, f"BBG90{code}S", f"BBG91{code}S", "CS",
-                           f"{name}{suffix} Common Stock", first, last, tickers)  # fmt: skip
+            return Listing(
+                index,
+                label,
+                ratio,
+                part,
+                f"BBG90{code}S",
+                f"BBG91{code}S",
+                "CS",
+                f"{name}{suffix} Common Stock",
+                first,
+                last,
+                tickers,
+            )
 
         if index == TWO_CLASSES:
             return (listing(names, "A", 1, 0.88, 1), listing(((self._spare[1], first, last),), "B", 1, 0.12, 2))
         if index == CLASS_RATIO:
-            return (listing(((f"{ticker}.B", first, last),), "B", 1, 0.60, 2),
-                    listing(((f"{ticker}.A", first, last),), "A", 1500, 0.40, 1))  # fmt: skip
+            return (
+                listing(((f"{ticker}.B", first, last),), "B", 1, 0.60, 2),
+                listing(((f"{ticker}.A", first, last),), "A", 1500, 0.40, 1),
+            )
         return (listing(names, None, 1, 1.0, 1),)
 
 

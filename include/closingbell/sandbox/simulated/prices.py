@@ -1,7 +1,8 @@
 """What the price vendors answer about the simulated market: Polygon (Massive), Tiingo and Yahoo.
 
-Sources: the vendors' reference pages (Polygon's stocks REST reference, Tiingo's End-of-Day documentation, Yahoo's v8 chart as
-yfinance reads it). Polygon's and Tiingo's prices are as traded; Yahoo's are adjusted for every split known at `now`.
+Sources: the vendors' reference pages (Polygon's stocks REST reference, Tiingo's End-of-Day documentation, Yahoo's v8
+chart as yfinance reads it). Polygon's and Tiingo's prices are as traded; Yahoo's are adjusted for every split up to
+`now`.
 """
 
 from __future__ import annotations
@@ -43,8 +44,11 @@ class Vendors:
                 for name, _, _ in listing.tickers:
                     self._holders.setdefault(name, []).append(listing)
         wanted = ticker.upper().replace("-", ".")
-        known = [held for held in self._holders.get(wanted, [])
-                 if any(name == wanted and first <= day for name, first, _ in held.tickers)]  # fmt: skip
+        known = [
+            held
+            for held in self._holders.get(wanted, [])
+            if any(name == wanted and first <= day for name, first, _ in held.tickers)
+        ]
         if not known:
             raise NotServed(f"{ticker}: no such ticker on {day}")
         return max(known, key=lambda held: next(first for name, first, _ in held.tickers if name == wanted))
@@ -78,10 +82,32 @@ class Vendors:
         stamp = int(new_york(session, 16).timestamp() * 1000)
         results = []
         for listing, bar in self.bars.session_values(session, self._provisional(session, now)):
-            results.append({"T": listing.ticker_on(session), "v": bar.volume, "vw": bar.vwap, "o": bar.open, "c": bar.close,
-                            "h": bar.high, "l": bar.low, "t": stamp, "n": bar.trades})  # fmt: skip
-        results.append({"T": GARBAGE, "v": 100 + row, "vw": 0.0101, "o": 20.0, "c": 0.01, "h": 200000.0, "l": 0.01,
-                        "t": stamp, "n": 1})  # fmt: skip
+            results.append(
+                {
+                    "T": listing.ticker_on(session),
+                    "v": bar.volume,
+                    "vw": bar.vwap,
+                    "o": bar.open,
+                    "c": bar.close,
+                    "h": bar.high,
+                    "l": bar.low,
+                    "t": stamp,
+                    "n": bar.trades,
+                }
+            )
+        results.append(
+            {
+                "T": GARBAGE,
+                "v": 100 + row,
+                "vw": 0.0101,
+                "o": 20.0,
+                "c": 0.01,
+                "h": 200000.0,
+                "l": 0.01,
+                "t": stamp,
+                "n": 1,
+            }
+        )
         results.sort(key=lambda result: hashlib.blake2b(f"{result['T']}{row}".encode(), digest_size=8).digest())
         return results
 
@@ -96,10 +122,20 @@ class Vendors:
             if gone == active:
                 continue
             company = self.registry[listing.company]
-            result = {"ticker": listing.newest_ticker(today), "name": listing.name, "market": "stocks", "locale": "us",
-                      "primary_exchange": company.exchange, "type": listing.type, "active": active,
-                      "currency_name": "usd", "cik": f"{company.cik:010d}", "composite_figi": listing.figi,
-                      "share_class_figi": listing.share_class_figi, "last_updated_utc": f"{today}T00:00:00Z"}  # fmt: skip
+            result = {
+                "ticker": listing.newest_ticker(today),
+                "name": listing.name,
+                "market": "stocks",
+                "locale": "us",
+                "primary_exchange": company.exchange,
+                "type": listing.type,
+                "active": active,
+                "currency_name": "usd",
+                "cik": f"{company.cik:010d}",
+                "composite_figi": listing.figi,
+                "share_class_figi": listing.share_class_figi,
+                "last_updated_utc": f"{today}T00:00:00Z",
+            }
             if gone and listing.last_session:
                 result["delisted_utc"] = f"{listing.last_session + timedelta(days=1)}T00:00:00Z"
             results.append(result)
@@ -113,30 +149,43 @@ class Vendors:
         return [dividend for dividend in company.dividends if new_york(dividend.declared, 7) <= now]
 
     def splits(self, first: date, last: date, now: datetime) -> list[dict[str, Any]]:
-        """Results of /v3/reference/splits with first <= execution_date <= last, newest first, under today's ticker."""
+        """Results of /v3/reference/splits by execution date in [first, last], newest first, under today's ticker."""
         today, results = self.today(now), []
         for listing in self.listings():
             for split in self.known_splits(self.registry[listing.company], now):
                 if first <= split.ex_date <= last and listing.first_session <= today:
                     ticker = listing.newest_ticker(today)
-                    results.append({"execution_date": split.ex_date.isoformat(),
-                                    "id": "E" + _digest("split", listing.figi, split.ex_date),
-                                    "split_from": split.denominator, "split_to": split.numerator, "ticker": ticker})  # fmt: skip
+                    results.append(
+                        {
+                            "execution_date": split.ex_date.isoformat(),
+                            "id": "E" + _digest("split", listing.figi, split.ex_date),
+                            "split_from": split.denominator,
+                            "split_to": split.numerator,
+                            "ticker": ticker,
+                        }
+                    )
         return sorted(results, key=lambda r: (r["execution_date"], r["ticker"]), reverse=True)
 
     def dividends(self, first: date, last: date, now: datetime) -> list[dict[str, Any]]:
-        """Results of /v3/reference/dividends with first <= ex_dividend_date <= last, newest first, under today's ticker."""
+        """Results of /v3/reference/dividends by ex date in [first, last], newest first, under today's ticker."""
         today, results = self.today(now), []
         for listing in self.listings():
             for dividend in self.known_dividends(self.registry[listing.company], now):
                 if first <= dividend.ex_date <= last:
-                    results.append({
-                        "cash_amount": dividend.amount * listing.per_base, "currency": "USD",
-                        "declaration_date": dividend.declared.isoformat(), "dividend_type": "CD",
-                        "ex_dividend_date": dividend.ex_date.isoformat(), "frequency": 4,
-                        "id": "E" + _digest("dividend", listing.figi, dividend.ex_date),
-                        "pay_date": dividend.pay_date.isoformat(), "record_date": dividend.record_date.isoformat(),
-                        "ticker": listing.newest_ticker(today)})  # fmt: skip
+                    results.append(
+                        {
+                            "cash_amount": dividend.amount * listing.per_base,
+                            "currency": "USD",
+                            "declaration_date": dividend.declared.isoformat(),
+                            "dividend_type": "CD",
+                            "ex_dividend_date": dividend.ex_date.isoformat(),
+                            "frequency": 4,
+                            "id": "E" + _digest("dividend", listing.figi, dividend.ex_date),
+                            "pay_date": dividend.pay_date.isoformat(),
+                            "record_date": dividend.record_date.isoformat(),
+                            "ticker": listing.newest_ticker(today),
+                        }
+                    )
         return sorted(results, key=lambda r: (r["ex_dividend_date"], r["ticker"]), reverse=True)
 
     def details(self, ticker: str, day: date | None, now: datetime) -> dict[str, Any]:
@@ -152,20 +201,42 @@ class Vendors:
         weighted = int(shares / listing.per_base)
         root, _, suffix = (listing.ticker_on(on) or listing.newest_ticker(on)).partition(".")
         result: dict[str, Any] = {
-            "ticker": f"{root}.{suffix}" if suffix else root, "name": listing.name, "market": "stocks", "locale": "us",
-            "primary_exchange": company.exchange, "type": listing.type, "active": not gone, "currency_name": "usd",
-            "cik": f"{company.cik:010d}", "composite_figi": listing.figi, "share_class_figi": listing.share_class_figi,
-            "market_cap": round(weighted * bars[-1].close, 2) if bars else None, "phone_number": "(555) 010-0100",
-            "address": {"address1": "100 MARKET STREET", "city": company.city.upper(), "state": company.state,
-                        "postal_code": "00000"},
+            "ticker": f"{root}.{suffix}" if suffix else root,
+            "name": listing.name,
+            "market": "stocks",
+            "locale": "us",
+            "primary_exchange": company.exchange,
+            "type": listing.type,
+            "active": not gone,
+            "currency_name": "usd",
+            "cik": f"{company.cik:010d}",
+            "composite_figi": listing.figi,
+            "share_class_figi": listing.share_class_figi,
+            "market_cap": round(weighted * bars[-1].close, 2) if bars else None,
+            "phone_number": "(555) 010-0100",
+            "address": {
+                "address1": "100 MARKET STREET",
+                "city": company.city.upper(),
+                "state": company.state,
+                "postal_code": "00000",
+            },
             "description": f"{company.name} is a simulated company of the sector {company.sector.name}.",
-            "sic_code": f"{company.sector.sic:04d}", "sic_description": company.sector.sic_description.upper(),
-            "ticker_root": root, "homepage_url": "https://www.example.com", "total_employees": 1000 + company.index,
-            "list_date": listing.first_session.isoformat() if listing.first_session > made.FIRST_SESSION else "2009-06-01",
-            "branding": {"logo_url": "https://www.example.com/logo.svg", "icon_url": "https://www.example.com/icon.png"},
+            "sic_code": f"{company.sector.sic:04d}",
+            "sic_description": company.sector.sic_description.upper(),
+            "ticker_root": root,
+            "homepage_url": "https://www.example.com",
+            "total_employees": 1000 + company.index,
+            "list_date": listing.first_session.isoformat()
+            if listing.first_session > made.FIRST_SESSION
+            else "2009-06-01",
+            "branding": {
+                "logo_url": "https://www.example.com/logo.svg",
+                "icon_url": "https://www.example.com/icon.png",
+            },
             "share_class_shares_outstanding": int(shares * listing.part / listing.per_base),
-            "weighted_shares_outstanding": weighted, "round_lot": 100,
-        }  # fmt: skip
+            "weighted_shares_outstanding": weighted,
+            "round_lot": 100,
+        }
         if suffix:
             result["ticker_suffix"] = suffix
         if gone and listing.last_session:
@@ -177,9 +248,16 @@ class Vendors:
         today = self.today(now)
         listing = self.holder(ticker, today)
         company = self.registry[listing.company]
-        return {"name": listing.name, "composite_figi": listing.figi, "cik": f"{company.cik:010d}",
-                "events": [{"ticker_change": {"ticker": name}, "type": "ticker_change", "date": first.isoformat()}
-                           for name, first, _ in reversed(listing.tickers) if first <= today]}  # fmt: skip
+        return {
+            "name": listing.name,
+            "composite_figi": listing.figi,
+            "cik": f"{company.cik:010d}",
+            "events": [
+                {"ticker_change": {"ticker": name}, "type": "ticker_change", "date": first.isoformat()}
+                for name, first, _ in reversed(listing.tickers)
+                if first <= today
+            ],
+        }
 
     # Tiingo
 
@@ -212,12 +290,23 @@ class Vendors:
             for day, dividend in dividends.items():
                 if earlier < day <= bar.session and number:
                     cash += dividend.amount * listing.per_base
-            rows.append({
-                "date": f"{bar.session}T00:00:00.000Z", "close": bar.close, "high": bar.high, "low": bar.low,
-                "open": bar.open, "volume": bar.volume, "adjClose": round(bar.close * price_factor, 10),
-                "adjHigh": round(bar.high * price_factor, 10), "adjLow": round(bar.low * price_factor, 10),
-                "adjOpen": round(bar.open * price_factor, 10), "adjVolume": int(bar.volume * volume_factor),
-                "divCash": cash, "splitFactor": split_factor})  # fmt: skip
+            rows.append(
+                {
+                    "date": f"{bar.session}T00:00:00.000Z",
+                    "close": bar.close,
+                    "high": bar.high,
+                    "low": bar.low,
+                    "open": bar.open,
+                    "volume": bar.volume,
+                    "adjClose": round(bar.close * price_factor, 10),
+                    "adjHigh": round(bar.high * price_factor, 10),
+                    "adjLow": round(bar.low * price_factor, 10),
+                    "adjOpen": round(bar.open * price_factor, 10),
+                    "adjVolume": int(bar.volume * volume_factor),
+                    "divCash": cash,
+                    "splitFactor": split_factor,
+                }
+            )
             if number:
                 before = bars[number - 1].close
                 price_factor /= split_factor
@@ -240,14 +329,28 @@ class Vendors:
             factor = company.split_factor(session - timedelta(days=1), session)
             cash = sum(d.amount for d in company.dividends if d.ex_date == session) * listing.per_base
             name = (listing.ticker_on(session) or "").replace(".", "-").lower()
-            rows.append({"ticker": name, "date": f"{session}T00:00:00.000Z", "close": bar.close, "high": bar.high,
-                         "low": bar.low, "open": bar.open, "volume": bar.volume, "adjClose": bar.close, "adjHigh": bar.high,
-                         "adjLow": bar.low, "adjOpen": bar.open, "adjVolume": bar.volume, "divCash": cash,
-                         "splitFactor": factor})  # fmt: skip
+            rows.append(
+                {
+                    "ticker": name,
+                    "date": f"{session}T00:00:00.000Z",
+                    "close": bar.close,
+                    "high": bar.high,
+                    "low": bar.low,
+                    "open": bar.open,
+                    "volume": bar.volume,
+                    "adjClose": bar.close,
+                    "adjHigh": bar.high,
+                    "adjLow": bar.low,
+                    "adjOpen": bar.open,
+                    "adjVolume": bar.volume,
+                    "divCash": cash,
+                    "splitFactor": factor,
+                }
+            )
         return sorted(rows, key=lambda row: row["ticker"])
 
     def tiingo_supported(self, now: datetime) -> str:
-        """The CSV inside supported_tickers.zip. A ticker held by two listings one after the other stands there twice."""
+        """The CSV inside supported_tickers.zip; a ticker that two listings held in turn stands there twice."""
         today = self.today(now)
         count = self._known_sessions(now, TIINGO_DELAY)
         newest = self.bars.sessions[max(0, count - 1)]
@@ -264,7 +367,7 @@ class Vendors:
     # Yahoo
 
     def yahoo_chart(self, ticker: str, first: date, last: date, now: datetime) -> dict[str, Any]:
-        """The v8 chart answer: prices adjusted for splits up to `now`, adjclose for dividends too. A delisted ticker is not found."""
+        """The v8 chart: prices adjusted for splits up to `now`, adjclose for dividends too; delisted is not found."""
         today = self.today(now)
         try:
             listing = self.holder(ticker, today)
@@ -277,32 +380,60 @@ class Vendors:
         bars = [row for row in everything if first <= row[0].session <= last]
         stamps = [int(new_york(bar.session, 9, 30).timestamp()) for bar, _, _ in bars]
         span = {bar.session for bar, _, _ in bars}
-        split_events = {str(int(new_york(s.ex_date, 9, 30).timestamp())): {
-            "date": int(new_york(s.ex_date, 9, 30).timestamp()), "numerator": float(s.numerator),
-            "denominator": float(s.denominator), "splitRatio": f"{s.numerator}:{s.denominator}"}
-            for s in company.splits if first <= s.ex_date <= min(last, today) and span}  # fmt: skip
-        dividend_events = {str(int(new_york(d.ex_date, 9, 30).timestamp())): {
-            "amount": round(d.amount * listing.per_base / company.split_factor(d.ex_date, today), 6),
-            "date": int(new_york(d.ex_date, 9, 30).timestamp())}
-            for d in company.dividends if first <= d.ex_date <= min(last, today) and span}  # fmt: skip
+        split_events = {
+            str(int(new_york(s.ex_date, 9, 30).timestamp())): {
+                "date": int(new_york(s.ex_date, 9, 30).timestamp()),
+                "numerator": float(s.numerator),
+                "denominator": float(s.denominator),
+                "splitRatio": f"{s.numerator}:{s.denominator}",
+            }
+            for s in company.splits
+            if first <= s.ex_date <= min(last, today) and span
+        }
+        dividend_events = {
+            str(int(new_york(d.ex_date, 9, 30).timestamp())): {
+                "amount": round(d.amount * listing.per_base / company.split_factor(d.ex_date, today), 6),
+                "date": int(new_york(d.ex_date, 9, 30).timestamp()),
+            }
+            for d in company.dividends
+            if first <= d.ex_date <= min(last, today) and span
+        }
         events = {name: found for name, found in (("dividends", dividend_events), ("splits", split_events)) if found}
         offset = now.astimezone(made.NEW_YORK).utcoffset() or timedelta()
         newest = everything[-1][0] if everything else None
         meta = {
-            "currency": "USD", "symbol": ticker.upper(), "exchangeName": "NMS" if company.exchange == "XNAS" else "NYQ",
-            "fullExchangeName": "NasdaqGS" if company.exchange == "XNAS" else "NYSE", "instrumentType": "EQUITY",
+            "currency": "USD",
+            "symbol": ticker.upper(),
+            "exchangeName": "NMS" if company.exchange == "XNAS" else "NYQ",
+            "fullExchangeName": "NasdaqGS" if company.exchange == "XNAS" else "NYSE",
+            "instrumentType": "EQUITY",
             "firstTradeDate": int(new_york(listing.first_session, 9, 30).timestamp()),
             "regularMarketTime": int(new_york(newest.session, 16).timestamp()) if newest else None,
-            "hasPrePostMarketData": True, "gmtoffset": int(offset.total_seconds()), "timezone": "EST",
-            "exchangeTimezoneName": "America/New_York", "regularMarketPrice": newest.close if newest else None,
-            "longName": company.name, "shortName": company.name, "priceHint": 2,
-            "currentTradingPeriod": {name: {"timezone": "EST", "start": int(new_york(today, *start).timestamp()),
-                                            "end": int(new_york(today, *end).timestamp()), "gmtoffset": int(offset.total_seconds())}
-                                     for name, start, end in (("pre", (4, 0), (9, 30)), ("regular", (9, 30), (16, 0)),
-                                                              ("post", (16, 0), (20, 0)))},
-            "dataGranularity": "1d", "range": "",
+            "hasPrePostMarketData": True,
+            "gmtoffset": int(offset.total_seconds()),
+            "timezone": "EST",
+            "exchangeTimezoneName": "America/New_York",
+            "regularMarketPrice": newest.close if newest else None,
+            "longName": company.name,
+            "shortName": company.name,
+            "priceHint": 2,
+            "currentTradingPeriod": {
+                name: {
+                    "timezone": "EST",
+                    "start": int(new_york(today, *start).timestamp()),
+                    "end": int(new_york(today, *end).timestamp()),
+                    "gmtoffset": int(offset.total_seconds()),
+                }
+                for name, start, end in (
+                    ("pre", (4, 0), (9, 30)),
+                    ("regular", (9, 30), (16, 0)),
+                    ("post", (16, 0), (20, 0)),
+                )
+            },
+            "dataGranularity": "1d",
+            "range": "",
             "validRanges": ["1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max"],
-        }  # fmt: skip
+        }
         result: dict[str, Any] = {"meta": meta, "timestamp": stamps}
         if events:
             result["events"] = events
@@ -312,7 +443,8 @@ class Vendors:
         }
         result["indicators"] = {
             "quote": [{**quote, "volume": [int(bar.volume * factor) for bar, factor, _ in bars]}],
-            "adjclose": [{"adjclose": [round(bar.close * adjusted, 6) for bar, _, adjusted in bars]}]}  # fmt: skip
+            "adjclose": [{"adjclose": [round(bar.close * adjusted, 6) for bar, _, adjusted in bars]}],
+        }
         if not stamps:
             del result["timestamp"]
             result["indicators"] = {"quote": [{}], "adjclose": [{}]}
@@ -340,8 +472,12 @@ class Vendors:
 
 
 def _yahoo_error(ticker: str) -> dict[str, Any]:
-    return {"chart": {"result": None, "error": {
-        "code": "Not Found", "description": f"No data found, symbol may be delisted ({ticker})"}}}  # fmt: skip
+    return {
+        "chart": {
+            "result": None,
+            "error": {"code": "Not Found", "description": f"No data found, symbol may be delisted ({ticker})"},
+        }
+    }
 
 
 def _digest(*parts: object) -> str:

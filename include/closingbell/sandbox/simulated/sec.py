@@ -1,7 +1,7 @@
 """SEC EDGAR's answers about the simulated companies, in the shapes of data.sec.gov and www.sec.gov.
 
-Sources: https://www.sec.gov/search-filings/edgar-application-programming-interfaces (submissions, companyfacts) and the daily
-index of https://www.sec.gov/Archives/edgar/daily-index/. Every function takes `now` (aware) and shows nothing accepted later.
+Sources: https://www.sec.gov/search-filings/edgar-application-programming-interfaces (submissions, companyfacts) and the
+daily index of https://www.sec.gov/Archives/edgar/daily-index/. `now` is aware; nothing accepted later is shown.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _IFRS: tuple[Tag, ...] = (
 
 def tags_liabilities(company: Company) -> bool:
     """Whether it tags total liabilities; many real filers do not."""
-    return company.index < 20 or company.styles[4] >= 0.25
+    return company.index != made.TWO_CLASSES and (company.index < 20 or company.styles[4] >= 0.25)
 
 
 def tags_gross_profit(company: Company) -> bool:
@@ -79,9 +79,12 @@ def _revenue_tags(company: Company, filed_on: date, annual: bool) -> list[Tag]:
     old, new = "Revenues", "RevenueFromContractWithCustomerExcludingAssessedTax"
     if company.index not in (made.TAG_CHANGE, made.PLAIN) and company.styles[1] >= 0.5:
         old = "SalesRevenueNet"
-    if company.sector.name == "Utilities":  # a total and the part that comes from contracts
+    if (
+        company.sector.name == "Utilities" or company.index == made.COMPONENT_REVENUE
+    ):  # a total and the part that comes from contracts
         return [("Revenues", "revenue", "income")] + (
-            [(new, "contract_revenue", "income")] if filed_on >= NEW_REVENUE_TAG else [])  # fmt: skip
+            [(new, "contract_revenue", "income")] if filed_on >= NEW_REVENUE_TAG else []
+        )
     if filed_on < NEW_REVENUE_TAG:
         return [(old, "revenue", "income")]
     if company.index == made.TAG_CHANGE:
@@ -103,13 +106,20 @@ def tags(company: Company, filing: Filing) -> list[Tag]:
     if company.dividend_yield:
         found.append(pays)
     if company.is_bank:
-        return [*found, ("Revenues", "revenue", "income"), ("InterestExpense", "interest_expense", "income"),
-                ("ProvisionForLoanLossesExpensed", "provision", "income"),
-                ("NoninterestExpense", "operating_expenses", "income"), ("CashAndDueFromBanks", "cash", "balance"),
-                ("LoansAndLeasesReceivableNetReportedAmount", "loans", "balance"), ("Deposits", "deposits", "balance"),
-                ("ShortTermBorrowings", "short_term_debt", "balance"), ("LongTermDebt", "long_term_debt", "balance"),
-                ("PaymentsForRepurchaseOfCommonStock", "buybacks", "cash"),
-                ("Liabilities", "total_liabilities", "balance")]  # fmt: skip
+        return [
+            *found,
+            ("Revenues", "revenue", "income"),
+            ("InterestExpense", "interest_expense", "income"),
+            ("ProvisionForLoanLossesExpensed", "provision", "income"),
+            ("NoninterestExpense", "operating_expenses", "income"),
+            ("CashAndDueFromBanks", "cash", "balance"),
+            ("LoansAndLeasesReceivableNetReportedAmount", "loans", "balance"),
+            ("Deposits", "deposits", "balance"),
+            ("ShortTermBorrowings", "short_term_debt", "balance"),
+            ("LongTermDebt", "long_term_debt", "balance"),
+            ("PaymentsForRepurchaseOfCommonStock", "buybacks", "cash"),
+            ("Liabilities", "total_liabilities", "balance"),
+        ]
     found += _revenue_tags(company, filing.filed_on, filing.annual)
     costs = ("CostOfRevenue", "CostOfGoodsAndServicesSold", "CostOfGoodsSold")
     cost = costs[0 if company.index == made.PLAIN else int(company.styles[2] * 3)]
@@ -120,24 +130,34 @@ def tags(company: Company, filing: Filing) -> list[Tag]:
         interest = "InterestExpenseNonoperating"
     change = "CashAndCashEquivalentsPeriodIncreaseDecrease"
     if filing.filed_on >= NEW_REVENUE_TAG:
-        change = "CashCashEquivalentsRestrictedCashAndRestrictedCashEquivalentsPeriodIncreaseDecreaseIncludingExchangeRateEffect"
+        change = (
+            "CashCashEquivalentsRestrictedCashAndRestrictedCashEquivalents"
+            "PeriodIncreaseDecreaseIncludingExchangeRateEffect"
+        )
     capex = (
         "PaymentsToAcquirePropertyPlantAndEquipment"
         if company.styles[5] < 0.85
         else "PaymentsToAcquireProductiveAssets"
     )
     found += [
-        (cost, "cost_of_revenue", "income"), ("OperatingExpenses", "operating_expenses", "income"),
-        ("OperatingIncomeLoss", "operating_income", "income"), (interest, "interest_expense", "income"),
-        ("DepreciationDepletionAndAmortization", "depreciation", "cash"), (change, "cash_change", "cash"),
-        (capex, "capex", "cash"), ("PaymentsForRepurchaseOfCommonStock", "buybacks", "cash"),
+        (cost, "cost_of_revenue", "income"),
+        ("OperatingExpenses", "operating_expenses", "income"),
+        ("OperatingIncomeLoss", "operating_income", "income"),
+        (interest, "interest_expense", "income"),
+        ("DepreciationDepletionAndAmortization", "depreciation", "cash"),
+        (change, "cash_change", "cash"),
+        (capex, "capex", "cash"),
+        ("PaymentsForRepurchaseOfCommonStock", "buybacks", "cash"),
         ("CashAndCashEquivalentsAtCarryingValue", "cash", "balance"),
-        ("AccountsReceivableNetCurrent", "receivables", "balance"), ("AssetsCurrent", "current_assets", "balance"),
-        ("PropertyPlantAndEquipmentNet", "property", "balance"), ("Goodwill", "goodwill", "balance"),
-        ("AccountsPayableCurrent", "payables", "balance"), ("LiabilitiesCurrent", "current_liabilities", "balance"),
+        ("AccountsReceivableNetCurrent", "receivables", "balance"),
+        ("AssetsCurrent", "current_assets", "balance"),
+        ("PropertyPlantAndEquipmentNet", "property", "balance"),
+        ("Goodwill", "goodwill", "balance"),
+        ("AccountsPayableCurrent", "payables", "balance"),
+        ("LiabilitiesCurrent", "current_liabilities", "balance"),
         ("LongTermDebtCurrent" if company.styles[5] < 0.6 else "DebtCurrent", "short_term_debt", "balance"),
         ("LongTermDebtNoncurrent", "long_term_debt", "balance"),
-    ]  # fmt: skip
+    ]
     if company.sector.inventory:
         found.append(("InventoryNet", "inventory", "balance"))
     if company.sector.name in ("Information Technology", "Health Care"):
@@ -150,8 +170,11 @@ def tags(company: Company, filing: Filing) -> list[Tag]:
 
 
 def tags_shares(company: Company) -> tuple[bool, bool]:
-    """Whether it tags shares on the balance sheet and on the cover. Facts with a class dimension are not in company facts, so
-    a company of several classes has no cover count, and one with a ratio between them none at all (GOOGL, BRK)."""
+    """Whether it tags shares on the balance sheet and on the cover.
+
+    Facts with a class dimension are not in company facts, so a company of several classes has no cover count (GOOGL),
+    and one with a ratio between them none at all (BRK).
+    """
     if company.index == made.CLASS_RATIO:
         return False, False
     return True, len(company.listings) == 1
@@ -180,9 +203,13 @@ def company_facts(books: Books, now: datetime) -> dict[str, Any]:
         if filing.quarter is None or filing.accepted > now:
             continue
         at = filing.accepted
-        source = {"accn": filing.accession_no, "fy": fiscal_year(company, filing.quarter),
-                  "fp": "FY" if filing.annual else f"Q{filing.quarter % 4 + 1}", "form": filing.form,
-                  "filed": filing.filed_on.isoformat()}  # fmt: skip
+        source = {
+            "accn": filing.accession_no,
+            "fy": fiscal_year(company, filing.quarter),
+            "fp": "FY" if filing.annual else f"Q{filing.quarter % 4 + 1}",
+            "form": filing.form,
+            "filed": filing.filed_on.isoformat(),
+        }
         periods = shown_periods(filing)
         for concept, metric, kind in tags(company, filing):
             rows = facts[taxonomy, concept, money]
@@ -196,26 +223,44 @@ def company_facts(books: Books, now: datetime) -> dict[str, Any]:
                 else:
                     value = books.flow(metric, first, last, at)
                 rows.append({"start": company.quarter_start(first).isoformat(), "end": end, "val": value, **source})
-        names = ("BasicEarningsLossPerShare", "DilutedEarningsLossPerShare", "WeightedAverageShares",
-                 "AdjustedWeightedAverageShares", "NumberOfSharesOutstanding") if ifrs else (
-            "EarningsPerShareBasic", "EarningsPerShareDiluted", "WeightedAverageNumberOfSharesOutstandingBasic",
-            "WeightedAverageNumberOfDilutedSharesOutstanding", "CommonStockSharesOutstanding")  # fmt: skip
+        names = (
+            (
+                "BasicEarningsLossPerShare",
+                "DilutedEarningsLossPerShare",
+                "WeightedAverageShares",
+                "AdjustedWeightedAverageShares",
+                "NumberOfSharesOutstanding",
+            )
+            if ifrs
+            else (
+                "EarningsPerShareBasic",
+                "EarningsPerShareDiluted",
+                "WeightedAverageNumberOfSharesOutstandingBasic",
+                "WeightedAverageNumberOfDilutedSharesOutstanding",
+                "CommonStockSharesOutstanding",
+            )
+        )
         for first, last in periods["income"]:
             period = {"start": company.quarter_start(first).isoformat(), "end": ends[last].isoformat()}
             for name, diluted in ((names[0], False), (names[1], True)):
                 facts[taxonomy, name, f"{money}/shares"].append(
-                    {**period, "val": books.eps(first, last, filing, diluted), **source})  # fmt: skip
-            for name, shares in ((names[2], books.weighted_shares(first, last, filing.filed_on)),
-                                 (names[3], books.diluted_shares(first, last, filing.filed_on, at))):  # fmt: skip
+                    {**period, "val": books.eps(first, last, filing, diluted), **source}
+                )
+            for name, shares in (
+                (names[2], books.weighted_shares(first, last, filing.filed_on)),
+                (names[3], books.diluted_shares(first, last, filing.filed_on, at)),
+            ):
                 if on_balance:
                     facts[taxonomy, name, "shares"].append({**period, "val": int(shares), **source})
         for _, last in periods["balance"] if on_balance else ():
             facts[taxonomy, names[4], "shares"].append(
-                {"end": ends[last].isoformat(), "val": int(company.shares_at(ends[last], filing.filed_on)), **source})  # fmt: skip
+                {"end": ends[last].isoformat(), "val": int(company.shares_at(ends[last], filing.filed_on)), **source}
+            )
         cover = filing.filed_on - timedelta(days=7)
         if on_cover:
             facts["dei", "EntityCommonStockSharesOutstanding", "shares"].append(
-                {"end": cover.isoformat(), "val": int(company.shares_at(cover, filing.filed_on)), **source})  # fmt: skip
+                {"end": cover.isoformat(), "val": int(company.shares_at(cover, filing.filed_on)), **source}
+            )
         if filing.form.startswith("10-K") and filing.quarter >= 2:
             half = ends[filing.quarter - 2]
             worth = int(company.shares_at(half) * company.price_2022 / company.to_basis(half) / 1e6) * 1_000_000
@@ -226,7 +271,8 @@ def company_facts(books: Books, now: datetime) -> dict[str, Any]:
         _frames(rows)
         label = None if ifrs and kind != "dei" else _label(concept)
         entry = answer.setdefault(kind, {}).setdefault(
-            concept, {"label": label, "description": label and f"{label} of the simulated company.", "units": {}})  # fmt: skip
+            concept, {"label": label, "description": label and f"{label} of the simulated company.", "units": {}}
+        )
         entry["units"][unit] = rows
     # SEC gives the CIK as a number for most companies and as a padded string for some (LPA); both must be read.
     return {"cik": f"{company.cik:010d}" if ifrs else company.cik, "entityName": company.name.upper(), "facts": answer}
@@ -260,25 +306,60 @@ def submissions(company: Company, filings: tuple[Filing, ...], now: datetime) ->
     today = now.astimezone(made.NEW_YORK).date()
     known = [filing for filing in filings if filing.accepted <= now][::-1]
     older = known[RECENT:]
-    address = {"street1": "100 MARKET STREET", "street2": None, "city": company.city.upper(), "stateOrCountry": company.state,
-               "zipCode": "00000", "stateOrCountryDescription": company.state, "isForeignLocation": 0,
-               "foreignStateTerritory": None, "country": None, "countryCode": None}  # fmt: skip
+    address = {
+        "street1": "100 MARKET STREET",
+        "street2": None,
+        "city": company.city.upper(),
+        "stateOrCountry": company.state,
+        "zipCode": "00000",
+        "stateOrCountryDescription": company.state,
+        "isForeignLocation": 0,
+        "foreignStateTerritory": None,
+        "country": None,
+        "countryCode": None,
+    }
     listed = [listing.ticker_on(today) for listing in company.listings]
     names = [ticker.replace(".", "-") for ticker in listed if ticker]
     exchange = "Nasdaq" if company.exchange == "XNAS" else "NYSE"
     end = company.quarter_ends[3 + 4 * ((len(company.quarter_ends) - 4) // 4)]
-    files = [{"name": f"CIK{company.cik:010d}-submissions-001.json", "filingCount": len(older),
-              "filingFrom": older[-1].filed_on.isoformat(), "filingTo": older[0].filed_on.isoformat()}] if older else []  # fmt: skip
+    files = (
+        [
+            {
+                "name": f"CIK{company.cik:010d}-submissions-001.json",
+                "filingCount": len(older),
+                "filingFrom": older[-1].filed_on.isoformat(),
+                "filingTo": older[0].filed_on.isoformat(),
+            }
+        ]
+        if older
+        else []
+    )
     return {
-        "cik": f"{company.cik:010d}", "entityType": "operating", "sic": f"{company.sector.sic:04d}",
-        "sicDescription": company.sector.sic_description, "ownerOrg": "", "insiderTransactionForOwnerExists": 0,
-        "insiderTransactionForIssuerExists": 1, "name": company.name, "tickers": names, "exchanges": [exchange] * len(names),
-        "ein": f"{company.cik % 10**9:09d}", "lei": None, "description": "", "website": "", "investorWebsite": "",
-        "category": "Large accelerated filer", "fiscalYearEnd": f"{company.fiscal_month:02d}{end.day:02d}",
-        "stateOfIncorporation": company.state, "stateOfIncorporationDescription": company.state,
-        "addresses": {"mailing": address, "business": address}, "phone": "", "flags": "", "formerNames": [],
+        "cik": f"{company.cik:010d}",
+        "entityType": "operating",
+        "sic": f"{company.sector.sic:04d}",
+        "sicDescription": company.sector.sic_description,
+        "ownerOrg": "",
+        "insiderTransactionForOwnerExists": 0,
+        "insiderTransactionForIssuerExists": 1,
+        "name": company.name,
+        "tickers": names,
+        "exchanges": [exchange] * len(names),
+        "ein": f"{company.cik % 10**9:09d}",
+        "lei": None,
+        "description": "",
+        "website": "",
+        "investorWebsite": "",
+        "category": "Large accelerated filer",
+        "fiscalYearEnd": f"{company.fiscal_month:02d}{end.day:02d}",
+        "stateOfIncorporation": company.state,
+        "stateOfIncorporationDescription": company.state,
+        "addresses": {"mailing": address, "business": address},
+        "phone": "",
+        "flags": "",
+        "formerNames": [],
         "filings": {"recent": _columns(company, known[:RECENT]), "files": files},
-    }  # fmt: skip
+    }
 
 
 def submissions_page(company: Company, filings: tuple[Filing, ...], now: datetime) -> dict[str, Any]:
@@ -312,13 +393,23 @@ def _columns(company: Company, filings: list[Filing]) -> dict[str, Any]:
 
 def daily_index(day: date, filings: list[tuple[Company, Filing]]) -> str:
     """EDGAR's form.YYYYMMDD.idx of the filings dated `day`."""
-    head = ["Description:           Daily Index of EDGAR Dissemination Feed by Form Type",
-            f"Last Data Received:    {day:%b} {day.day}, {day.year}", "Comments:              webmaster@sec.gov",
-            "Anonymous FTP:         ftp://ftp.sec.gov/edgar/", " ", " ", " ", " ",
-            f"{'Form Type':<12}{'Company Name':<62}{'CIK':<12}{'Date Filed':<12}File Name", "-" * 141]  # fmt: skip
-    rows = [f"{filing.form:<12}{company.name[:60]:<62}{company.cik:<12}{day:%Y%m%d}    "
-            f"{f'edgar/data/{company.cik}/{filing.accession_no}.txt':<52}"
-            for company, filing in sorted(filings, key=lambda row: (row[1].form, row[0].name, row[1].accession_no))]  # fmt: skip
+    head = [
+        "Description:           Daily Index of EDGAR Dissemination Feed by Form Type",
+        f"Last Data Received:    {day:%b} {day.day}, {day.year}",
+        "Comments:              webmaster@sec.gov",
+        "Anonymous FTP:         ftp://ftp.sec.gov/edgar/",
+        " ",
+        " ",
+        " ",
+        " ",
+        f"{'Form Type':<12}{'Company Name':<62}{'CIK':<12}{'Date Filed':<12}File Name",
+        "-" * 141,
+    ]
+    rows = [
+        f"{filing.form:<12}{company.name[:60]:<62}{company.cik:<12}{day:%Y%m%d}    "
+        f"{f'edgar/data/{company.cik}/{filing.accession_no}.txt':<52}"
+        for company, filing in sorted(filings, key=lambda row: (row[1].form, row[0].name, row[1].accession_no))
+    ]
     return "\n".join(head + rows) + "\n"
 
 

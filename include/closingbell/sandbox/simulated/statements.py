@@ -1,8 +1,8 @@
 """The filings and statements of a simulated company: the generator's own variables.
 
-Goes out: `Books` (integer quarterly flows and balances that add up) and `Filing` records (what was filed, when it was accepted,
-which periods it shows). EDGAR's rules for acceptance and filing date: EDGAR Filer Manual, volume II; a filing accepted after 17:30 New York
-is dated the next business day.
+Goes out: `Books` (integer quarterly flows and balances that add up) and `Filing` records (what was filed, when it was
+accepted, which periods it shows). Filing dates follow the EDGAR Filer Manual, volume II: a 10-K, 10-Q or 8-K accepted
+after 17:30 New York is dated the next business day.
 """
 
 from __future__ import annotations
@@ -17,17 +17,50 @@ from closingbell.sandbox.simulated.companies import Company, all_sessions, new_y
 
 GRAIN = 1000  # statements are in whole thousands
 
-FLOWS = ("revenue", "cost_of_revenue", "gross_profit", "operating_expenses", "research", "operating_income", "interest_expense",
-         "pretax_income", "income_tax", "net_income", "provision", "depreciation", "operating_cash_flow", "investing_cash_flow",
-         "financing_cash_flow", "capex", "dividends_paid", "buybacks", "cash_change")  # fmt: skip
-BALANCES = ("cash", "receivables", "inventory", "current_assets", "property", "goodwill", "loans", "total_assets", "payables",
-            "deposits", "short_term_debt", "long_term_debt", "current_liabilities", "total_liabilities", "equity",
-            "retained_earnings")  # fmt: skip
+FLOWS = (
+    "revenue",
+    "cost_of_revenue",
+    "gross_profit",
+    "operating_expenses",
+    "research",
+    "operating_income",
+    "interest_expense",
+    "pretax_income",
+    "income_tax",
+    "net_income",
+    "provision",
+    "depreciation",
+    "operating_cash_flow",
+    "investing_cash_flow",
+    "financing_cash_flow",
+    "capex",
+    "dividends_paid",
+    "buybacks",
+    "cash_change",
+)
+BALANCES = (
+    "cash",
+    "receivables",
+    "inventory",
+    "current_assets",
+    "property",
+    "goodwill",
+    "loans",
+    "total_assets",
+    "payables",
+    "deposits",
+    "short_term_debt",
+    "long_term_debt",
+    "current_liabilities",
+    "total_liabilities",
+    "equity",
+    "retained_earnings",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """One filing. `quarter` is the fiscal quarter it reports (index into the company's quarter ends), None for an 8-K."""
+    """One filing. `quarter` is the fiscal quarter it reports (index into the quarter ends), None for an 8-K."""
 
     accession_no: str
     form: str
@@ -59,7 +92,7 @@ def filing_day(accepted: datetime) -> date:
 
 
 def _acceptance(day: date, u: float, v: float) -> datetime:
-    """An acceptance moment on `day`: before the open, in the session, after the close, or after 17:30 (dated tomorrow)."""
+    """An acceptance moment on `day`: before the open, in the session, after the close, or past 17:30."""
     if u < 0.25:
         minute = 6 * 60 + 5 + int(v * 200)
     elif u < 0.45:
@@ -86,35 +119,36 @@ def _filing_session(day: date) -> date:
 
 
 def plan_filings(company: Company) -> tuple[tuple[Filing, ...], tuple[Mistake, ...]]:
-    """All filings, oldest first by acceptance, and the mistakes that some of them correct. Light: no statement is made."""
+    """All filings, oldest first by acceptance, and the mistakes that some correct; no statement is made."""
     draw = stream(company.seed, made.FILINGS, company.index)
     ends = company.quarter_ends
-    u = draw.random((len(ends), 8))
-    fate = draw.random(4)
+    u = draw.random((80, 8)).tolist()
+    fate = draw.random(4).tolist()
     annual_only = company.index == made.IFRS
     events: list[tuple[datetime, str, int | None, str]] = []
     for quarter, end in enumerate(ends):
         year_end = quarter % 4 == 3
         if annual_only and not year_end:
             continue
-        lag = (52 + int(u[quarter, 0] * 20)) if year_end else (26 + int(u[quarter, 0] * 14))
+        lag = (52 + int(u[quarter][0] * 20)) if year_end else (26 + int(u[quarter][0] * 14))
         if annual_only:
             lag += 45
         day = _filing_session(end + timedelta(days=lag))
         if day < max(made.FIRST_FILING, company.public_since) or (company.stops_filing and day >= company.stops_filing):
             continue
         form = "20-F" if annual_only else "10-K" if year_end else "10-Q"
-        accepted = _acceptance(day, u[quarter, 1], u[quarter, 2])
+        accepted = _acceptance(day, u[quarter][1], u[quarter][2])
         events.append((accepted, form, quarter, ""))
         if not annual_only:
-            release = _filing_session(day - timedelta(days=3 + int(u[quarter, 3] * 9)))
+            release = _filing_session(day - timedelta(days=3 + int(u[quarter][3] * 9)))
             if release < day:
-                events.append((_acceptance(release, u[quarter, 4], u[quarter, 5]), "8-K", None, "2.02,9.01"))
+                events.append((_acceptance(release, u[quarter][4], u[quarter][5]), "8-K", None, "2.02,9.01"))
     by_quarter = {quarter: accepted for accepted, _, quarter, _ in events if quarter is not None}
     mistakes: list[Mistake] = []
     year = 2023 - made.FIRST_FISCAL_YEAR if company.index < 20 else 2016 + int(fate[1] * 8) - made.FIRST_FISCAL_YEAR
     kind = {made.RECAST: "recast", made.AMENDED_YEAR: "amended_year", made.AMENDED_QUARTER: "amended_quarter"}.get(
-        company.index, "")  # fmt: skip
+        company.index, ""
+    )
     if company.index >= 20 and not company.is_bank:
         kind = (
             "recast"
@@ -139,21 +173,50 @@ def plan_filings(company: Company) -> tuple[tuple[Filing, ...], tuple[Mistake, .
         mistakes = [Mistake(kind, q, excess, by_quarter[first + 4]) for q in range(first, first + 4)]
     elif kind == "amended_year" and first + 3 in by_quarter and first + 4 in by_quarter:
         # A 10-K/A on the day of the next 10-Q, earlier that day: a cost of the fourth quarter had not been booked.
-        day = by_quarter[first + 4].astimezone(made.NEW_YORK).date()
+        day = filing_day(by_quarter[first + 4])
         accepted = new_york(day, 6, 1, 17).astimezone(UTC)
         amount = round(size * 0.04) * GRAIN
-        mistakes = [Mistake(kind, first + 3, {"operating_expenses": -amount, "operating_income": amount, "pretax_income": amount,
-                                              "net_income": amount, "equity": amount, "retained_earnings": amount,
-                                              "total_liabilities": -amount, "current_liabilities": -amount}, accepted)]  # fmt: skip
+        mistakes = [
+            Mistake(
+                kind,
+                first + 3,
+                {
+                    "operating_expenses": -amount,
+                    "operating_income": amount,
+                    "pretax_income": amount,
+                    "net_income": amount,
+                    "equity": amount,
+                    "retained_earnings": amount,
+                    "total_liabilities": -amount,
+                    "current_liabilities": -amount,
+                },
+                accepted,
+            )
+        ]
         events.append((accepted, "10-K/A", first + 3, ""))
     elif kind == "amended_quarter" and first + 1 in by_quarter and first + 2 in by_quarter:
         # A 10-Q/A five weeks later: sales of the second quarter had been booked too early.
         accepted = _acceptance(_filing_session(by_quarter[first + 1].date() + timedelta(days=35)), 0.6, float(fate[2]))
         amount = round(size * 0.05) * GRAIN
-        mistakes = [Mistake(kind, first + 1, {
-            "revenue": amount, "gross_profit": amount, "operating_income": amount, "pretax_income": amount, "net_income": amount,
-            "receivables": amount, "current_assets": amount, "total_assets": amount, "equity": amount,
-            "retained_earnings": amount}, accepted)]  # fmt: skip
+        mistakes = [
+            Mistake(
+                kind,
+                first + 1,
+                {
+                    "revenue": amount,
+                    "gross_profit": amount,
+                    "operating_income": amount,
+                    "pretax_income": amount,
+                    "net_income": amount,
+                    "receivables": amount,
+                    "current_assets": amount,
+                    "total_assets": amount,
+                    "equity": amount,
+                    "retained_earnings": amount,
+                },
+                accepted,
+            )
+        ]
         events.append((accepted, "10-Q/A", first + 1, ""))
     if company.stops_filing and company.last_session:
         day = company.last_session
@@ -162,10 +225,11 @@ def plan_filings(company: Company) -> tuple[tuple[Filing, ...], tuple[Mistake, .
     events.sort(key=lambda event: (event[0], event[1]))
     filings, numbers = [], {}
     for accepted, form, about, items in events:
-        year_filed = filing_day(accepted).year
+        filed_on = filing_day(accepted)
+        year_filed = filed_on.year
         numbers[year_filed] = numbers.get(year_filed, 0) + 1
         accession_no = f"{company.cik:010d}-{year_filed % 100:02d}-{numbers[year_filed]:06d}"
-        filings.append(Filing(accession_no, form, accepted, filing_day(accepted), about, items))
+        filings.append(Filing(accession_no, form, accepted, filed_on, about, items))
     return tuple(filings), tuple(mistakes)
 
 
@@ -204,8 +268,11 @@ class Books:
         """Earnings a base share as `filing` shows them: two decimals, its own split basis. A company with a ratio class
         reports by its highest class (BRK: by A shares)."""
         count = self.diluted_shares if diluted else None
-        shares = count(first, last, filing.filed_on, filing.accepted) if count else self.weighted_shares(
-            first, last, filing.filed_on)  # fmt: skip
+        shares = (
+            count(first, last, filing.filed_on, filing.accepted)
+            if count
+            else self.weighted_shares(first, last, filing.filed_on)
+        )
         ratio = max(listing.per_base for listing in self.company.listings)
         return round(self.flow("net_income", first, last, filing.accepted) / (shares / ratio), 2)
 
@@ -226,8 +293,13 @@ def _noise(company: Company) -> dict[str, np.ndarray]:
         * np.array(company.sector.season)[calendar_quarter]
         * np.exp(cycle[:count, 0] * 0.5 + cycle[:count, sector + 1] * 0.5)
     )
-    return {"revenue": level * np.exp(0.02 * shocks[:, 0]), "margin": 0.012 * shocks[:, 1], "opex": 0.03 * shocks[:, 2],
-            "capex": 0.15 * shocks[:, 3], "other": shocks[:, 4]}  # fmt: skip
+    return {
+        "revenue": level * np.exp(0.02 * shocks[:, 0]),
+        "margin": 0.012 * shocks[:, 1],
+        "opex": 0.03 * shocks[:, 2],
+        "capex": 0.15 * shocks[:, 3],
+        "other": shocks[:, 4],
+    }
 
 
 def _grain(value: float) -> int:
@@ -247,7 +319,8 @@ def _operating(company: Company) -> dict[str, np.ndarray]:
     cost = start * (1 - company.gross_margin)
     cash, receivables, inventory = _grain(start * 0.45), _grain(start * 0.55), _grain(cost * sector.inventory)
     payables, accrued = _grain(cost * 0.5), _grain(start * 0.30)
-    property_ = _grain(start * 4 * max(sector.capex, 0.02) * 6)
+    life = 24 if sector.capex < 0.1 else 72  # quarters that property lasts
+    property_ = _grain(start * max(sector.capex, 0.02) * life * 0.8)
     debt = _grain(company.debt * start * 4)
     wanted = start * 4 * (-0.35 if company.index == made.NEGATIVE_EQUITY else 0.45)
     other = 0
@@ -266,7 +339,7 @@ def _operating(company: Company) -> dict[str, np.ndarray]:
         pretax = income - interest
         tax = _grain(pretax * 0.21) if pretax > 0 else 0
         net = pretax - tax
-        depreciation = min(property_, _grain(property_ / 24))
+        depreciation = min(property_, _grain(property_ / life))
         new_receivables, new_inventory, new_payables = (
             _grain(revenue * 0.55),
             _grain(cost_q * sector.inventory),
@@ -307,16 +380,39 @@ def _operating(company: Company) -> dict[str, np.ndarray]:
         current = payables + accrued + short
         liabilities = payables + accrued + debt + other
         for metric, value in (
-            ("revenue", revenue), ("cost_of_revenue", cost_q), ("gross_profit", gross), ("operating_expenses", opex),
-            ("research", _grain(opex * 0.3)), ("operating_income", income), ("interest_expense", interest), ("pretax_income", pretax),
-            ("income_tax", tax), ("net_income", net), ("depreciation", depreciation), ("operating_cash_flow", operating),
-            ("investing_cash_flow", -capex), ("financing_cash_flow", financing), ("capex", capex), ("dividends_paid", dividends),
-            ("buybacks", buyback), ("cash_change", change), ("cash", cash), ("receivables", receivables), ("inventory", inventory),
-            ("current_assets", cash + receivables + inventory), ("property", property_), ("goodwill", goodwill),
-            ("total_assets", assets), ("payables", payables), ("short_term_debt", short), ("long_term_debt", debt - short),
-            ("current_liabilities", current), ("total_liabilities", liabilities), ("equity", assets - liabilities),
+            ("revenue", revenue),
+            ("cost_of_revenue", cost_q),
+            ("gross_profit", gross),
+            ("operating_expenses", opex),
+            ("research", _grain(opex * 0.3)),
+            ("operating_income", income),
+            ("interest_expense", interest),
+            ("pretax_income", pretax),
+            ("income_tax", tax),
+            ("net_income", net),
+            ("depreciation", depreciation),
+            ("operating_cash_flow", operating),
+            ("investing_cash_flow", -capex),
+            ("financing_cash_flow", financing),
+            ("capex", capex),
+            ("dividends_paid", dividends),
+            ("buybacks", buyback),
+            ("cash_change", change),
+            ("cash", cash),
+            ("receivables", receivables),
+            ("inventory", inventory),
+            ("current_assets", cash + receivables + inventory),
+            ("property", property_),
+            ("goodwill", goodwill),
+            ("total_assets", assets),
+            ("payables", payables),
+            ("short_term_debt", short),
+            ("long_term_debt", debt - short),
+            ("current_liabilities", current),
+            ("total_liabilities", liabilities),
+            ("equity", assets - liabilities),
             ("retained_earnings", retained),
-        ):  # fmt: skip
+        ):
             out[metric][q] = value
     return out
 
@@ -356,13 +452,29 @@ def _bank(company: Company) -> dict[str, np.ndarray]:
         short = _grain(debt * 0.2)
         assets, liabilities = cash + loans, deposits + debt
         for metric, value in (
-            ("revenue", revenue), ("operating_expenses", expenses), ("interest_expense", interest), ("pretax_income", pretax),
-            ("income_tax", tax), ("net_income", net), ("provision", provision), ("operating_cash_flow", operating),
-            ("investing_cash_flow", investing), ("financing_cash_flow", financing), ("dividends_paid", dividends),
-            ("buybacks", buyback), ("cash_change", change), ("cash", cash), ("loans", loans), ("deposits", deposits),
-            ("total_assets", assets), ("short_term_debt", short), ("long_term_debt", debt - short),
-            ("total_liabilities", liabilities), ("equity", assets - liabilities), ("retained_earnings", retained),
-        ):  # fmt: skip
+            ("revenue", revenue),
+            ("operating_expenses", expenses),
+            ("interest_expense", interest),
+            ("pretax_income", pretax),
+            ("income_tax", tax),
+            ("net_income", net),
+            ("provision", provision),
+            ("operating_cash_flow", operating),
+            ("investing_cash_flow", investing),
+            ("financing_cash_flow", financing),
+            ("dividends_paid", dividends),
+            ("buybacks", buyback),
+            ("cash_change", change),
+            ("cash", cash),
+            ("loans", loans),
+            ("deposits", deposits),
+            ("total_assets", assets),
+            ("short_term_debt", short),
+            ("long_term_debt", debt - short),
+            ("total_liabilities", liabilities),
+            ("equity", assets - liabilities),
+            ("retained_earnings", retained),
+        ):
             out[metric][q] = value
     return out
 
@@ -383,8 +495,11 @@ def shown_periods(filing: Filing) -> dict[str, list[tuple[int, int]]]:
     year_to_date = [(q - number, q), (q - number - 4, q - 4)]
     quarters = [(q, q), (q - 4, q - 4)]
     income = quarters if number == 0 else quarters + year_to_date
-    return {"income": [p for p in income if p[0] >= 0], "cash": [p for p in year_to_date if p[0] >= 0],
-            "balance": [(e, e) for e in (q, q - number - 1) if e >= 0]}  # fmt: skip
+    return {
+        "income": [p for p in income if p[0] >= 0],
+        "cash": [p for p in year_to_date if p[0] >= 0],
+        "balance": [(e, e) for e in (q, q - number - 1) if e >= 0],
+    }
 
 
 __all__ = [
