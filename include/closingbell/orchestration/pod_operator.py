@@ -177,7 +177,7 @@ def _airflow_connections(conn_ids: Sequence[str]) -> dict[str, str]:
 
 def _on_this_machine(command: Sequence[str]) -> list[str]:
     """The command's program beside this Python first: a task's PATH need not hold the environment's bin folder."""
-    beside = Path(sys.executable).with_name(command[0])
+    beside = Path(sys.executable).parent / command[0]
     program = str(beside) if beside.exists() else shutil.which(command[0])
     if program is None:
         raise FileNotFoundError(f"{command[0]} is not installed beside {sys.executable}: pip install closing-bell")

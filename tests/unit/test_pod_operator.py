@@ -1,0 +1,305 @@
+"""PipelinePodOperator in both runtimes; Kubernetes is a mock API whose kubelet really runs each pod's command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import kmock
+import pytest
+
+from closingbell.orchestration.pod_operator import PipelinePodOperator, StepFailed
+from closingbell.settings import settings
+
+SECRETS = {"closing-bell": {"CLOSINGBELL_DATABASE_URL": "postgresql://loader:s3cret@warehouse/closingbell"}}
+
+
+class Cluster:
+    """Pods of one namespace behind a mock Kubernetes API; a pod's command runs as a process of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pods: dict[str, dict[str, Any]] = {}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.created: list[dict[str, Any]] = []
+        self.deleted: list[str] = []
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._stop: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
+
+    def __enter__(self) -> Cluster:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes.values():
+            process.kill()
+        assert self._stop is not None
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    def kubeconfig(self) -> dict[str, Any]:
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "mock",
+            "clusters": [{"name": "mock", "cluster": {"server": str(self.url)}}],
+            "users": [{"name": "mock", "user": {"token": "none"}}],
+            "contexts": [{"name": "mock", "context": {"cluster": "mock", "user": "mock"}}],
+        }
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        pods = r"/api/v1/namespaces/[^/]+/pods"
+        async with kmock.KubernetesScaffold() as api, kmock.Server(api) as server:
+            api["post", re.compile(pods)] << self._create
+            api["get", re.compile(pods)] << self._list
+            api["get", re.compile(pods + "/[^/]+")] << self._get
+            api["patch", re.compile(pods + "/[^/]+")] << self._patch
+            api["delete", re.compile(pods + "/[^/]+")] << self._delete
+            api["get", re.compile(pods + "/[^/]+/log")] << self._log
+            api["get", re.compile("/api/v1/namespaces/[^/]+/events")] << {"items": [], "metadata": {}}
+            self.url = server.url
+            self._ready.set()
+            await self._stop.wait()
+
+    def start(self, pod: dict[str, Any]) -> dict[str, Any]:
+        """What API server and kubelet do with a new pod."""
+        name = pod["metadata"]["name"]
+        container = pod["spec"]["containers"][0]
+        environment = {"PATH": os.environ["PATH"]}
+        for source in container.get("envFrom", []):
+            environment |= SECRETS[source["secretRef"]["name"]]
+        environment |= {variable["name"]: variable["value"] for variable in container.get("env", [])}
+        self.processes[name] = subprocess.Popen(
+            [*container["command"], *container["args"]],
+            env=environment,
+            stdout=(self.folder / name).open("wb"),
+            stderr=subprocess.STDOUT,
+        )
+        self.pods[name] = pod
+        return self._seen(name)
+
+    def _seen(self, name: str) -> dict[str, Any]:
+        code = self.processes[name].poll()
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"  # the log of a pod that ended long ago is not read
+        running = {"running": {"startedAt": now}}
+        state = running if code is None else {"terminated": {"exitCode": code, "startedAt": now, "finishedAt": now}}
+        status = {"name": "base", "ready": True, "restartCount": 0, "image": "i", "imageID": "i", "state": state}
+        phase = "Running" if code is None else "Failed" if code else "Succeeded"
+        return self.pods[name] | {"status": {"phase": phase, "containerStatuses": [status]}}
+
+    def _create(self, request: kmock.Request) -> Any:
+        self.created.append(request.data)
+        return self.start(request.data)
+
+    def _list(self, request: kmock.Request) -> Any:
+        found = [self._seen(name) for name, pod in self.pods.items() if _selected(pod, request.params["labelSelector"])]
+        return {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": found}
+
+    def _get(self, request: kmock.Request) -> Any:
+        if request.name not in self.pods:
+            raise kmock.KubernetesObjectNotFoundError()
+        return self._seen(request.name)
+
+    def _patch(self, request: kmock.Request) -> Any:
+        self.pods[request.name]["metadata"]["labels"] |= request.data["metadata"]["labels"]
+        return self._seen(request.name)
+
+    def _delete(self, request: kmock.Request) -> Any:
+        if request.name not in self.pods:
+            raise kmock.KubernetesObjectNotFoundError()
+        self.processes[request.name].terminate()
+        self.deleted.append(request.name)
+        return self.pods.pop(request.name)
+
+    async def _log(self, request: kmock.Request) -> AsyncIterator[bytes]:
+        process, sent = self.processes[request.name], 0
+        yield b""  # a stream without a first part is taken for a missing endpoint
+        while True:
+            over = process.poll() is not None
+            text = (self.folder / request.name).read_bytes()[sent:]
+            complete = text if over else text[: text.rfind(b"\n") + 1]
+            sent += len(complete)
+            for line in complete.splitlines():
+                yield f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z {line.decode()}\n".encode()
+            if over:
+                return
+            await asyncio.sleep(0.05)
+
+
+def _selected(pod: dict[str, Any], selector: str) -> bool:
+    labels = pod["metadata"]["labels"]
+    terms = [re.fullmatch(r"([^!=]+)(!?=)(.*)", term) for term in selector.split(",")]
+    return all((labels.get(term[1]) == term[3]) == (term[2] == "=") for term in terms if term)
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch) -> Iterator[Cluster]:
+    with Cluster(tmp_path) as running:
+        extra = json.dumps({"kube_config": json.dumps(running.kubeconfig())})
+        monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps({"conn_type": "kubernetes", "extra": extra}))
+        monkeypatch.setenv("CLOSINGBELL_POD_RUNTIME", "kubernetes")
+        settings.cache_clear()
+        yield running
+    settings.cache_clear()
+
+
+@pytest.fixture
+def local(monkeypatch) -> Iterator[None]:
+    monkeypatch.setenv("CLOSINGBELL_POD_RUNTIME", "local")
+    monkeypatch.setenv("CLOSINGBELL_DATABASE_URL", "postgresql+psycopg2://loader:s3cret@warehouse/closingbell")
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+def context(run_id: str = "scheduled__2025-12-05", try_number: int = 1) -> Any:
+    ti = SimpleNamespace(
+        dag_id="market_close",
+        task_id="indicators",
+        run_id=run_id,
+        map_index=-1,
+        try_number=try_number,
+        xcom_push=lambda **_: None,
+    )
+    dag_run = SimpleNamespace(dag_id="market_close", run_id=run_id, partition_key="2025-12-05")
+    return {"ti": ti, "task_instance": ti, "run_id": run_id, "dag_run": dag_run, "dag": SimpleNamespace()}
+
+
+def step(code: str, **kwargs: Any) -> PipelinePodOperator:
+    """The operator with a Python program in place of the `closingbell` command."""
+    return PipelinePodOperator(
+        task_id="indicators", command=[sys.executable, "-c"], arguments=[code], cpu=4, memory="8Gi", **kwargs
+    )
+
+
+def run(operator: PipelinePodOperator, context: Any) -> None:
+    type(operator).execute.__wrapped__(operator, context)
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "never came true"
+        time.sleep(0.05)
+
+
+PRINTS = "import os; print('url', os.environ['CLOSINGBELL_DATABASE_URL'][:10], os.environ['CLOSINGBELL_RUN_ID'])"
+
+
+def test_pod_runs_the_command_and_its_log_is_the_tasks(cluster, capsys):
+    run(step(PRINTS, env={"CLOSINGBELL_LANDING": "s3://bucket"}), context())
+    assert "url postgresql scheduled__2025-12-05" in capsys.readouterr().out
+    (pod,) = cluster.created
+    container = pod["spec"]["containers"][0]
+    assert container["resources"] == {
+        "requests": {"cpu": "4", "memory": "8Gi"},
+        "limits": {"cpu": "4", "memory": "8Gi"},
+    }
+    assert {"name": "CLOSINGBELL_LANDING", "value": "s3://bucket"} in container["env"]
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True  # the template's
+    assert cluster.deleted == [pod["metadata"]["name"]]
+
+
+def test_pod_gets_secrets_by_reference_and_has_no_xcom_sidecar(cluster):
+    run(step("pass"), context())
+    (pod,) = cluster.created
+    assert "s3cret" not in json.dumps(pod)
+    assert pod["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "closing-bell"}}]
+    assert len(pod["spec"]["containers"]) == 1
+
+
+def test_failing_pod_fails_the_task(cluster, capsys):
+    with pytest.raises(Exception, match="returned a failure"):
+        run(step("import sys; print('no bars of 2025-12-05'); sys.exit(3)"), context())
+    assert "no bars of 2025-12-05" in capsys.readouterr().out
+
+
+def test_on_kill_deletes_the_pod(cluster):
+    operator = step("import time; print('working', flush=True); time.sleep(60)")
+    thread = threading.Thread(target=lambda: pytest.raises(Exception, run, operator, context()), daemon=True)
+    thread.start()
+    eventually(lambda: operator._pod is not None and operator._pod.pod is not None and cluster.pods)
+    operator.on_kill()
+    assert len(cluster.deleted) == 1
+    eventually(lambda: all(process.poll() == -signal.SIGTERM for process in cluster.processes.values()))
+    thread.join(30)
+
+
+@pytest.mark.parametrize("run_id", ["scheduled__2025-12-05", "manual__2025-12-05"])
+def test_retry_joins_the_pod_that_still_runs(cluster, capsys, run_id):
+    """A worker died; the pod of the same DAG, partition and task goes on and must not be started twice."""
+    code = "import time; time.sleep(2); print('finished once')"
+    labels = {"dag_id": "market_close", "partition_key": "2025-12-05", "task_id": "indicators", "try_number": "1"}
+    container = {"name": "base", "command": [sys.executable, "-c"], "args": [code]}
+    cluster.start(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "orphan", "namespace": "default", "labels": labels},
+            "spec": {"containers": [container]},
+        }
+    )
+    run(step(code), context(run_id=run_id, try_number=2))
+    assert cluster.created == []
+    assert "finished once" in capsys.readouterr().out
+    assert cluster.deleted == ["orphan"]
+
+
+def test_local_process_gets_the_warehouse_as_environment_only(local, capsys):
+    run(step(PRINTS), context())
+    log = capsys.readouterr().out
+    assert "url postgresql scheduled__2025-12-05" in log
+    assert "s3cret" not in log
+
+
+def test_local_process_that_fails_fails_the_task_with_its_code(local):
+    with pytest.raises(StepFailed, match="exit code 3"):
+        run(step("import sys; sys.exit(3)"), context())
+
+
+def test_on_kill_ends_the_local_process_and_its_children(local, tmp_path):
+    pids = tmp_path / "pids"
+    code = (
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}\\n')\n"
+        "time.sleep(60)\n"
+    )
+    operator = step(code)
+    thread = threading.Thread(target=lambda: pytest.raises(StepFailed, run, operator, context()), daemon=True)
+    thread.start()
+    eventually(lambda: pids.exists() and pids.read_text().endswith("\n"))
+    operator.on_kill()
+    thread.join(20)
+    for pid in map(int, pids.read_text().split()):
+        eventually(lambda pid=pid: not _alive(pid))
+
+
+def test_secrets_are_no_template_fields_and_nothing_goes_to_xcom():
+    operator = step("pass")
+    assert tuple(operator.template_fields) == ("arguments", "env")
+    assert operator.do_xcom_push is False
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
