@@ -1,4 +1,4 @@
-"""The simulated market: same seed same bytes, statements that add up, nothing later than the clock, every special case."""
+"""The simulated market: same seed same bytes, statements that add up, no look-ahead, every special case."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Vendors:
 
     def __init__(self, registry: Registry, bars: Bars) -> None:
         self.registry, self.bars = registry, bars
-        self._holders: dict[str, list[Listing]] | None = None
+        self._holders: dict[str, list[int]] | None = None
 
     # Who is who
 
@@ -40,13 +40,17 @@ class Vendors:
         """The listing that `ticker` means on `day`: its holder then, else the last one before; NotServed if none."""
         if self._holders is None:
             self._holders = {}
-            for listing in self.listings():
-                for name, _, _ in listing.tickers:
-                    self._holders.setdefault(name, []).append(listing)
+            for index, own in enumerate(
+                self.registry.tickers
+            ):  # those without a role trade under their own ticker only
+                roles = self.registry[index].listings if index in made.ROLE_SECTOR else ()
+                for name in {own} | {name for listing in roles for name, _, _ in listing.tickers}:
+                    self._holders.setdefault(name, []).append(index)
         wanted = ticker.upper().replace("-", ".")
         known = [
             held
-            for held in self._holders.get(wanted, [])
+            for index in self._holders.get(wanted, [])
+            for held in self.registry[index].listings
             if any(name == wanted and first <= day for name, first, _ in held.tickers)
         ]
         if not known:
