@@ -48,7 +48,12 @@ def sessions_between(first: date, last: date) -> list[date]:
 
 
 def last_sessions(session: date, count: int) -> list[date]:
-    """The `count` sessions that end with `session` (included), in order; fewer where the calendar begins."""
+    """The `count` sessions that end with `session` (included), in order; fewer where the calendar begins.
+
+    Raises NotASession.
+    """
+    if not is_session(session):
+        raise NotASession(f"{session} is no XNYS session: holidays and weekends have none; use the session before it")
     cal = calendar()
     end = cal.sessions.get_loc(session.isoformat())
     return [stamp.date() for stamp in cal.sessions[max(0, end - count + 1) : end + 1]]
