@@ -54,16 +54,19 @@ def test_submissions(market, recordings):
 
 
 def test_company_facts(market, recordings):
-    real = one(recordings, "data.sec.gov/api/xbrl/companyfacts/CIK*.json.gz")
+    files = sorted(Path(recordings).glob("data.sec.gov/api/xbrl/companyfacts/CIK*.json.gz"))[:4]
+    if not files:
+        pytest.skip("this folder of recordings holds no company facts")
+    real = [json.loads(gzip.decompress(path.read_bytes())) for path in files]
     ours = market.companyfacts(market.cases["plain"], market.default_clock)
-    assert ours.keys() == real.keys()
+    assert all(ours.keys() == answer.keys() for answer in real)
 
     def shapes(answer):
         return {(kind, tuple(sorted(entry)), tuple(sorted(row)))
-                for kind in ("us-gaap", "dei") for entry in answer["facts"][kind].values()
+                for kind in ("us-gaap", "dei") for entry in answer["facts"].get(kind, {}).values()
                 for rows in entry["units"].values() for row in rows}  # fmt: skip
 
-    assert shapes(ours) == shapes(real)
+    assert shapes(ours) <= set().union(*map(shapes, real))
     units = {unit for entry in ours["facts"]["us-gaap"].values() for unit in entry["units"]}
     assert units == {"USD", "USD/shares", "shares"}
 
@@ -76,12 +79,9 @@ def test_daily_index(market, recordings):
     filing = next(f for f in market.filings(market.company(market.cases["plain"])) if f.form == "10-K")
     ours = market.daily_index(filing.filed_on, market.default_clock).split("\n")
     assert ours[8] == real[8]  # the column heads
-    ruler = next(line for line in real if line.startswith("10-K "))
-    line = next(line for line in ours if line.startswith("10-K "))
-    for head in ("edgar/data", str(re.search(r"\d{8} ", line)[0])):  # type: ignore[index]
-        assert line.index(head) == (
-            ruler.index("edgar/data") if head == "edgar/data" else re.search(r" (\d{8}) ", ruler).start(1)
-        )
+    theirs, mine = (next(line for line in lines if line.startswith("10-K ")) for lines in (real, ours))
+    for mark in (r"edgar/data", r"\d{8}  "):
+        assert re.search(mark, mine).start() == re.search(mark, theirs).start()  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,8 @@ def test_daily_index(market, recordings):
         ("v2/aggs/grouped/locale/us/market/stocks/2005-04-04&adjusted=true.json",
          lambda m, now: m.grouped_daily(m.last_session, now)),
         ("v3/reference/tickers.json", lambda m, now: m.polygon_tickers(True, now)),
-        ("vX/reference/tickers/META/events&types=ticker_change.json", lambda m, now: [m.ticker_events(m.cases["new_ticker"], now)]),
+        ("vX/reference/tickers/META/events&types=ticker_change.json",
+         lambda m, now: [m.ticker_events(m.cases["new_ticker"], now)]),
     ],
 )  # fmt: skip
 def test_polygon_bodies(market, recordings, name, ours):
@@ -103,9 +104,7 @@ def test_polygon_details(market, recordings):
     real = recorded(recordings, f"{POLYGON}/v3/reference/tickers/AAPL.json")["results"]
     ours = market.ticker_details(market.cases["new_ticker"], None, market.default_clock)
     assert ours.keys() == real.keys()
-    assert {k: type(v) for k, v in ours.items() if k != "market_cap"} == {
-        k: type(v) for k, v in real.items() if k != "market_cap"
-    }
+    assert all(type(ours[key]) is type(real[key]) for key in real if key != "market_cap")
 
 
 @pytest.mark.parametrize(
@@ -119,11 +118,8 @@ def test_polygon_details(market, recordings):
 def test_polygon_actions_have_the_columns_of_its_openapi_description(market, recordings, path, ours):
     operation = recorded(recordings, "polygon/rest_openapi.json.gz")["paths"][path]["get"]
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
-    columns = (
-        schema["properties"]
-        if "properties" in schema
-        else {k: v for p in schema["allOf"] for k, v in p.get("properties", {}).items()}
-    )
+    parts = schema.get("allOf", [schema])
+    columns = {key: value for part in parts for key, value in part.get("properties", {}).items()}
     described = set(columns["results"]["items"]["properties"])
     for row in ours(market, market.default_clock):
         assert set(row) == described

@@ -239,7 +239,6 @@ class Vendors:
             },
             "share_class_shares_outstanding": int(shares * listing.part / listing.per_base),
             "weighted_shares_outstanding": weighted,
-            "round_lot": 100,
         }
         if suffix:
             result["ticker_suffix"] = suffix
