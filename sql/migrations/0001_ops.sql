@@ -31,6 +31,7 @@ CREATE TABLE ops.stages (
     opened_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     audited_at    timestamptz,
     published_at  timestamptz,
+    round         integer NOT NULL DEFAULT 1,  -- a run that is cleared and opened again is the next round of its stage
     UNIQUE (dag_id, run_id, table_name)
 );
 
@@ -40,6 +41,7 @@ CREATE TABLE ops.stage_batches (
     rows          bigint NOT NULL,
     inputs_sha256 text NOT NULL,
     quarantined   bigint NOT NULL DEFAULT 0,
+    duplicates    bigint NOT NULL DEFAULT 0,  -- dropped: the same row again, or one of an earlier landing
     landing_ids   bigint[] NOT NULL DEFAULT '{}',
     staged_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (stage_id, batch_id)
@@ -47,7 +49,8 @@ CREATE TABLE ops.stage_batches (
 
 CREATE TABLE ops.load_ledger (
     ledger_id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    stage_id         text NOT NULL UNIQUE,
+    stage_id         text NOT NULL,
+    round            integer NOT NULL,
     dataset          text NOT NULL,
     partition_key    text NOT NULL,
     content_sha256   text NOT NULL,
@@ -58,10 +61,13 @@ CREATE TABLE ops.load_ledger (
     rows_deleted     bigint NOT NULL DEFAULT 0,
     rows_unchanged   bigint NOT NULL,
     rows_older       bigint NOT NULL DEFAULT 0,
+    rows_duplicate   bigint NOT NULL DEFAULT 0,
     rows_quarantined bigint NOT NULL,
     dag_id           text NOT NULL,
     run_id           text NOT NULL,
-    loaded_at        timestamptz NOT NULL DEFAULT clock_timestamp()
+    loaded_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (stage_id, round),
+    CHECK (rows_in = rows_inserted + rows_updated + rows_unchanged + rows_older + rows_duplicate + rows_quarantined)
 );
 CREATE INDEX ON ops.load_ledger (dataset, loaded_at DESC);
 CREATE INDEX ON ops.load_ledger (dag_id, run_id);
@@ -89,6 +95,14 @@ CREATE TABLE ops.quarantine (
 );
 CREATE INDEX ON ops.quarantine (stage_id);
 CREATE INDEX ON ops.quarantine (table_name, quarantined_at);
+
+-- Which answers a table has seen: an answer older than a published one to the same question changes no row.
+CREATE TABLE ops.published_landings (
+    table_name   text NOT NULL,
+    landing_id   bigint NOT NULL,
+    published_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (table_name, landing_id)
+);
 
 -- What could not be fetched or parsed; the next run tries every row with resolved_at IS NULL again.
 CREATE TABLE ops.fetch_failures (
@@ -139,5 +153,6 @@ CREATE TABLE ops.overrides (
     reason      text NOT NULL,
     author      text NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    ended_at    timestamptz
+    ended_at    timestamptz,
+    ended_by    text
 );

@@ -6,7 +6,7 @@ Every connection is psycopg2 without a pool (a task holds two at most) and speak
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -118,6 +118,12 @@ def query(source: Engine | Connection, name: str, **params: Any) -> pl.DataFrame
     frame = pl.read_csv(csv, has_header=False, schema=read) if csv.getbuffer().nbytes else pl.DataFrame(schema=read)
     frame = frame.drop("")
     return frame.with_columns(*(_finish(column, oid) for column, oid in columns if oid in _FINISHED))
+
+
+def run(cursor: Any, name: str, fragments: Mapping[str, identifiers.Composable], **params: Any) -> None:
+    """Execute sql/queries/<name>.sql whose {placeholders} are identifiers or lists of them; read from the cursor."""
+    compiled = str(statement(name).compile(dialect=_dialect()))
+    cursor.execute(identifiers.SQL(compiled).format(**fragments), params)
 
 
 def migrate(url: str | URL | None = None) -> list[str]:

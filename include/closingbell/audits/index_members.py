@@ -1,0 +1,12 @@
+"""Audit of closingbell.index_members (S&P 500 list; the operator's Fortune 500 file)."""
+
+from closingbell.audits.rules import TableAudit
+
+AUDIT = TableAudit(
+    row_rules={
+        "index_known": "index_name IN ('sp500', 'fortune500')",
+        "period_in_order": "valid_to >= valid_from",
+        "rank_in_range": "rank BETWEEN 1 AND 1000",
+        "fortune500_has_rank": "index_name <> 'fortune500' OR rank IS NOT NULL",
+    },
+)

@@ -1,0 +1,50 @@
+"""What could not be fetched or parsed (ops.fetch_failures): recorded, tried again by the next run, then resolved."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, text
+
+from closingbell.warehouse import db
+
+_LONGEST = 2000  # an error that quotes a whole answer is cut
+
+
+def record(engine: Engine, vendor: str, endpoint: str, key: str, error: str, dag_id: str, run_id: str) -> None:
+    """Note that `key` failed; failing again counts one more attempt."""
+    with engine.begin() as connection:
+        connection.execute(
+            db.statement("failure_record"),
+            {
+                "vendor": vendor,
+                "endpoint": endpoint,
+                "key": key,
+                "error": error[:_LONGEST],
+                "dag_id": dag_id,
+                "run_id": run_id,
+            },
+        )
+
+
+def resolve(engine: Engine, vendor: str, endpoint: str, key: str) -> None:
+    """Note that `key` came well; one that never failed is left alone."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE ops.fetch_failures SET resolved_at = clock_timestamp() "
+                "WHERE vendor = :vendor AND endpoint = :endpoint AND key = :key AND resolved_at IS NULL"
+            ),
+            {"vendor": vendor, "endpoint": endpoint, "key": key},
+        )
+
+
+def pending(engine: Engine, vendor: str, endpoint: str) -> list[str]:
+    """Keys that failed and have not come well since, in order."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT key FROM ops.fetch_failures "
+                "WHERE vendor = :vendor AND endpoint = :endpoint AND resolved_at IS NULL ORDER BY key"
+            ),
+            {"vendor": vendor, "endpoint": endpoint},
+        )
+        return list(rows.scalars())

@@ -1,0 +1,231 @@
+"""Staging: typed frames into UNLOGGED staging.<table>_<stage_id>, one transaction a batch.
+
+In: polars frames with the target's columns. Out: rows of the staging table and of ops.stage_batches, which survives a
+crash that empties the table. A batch whose inputs are recorded is not staged again; a killed one leaves nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+from psycopg2 import sql
+from sqlalchemy import Connection, Engine, Row, text
+
+from closingbell.warehouse import db
+from closingbell.warehouse.tables import LINEAGE, Shape, shape
+
+_ROWS_AT_ONCE = 200_000  # of CSV in memory: some 30 MB of bars
+
+_ACCEPTED: dict[str, tuple[Any, ...]] = {
+    "bigint": (pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt32, pl.UInt16, pl.UInt8),
+    "integer": (pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt32, pl.UInt16, pl.UInt8),
+    "double precision": (pl.Float64, pl.Float32, pl.Int64, pl.Int32),
+    "text": (pl.String, pl.Categorical, pl.Enum),
+    "boolean": (pl.Boolean,),
+    "date": (pl.Date,),
+    "timestamp with time zone": (pl.Datetime("us", "UTC"), pl.Datetime("ms", "UTC"), pl.Datetime("ns", "UTC")),
+    "jsonb": (pl.String,),
+    "text[]": (pl.List(pl.String),),
+    "bigint[]": (pl.List(pl.Int64),),
+}
+
+
+class StageError(RuntimeError):
+    """The load path was used out of order, or a stage lost its rows; the message says which step to run again."""
+
+
+class StageLost(StageError):
+    """Staged rows are gone (PostgreSQL crashed): the lost batches are forgotten, so re-running stage stages them."""
+
+
+class FrameRefused(ValueError):
+    """A frame does not fit its table; the message names table, batch and columns."""
+
+
+def stage_id(dag_id: str, run_id: str, table: str) -> str:
+    """The stage of one run and table, the same in every process: 16 hex digits."""
+    return hashlib.sha256(json.dumps([dag_id, run_id, table]).encode()).hexdigest()[:16]
+
+
+def open_stage(
+    engine: Engine,
+    *,
+    dag_id: str,
+    run_id: str,
+    table: str,
+    partition_key: str,
+    expected: dict[str, Any] | None = None,
+) -> str:
+    """Make the stage of one run and table; its id. `expected` is what the audit counts against (see audits/).
+
+    Opening an open or audited stage changes nothing, so that a retry keeps what is staged. Opening a published,
+    failed or abandoned one (a run that was cleared) starts it empty again.
+    """
+    id_ = stage_id(dag_id, run_id, table)
+    values = {
+        "stage_id": id_,
+        "dag_id": dag_id,
+        "run_id": run_id,
+        "table": table,
+        "partition_key": partition_key,
+        "expected": json.dumps(expected or {}),
+    }
+    with engine.begin() as connection, db.cursor_of(connection) as cursor:
+        fragments = shape(connection, table).fragments(id_)
+        lock_stage(connection, id_)
+        row = connection.execute(db.statement("stage_row"), {"stage_id": id_}).one_or_none()
+        if row is None:
+            connection.execute(db.statement("stage_open"), values)
+        elif row.status not in ("open", "audited"):
+            connection.execute(text("DELETE FROM ops.stage_batches WHERE stage_id = :id"), {"id": id_})
+            connection.execute(text("DELETE FROM ops.audit_results WHERE stage_id = :id"), {"id": id_})
+            connection.execute(db.statement("stage_reopen"), values)
+            drop_table(cursor, fragments)
+        db.run(cursor, "stage_open_table", fragments)
+        db.run(cursor, "stage_open_view", fragments)
+    return id_
+
+
+def batch_done(engine: Engine, stage_id: str, batch_id: str, inputs_sha256: str) -> bool:
+    """Whether exactly these inputs are staged already, so that neither parsing nor staging is needed."""
+    with engine.connect() as connection:
+        row = stage_row(connection, stage_id)
+        return _recorded_rows(connection, row, batch_id, inputs_sha256) is not None
+
+
+def stage_batch(
+    engine: Engine,
+    stage_id: str,
+    batch_id: str,
+    frame: pl.DataFrame,
+    *,
+    inputs_sha256: str,
+    landing_ids: Sequence[int] = (),
+) -> int:
+    """Put one batch's rows into the stage, in place of what the batch had; the number of rows.
+
+    `frame` has the target's columns; a derived table's may leave out landing_id and fetched_at. pl.List(pl.String)
+    becomes text[]; jsonb columns are JSON in pl.String. Missing is null: NaN and infinities are refused.
+    Raises FrameRefused, or StageError where the stage is not open.
+    """
+    with engine.begin() as connection:
+        row = stage_row(connection, stage_id)
+        table = shape(connection, row.table_name)
+        checked = _checked(frame, table, batch_id)
+        lock_stage(connection, stage_id, shared=True)
+        connection.execute(_LOCK, {"name": f"batch {stage_id} {batch_id}"})
+        row = stage_row(connection, stage_id)  # again, now that nobody audits or publishes
+        if (rows := _recorded_rows(connection, row, batch_id, inputs_sha256)) is not None:
+            return rows
+        if row.status == "published":
+            raise StageError(f"{row.table_name}: the stage of run {row.run_id} is published; clear the run")
+        if row.status != "open":
+            connection.execute(text("UPDATE ops.stages SET status = 'open' WHERE stage_id = :id"), {"id": stage_id})
+        with db.cursor_of(connection) as cursor:
+            fragments = table.fragments(stage_id)
+            if _staged_before(connection, stage_id, batch_id):
+                db.run(cursor, "stage_delete_batch", fragments, batch_id=batch_id)
+            _copy(cursor, fragments, checked, batch_id)
+        connection.execute(
+            db.statement("stage_batch_done"),
+            {
+                "stage_id": stage_id,
+                "batch_id": batch_id,
+                "rows": frame.height,
+                "inputs_sha256": inputs_sha256,
+                "landing_ids": sorted(set(landing_ids)),
+            },
+        )
+    return frame.height
+
+
+def stage_row(connection: Connection, stage_id: str) -> Row[Any]:
+    """The row of ops.stages; raises StageError where nobody opened it."""
+    row = connection.execute(db.statement("stage_row"), {"stage_id": stage_id}).one_or_none()
+    if row is None:
+        raise StageError(f"stage {stage_id} was never opened; run the open task of its run first")
+    return row
+
+
+def lock_stage(connection: Connection, stage_id: str, *, shared: bool = False) -> None:
+    """Until the transaction ends: batches share the stage, audit and publish have it alone."""
+    connection.execute(_LOCK_SHARED if shared else _LOCK, {"name": f"stage {stage_id}"})
+
+
+def drop_table(cursor: Any, fragments: dict[str, Any]) -> None:
+    """Drop the staging table and its view."""
+    db.run(cursor, "stage_drop", fragments)
+
+
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+_LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:name, 0))")
+
+
+def _recorded_rows(connection: Connection, stage: Row[Any], batch_id: str, inputs_sha256: str) -> int | None:
+    rows = connection.scalar(
+        text(
+            "SELECT rows FROM ops.stage_batches WHERE stage_id = :id AND batch_id = :batch AND inputs_sha256 = :inputs"
+        ),
+        {"id": stage.stage_id, "batch": batch_id, "inputs": inputs_sha256},
+    )
+    if not rows or stage.status == "published":
+        return rows
+    # a crash of PostgreSQL empties the table as a whole and keeps the record
+    with db.cursor_of(connection) as cursor:
+        db.run(cursor, "stage_has_rows", shape(connection, stage.table_name).fragments(stage.stage_id))
+        return rows if cursor.fetchone()[0] else None
+
+
+def _staged_before(connection: Connection, stage_id: str, batch_id: str) -> bool:
+    # the record is written in the transaction that copies, so no record means no rows, and no scan for them
+    found = connection.scalar(
+        text("SELECT 1 FROM ops.stage_batches WHERE stage_id = :id AND batch_id = :batch"),
+        {"id": stage_id, "batch": batch_id},
+    )
+    return found is not None
+
+
+def _checked(frame: pl.DataFrame, table: Shape, batch_id: str) -> pl.DataFrame:
+    where = f"{table.spec.name}, batch {batch_id}"
+    wanted = [name for name in table.names if name not in LINEAGE or not table.spec.derived or name in frame.columns]
+    missing, unknown = sorted(set(wanted) - set(frame.columns)), sorted(set(frame.columns) - set(wanted))
+    if missing or unknown:
+        raise FrameRefused(f"{where}: the frame lacks columns {missing} and has unknown columns {unknown}")
+    wrong = [
+        f"{name} is {frame.schema[name]}, the table's is {table.column(name).type}"
+        for name in wanted
+        if frame.schema[name] != pl.Null and frame.schema[name] not in _ACCEPTED[table.column(name).type]
+    ]
+    if wrong:
+        raise FrameRefused(f"{where}: {'; '.join(wrong)}")
+    floats = [name for name in wanted if frame.schema[name].is_float()]
+    finite = frame.select(pl.col(floats).is_finite().all()).row(0) if floats and frame.height else ()
+    if bad := [name for name, good in zip(floats, finite, strict=False) if not good]:
+        raise FrameRefused(f"{where}: NaN or infinity in {bad}; what is missing is null")
+    return frame.select(wanted)
+
+
+def _copy(cursor: Any, fragments: dict[str, Any], frame: pl.DataFrame, batch_id: str) -> None:
+    lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+    columns = sql.SQL(", ").join(sql.Identifier(name) for name in (*frame.columns, "batch_id"))
+    copy = sql.SQL("COPY {stage} ({columns}) FROM STDIN (FORMAT csv)").format(stage=fragments["stage"], columns=columns)
+    for start in range(0, frame.height, _ROWS_AT_ONCE):
+        part = frame.slice(start, _ROWS_AT_ONCE).with_columns(
+            *(_array(name) for name in lists), pl.lit(batch_id).alias("batch_id")
+        )
+        # null is nothing between two commas, the empty string is ""
+        csv = part.write_csv(include_header=False, quote_style="necessary", null_value="")
+        cursor.copy_expert(copy, io.BytesIO(csv.encode()))
+
+
+def _array(name: str) -> pl.Expr:
+    element = pl.element().cast(pl.String)
+    escaped = element.str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True)
+    quoted = pl.concat_str(pl.lit('"'), escaped, pl.lit('"'))
+    members = pl.col(name).list.eval(pl.when(element.is_null()).then(pl.lit("NULL")).otherwise(quoted)).list.join(",")
+    return pl.concat_str(pl.lit("{"), members, pl.lit("}")).alias(name)

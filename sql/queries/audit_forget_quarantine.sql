@@ -1,0 +1,1 @@
+DELETE FROM ops.quarantine WHERE stage_id = :stage_id;

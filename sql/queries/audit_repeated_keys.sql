@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT FROM {stage} GROUP BY {key} HAVING count(*) > 1);

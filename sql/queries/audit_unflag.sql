@@ -1,0 +1,1 @@
+UPDATE {stage} SET rule = NULL WHERE rule IS NOT NULL;

@@ -1,0 +1,5 @@
+UPDATE {target} AS t
+SET ({columns}) = ROW({s_columns})
+FROM changed AS c
+JOIN {stage} AS s ON s.ctid = c.staged
+WHERE c.yields AND t.ctid = c.published;

@@ -1,0 +1,1 @@
+CREATE TEMPORARY TABLE withdrawn (published tid, reason text) ON COMMIT DROP;

@@ -1,0 +1,6 @@
+INSERT INTO ops.vendor_quota AS q (vendor, key, per_second, burst, day_limit, day_zone)
+VALUES (:vendor, :key, :per_second, :burst, :day_limit, :day_zone)
+ON CONFLICT (vendor, key) DO UPDATE
+SET per_second = excluded.per_second, burst = excluded.burst, day_limit = excluded.day_limit, day_zone = excluded.day_zone
+WHERE (q.per_second, q.burst, q.day_limit, q.day_zone)
+    IS DISTINCT FROM (excluded.per_second, excluded.burst, excluded.day_limit, excluded.day_zone);

@@ -1,0 +1,1 @@
+DELETE FROM {stage} WHERE batch_id = :batch_id;

@@ -1,0 +1,3 @@
+SELECT stage_id, dag_id, run_id, table_name, partition_key, expected, status, round, audited_at
+FROM ops.stages
+WHERE stage_id = :stage_id;
