@@ -20,6 +20,7 @@ MINUTES ?= 30
 
 BIN := $(VENV)/bin
 # The environment is made again only when what it is made from changes.
+LOCKED := $(VENV)/.locked-$(shell cksum < requirements.lock | cut -d' ' -f1)
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 STACK = --mode '$(MODE)' --recordings '$(RECORDINGS)' --companies '$(COMPANIES)' --seed '$(SEED)' --port '$(PORT)' \
 	--faults '$(FAULTS)' --tickers '$(TICKERS)'
@@ -30,13 +31,17 @@ help:
 
 install: $(STAMP)
 
-$(STAMP):
+$(LOCKED):
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or later found; set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Installing $$(grep -c == requirements.lock) locked packages into $(VENV) (minutes, once)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --progress-bar off \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --quiet -e .
+	@rm -f $(VENV)/.locked-*
+	@touch $@
+
+$(STAMP): $(LOCKED)
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --quiet -e .
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 

@@ -28,7 +28,7 @@ LOADS: dict[str, tuple[str, ...]] = {
     "sec-financials": ("sec_financials",),
     "prices": ("prices",),
     "indicators": ("indicators",),
-    "valuations": ("valuations",),
+    "valuations": ("valuation_ratios",),
     "scores": ("scores",),
     "reconcile": ("reconcile",),
 }
@@ -319,8 +319,12 @@ def migrate() -> None:
 def doctor() -> None:
     """Check what an operator would, each with what to do; exit code 1 where something fails."""
     from closingbell import doctor as checks
+    from closingbell import stack
 
-    findings = checks.examine(_joined())
+    try:
+        findings = checks.examine(_joined())
+    except stack.StackError as error:
+        findings = [checks.Finding("fail", "stack", str(error))]
     for finding in findings:
         typer.echo(finding.line())
     if any(finding.level == "fail" for finding in findings):

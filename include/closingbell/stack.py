@@ -41,6 +41,7 @@ _SANDBOX_SECONDS = 180.0
 _AIRFLOW_SECONDS = 300.0
 _LIVE_SECONDS = 20.0
 _MARK = "CLOSINGBELL_STACK_ID"
+_NONE = (0, 0.0)  # no process has this id
 
 # vendor keys of .env -> the connection that holds them; the first that is set counts
 KEYS: dict[str, tuple[str, ...]] = {
@@ -191,14 +192,20 @@ def up(wanted: Spec, say: Callable[[str], None]) -> State:
         if wanted.mode == "live":
             say("checking the network and the contact")
             check_live()
-        if (running := last_state()) is not None:
+        running = last_state()
+        if (
+            running is None
+            or running.spec.port != wanted.port
+            or _process(*running.processes.get("airflow", _NONE)) is None
+        ):
+            _check_port(wanted.port)
+        if running is not None:
             if running.spec == wanted and running.server == _server() and is_up(running):
                 say(f"the stack is up already: {running.spec.name}")
                 return running
             if running.processes:
                 say(f"stopping the stack that is up: {running.spec.name}")
             _stop(running, keep_postgres=not running.server and not _configured_server())
-        _check_port(wanted.port)
         _check_disk()
         wanted.folder.mkdir(parents=True, exist_ok=True)
         state = State(spec=wanted, id=secrets.token_hex(8), server=_server(), password=_password(wanted.folder))
@@ -240,7 +247,7 @@ def environment(state: State) -> dict[str, str]:
         _MARK: state.id,
         "CLOSINGBELL_DATABASE_URL": state.warehouse_url(),
         "CLOSINGBELL_LANDING": str(wanted.folder / "landing"),
-        "AIRFLOW_CONN_WAREHOUSE": json.dumps(_warehouse_connection(state.warehouse_url())),
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps(_postgres_connection(state.warehouse_url())),
         # the vendors of the sandbox, and Airflow's own API, stand on this machine
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "localhost,127.0.0.1"])),
         "no_proxy": ",".join(filter(None, [os.environ.get("no_proxy"), "localhost,127.0.0.1"])),
@@ -267,6 +274,7 @@ def airflow_environment(state: State) -> dict[str, str]:
     return {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": state.metadata_url(),
+        "AIRFLOW_CONN_AIRFLOW_DB": json.dumps(_postgres_connection(state.metadata_url())),  # for housekeeping
         "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -582,7 +590,7 @@ def _database(server: str, name: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def _warehouse_connection(url: str) -> dict[str, Any]:
+def _postgres_connection(url: str) -> dict[str, Any]:
     from sqlalchemy import make_url
 
     parts = make_url(url)

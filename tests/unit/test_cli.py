@@ -1,0 +1,126 @@
+"""The `closingbell` command: what its options become, and that errors are one line and exit code 1."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from closingbell import cli, stack
+
+
+class Ran(list):
+    """What the load path was asked: (load, dag_id, run_id, partition_key, params)."""
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ran:
+    """A load path that only records; no stack, no warehouse."""
+    from closingbell import pipelines
+    from closingbell.pipelines import base
+
+    asked = Ran()
+    monkeypatch.setattr(stack, "ROOT", tmp_path / "stack")
+    monkeypatch.setattr(
+        pipelines, "LOADS", {name: name for names in cli.LOADS.values() for name in names}, raising=False
+    )
+    monkeypatch.setattr(base, "open_run", lambda *run: run)
+
+    def run_load(load: str, run: tuple, *, progress: bool) -> dict[str, Any]:
+        assert progress
+        asked.append((load, *run))
+        return {"a_table": {"inserted": 3, "unchanged": 4}}
+
+    monkeypatch.setattr(base, "run_load", run_load)
+    monkeypatch.setattr(base, "plan", lambda load, run: asked.append((load, *run)) or [{"key": "one"}])
+    return asked
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The exit code of `closingbell ARGUMENTS`."""
+    monkeypatch.setattr(sys, "argv", ["closingbell", *arguments])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    return int(left.value.code or 0)
+
+
+def test_tickers_may_be_repeated_or_separated_by_commas(ran: Ran, monkeypatch, capsys) -> None:
+    assert command(monkeypatch, "sec-financials", "--ticker", "aapl", "-t", "NVDA,cost", "--years", "5") == 0
+    load, dag_id, run_id, partition_key, params = ran[0]
+    assert (load, dag_id) == ("sec_financials", "sec_financials")
+    assert run_id.startswith("cli__")
+    assert partition_key
+    assert params == {"tickers": ["AAPL", "NVDA", "COST"], "years": 5}
+    assert capsys.readouterr().out == "a_table: 3 inserted, 4 unchanged\n"
+
+
+def test_a_session_is_the_partition_key(ran: Ran, monkeypatch) -> None:
+    assert command(monkeypatch, "prices", "--all", "--session", "2025-12-05") == 0
+    assert ran[0][3:] == ("2025-12-05", {"all": True, "session": "2025-12-05"})
+
+
+def test_a_range_ends_with_its_last_session(ran: Ran, monkeypatch) -> None:
+    assert command(monkeypatch, "indicators", "--limit", "9", "--first", "2025-11-24", "--last", "2025-12-01") == 0
+    assert ran[0][4] == {"limit": 9, "session": "2025-12-01", "first": "2025-11-24", "last": "2025-12-01"}
+
+
+def test_files_are_handed_on_as_absolute_paths(ran: Ran, monkeypatch, tmp_path: Path) -> None:
+    folder = tmp_path / "answers"
+    folder.mkdir()
+    assert command(monkeypatch, "sec-financials", "--from-files", str(folder)) == 0
+    assert ran[0][4] == {"from_files": [str(folder)]}
+
+
+def test_the_same_run_id_goes_on_with_the_same_run(ran: Ran, monkeypatch) -> None:
+    assert command(monkeypatch, "universe", "--run-id", "mine") == 0
+    assert ran[0][2] == "mine"
+
+
+def test_a_dry_run_plans_only(ran: Ran, monkeypatch, capsys) -> None:
+    assert command(monkeypatch, "universe", "--dry-run") == 0
+    assert capsys.readouterr().out == "universe: 1 batches: one\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("sec-financials",), "give one of --ticker, --limit, --all"),
+        (("sec-financials", "--all", "--limit", "5"), "not limit and all"),
+        (("prices", "--all", "--session", "2025-11-27"), "2025-11-27 is no XNYS session"),  # Thanksgiving
+        (("prices", "--all", "--session", "yesterday"), "yesterday is no date"),
+        (("prices", "--all", "--first", "2025-11-24"), "--first and --last go together"),
+        (("prices", "--all", "--first", "2025-12-01", "--last", "2025-11-24"), "is after --last"),
+        (("scores", "--all", "--session", "2027-11-19"), "has not closed yet"),
+        (("db-url",), "no stack was started here yet"),
+        (("up", "--mode", "recorded"), "MODE=recorded needs RECORDINGS=dir"),
+    ],
+)
+def test_an_error_is_one_line_and_exit_code_1(arguments, said: str, ran: Ran, monkeypatch, capsys) -> None:
+    assert command(monkeypatch, *arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_an_unknown_option_is_one_line_and_exit_code_2(monkeypatch, capsys) -> None:
+    assert command(monkeypatch, "universe", "--wrong") == 2
+    assert "--wrong" in capsys.readouterr().err
+
+
+def test_a_database_error_shows_no_statement() -> None:
+    from sqlalchemy.exc import OperationalError
+
+    error = OperationalError("SELECT secret", {}, Exception("connection refused"))
+    assert "SELECT" not in cli._one_line(error)
+    assert "connection refused" in cli._one_line(error)
+
+
+def test_the_command_starts_without_the_heavy_imports() -> None:
+    heavy = "{'airflow', 'pandas', 'polars', 'torch', 'talib', 'great_expectations', 'exchange_calendars'}"
+    code = f"import sys, closingbell.cli; print(sorted({heavy} & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"

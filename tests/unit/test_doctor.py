@@ -1,0 +1,143 @@
+"""The doctor: each trouble is found, with what to do; a warehouse in order raises no false alarm."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+
+from closingbell import doctor
+from closingbell.settings import settings
+
+
+def levels(findings) -> list[str]:
+    return [finding.level for finding in findings]
+
+
+def test_a_new_warehouse_is_in_order(database: Engine) -> None:
+    findings = [
+        *doctor._database(database),
+        *doctor._migrations(database),
+        *doctor._quota(database),
+        *doctor._failures(database),
+        *doctor._stages(database),
+    ]
+    assert set(levels(findings)) == {"ok"}
+
+
+def test_an_unreachable_database_is_a_finding_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOSINGBELL_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    settings.cache_clear()
+    found = doctor.examine(None)
+    assert (found[0].level, found[0].subject) == ("fail", "database")
+    assert "\n" not in found[0].line()
+    settings.cache_clear()
+
+
+def test_missing_migrations_are_named(new_database) -> None:
+    (finding,) = doctor._migrations(create_engine(new_database(None)))
+    assert finding.level == "fail"
+    assert "0001_ops" in finding.message
+    assert finding.action == "run `closingbell migrate`"
+
+
+def test_a_spent_day_budget_fails_and_an_old_one_does_not(database: Engine) -> None:
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ops.vendor_quota (vendor, key, per_second, day, day_limit, day_used) VALUES "
+                "('tiingo', 'a', 1, (clock_timestamp() AT TIME ZONE 'UTC')::date, 1000, 1000), "
+                "('tiingo', 'b', 1, (clock_timestamp() AT TIME ZONE 'UTC')::date - 1, 1000, 1000)"
+            )
+        )
+    spent, yesterday = doctor._quota(database)
+    assert (spent.level, spent.message) == ("fail", "0 of 1000 requests left today")
+    assert (yesterday.level, yesterday.message) == ("ok", "1000 of 1000 requests left today")
+
+
+def test_a_throttled_vendor_is_a_warning(database: Engine) -> None:
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ops.vendor_quota (vendor, key, per_second, tat) "
+                "VALUES ('sec_edgar', 'all', 8, clock_timestamp() + interval '10 minutes')"
+            )
+        )
+    (finding,) = doctor._quota(database)
+    assert finding.level == "warn"
+    assert "throttled for" in finding.message
+
+
+@pytest.mark.parametrize(("days", "level"), [(400, "ok"), (100, "warn"), (10, "fail")])
+def test_the_calendars_end_is_told_long_before(days: int, level: str) -> None:
+    from closingbell.sessions import calendar
+
+    end: date = calendar().last_session.date()
+    (finding,) = doctor._calendar(end - timedelta(days=days))
+    assert finding.level == level
+
+
+def test_open_fetch_failures_are_counted_by_vendor(database: Engine) -> None:
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ops.fetch_failures (vendor, endpoint, key, error, dag_id, run_id, resolved_at) VALUES "
+                "('sec_edgar', 'companyfacts', '1', 'HTTP 500', 'd', 'r', NULL), "
+                "('sec_edgar', 'companyfacts', '2', 'HTTP 500', 'd', 'r', NULL), "
+                "('sec_edgar', 'companyfacts', '3', 'HTTP 500', 'd', 'r', clock_timestamp())"
+            )
+        )
+    (finding,) = doctor._failures(database)
+    assert finding.level == "warn"
+    assert finding.message.startswith("2 open at sec_edgar companyfacts")
+
+
+def test_an_abandoned_stage_is_a_warning_and_a_young_one_is_not(database: Engine) -> None:
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ops.stages "
+                "(stage_id, dag_id, run_id, table_name, partition_key, status, opened_at) VALUES "
+                "('a', 'd', 'old', 'stock_prices', '2025-12-04', 'open', clock_timestamp() - interval '3 days'), "
+                "('b', 'd', 'new', 'stock_prices', '2025-12-05', 'open', clock_timestamp()), "
+                "('c', 'd', 'done', 'stock_prices', '2025-12-03', 'published', clock_timestamp() - interval '9 days')"
+            )
+        )
+    (finding,) = doctor._stages(database)
+    assert finding.level == "warn"
+    assert "1 unpublished" in finding.message
+    assert "of old" in finding.message
+
+
+def score(engine: Engine, *sessions: str) -> None:
+    """One score in each session."""
+    columns = text(
+        "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'closingbell' "
+        "AND table_name = 'ic_scores' AND is_nullable = 'NO' AND column_default IS NULL"
+    )
+    by_type = {"text": "x", "boolean": False, "timestamp with time zone": datetime(2025, 1, 1, tzinfo=UTC)}
+    with engine.begin() as connection:
+        needed = {name: by_type.get(kind, 1) for name, kind in connection.execute(columns)}
+        for session in sessions:
+            row = needed | {"session": session, "rating": "Hold", "confidence": "Low", "overall_score": 50}
+            row = {name: value for name, value in row.items() if name in needed}
+            names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+            connection.execute(text(f"INSERT INTO closingbell.ic_scores ({names}) VALUES ({values})"), row)
+
+
+def test_a_session_without_scores_is_late_once_they_are_due(database: Engine) -> None:
+    score(database, "2025-12-01", "2025-12-02", "2025-12-04")
+    # the close of 2025-12-05 is 21:00 UTC; its scores are due four hours later
+    (before,) = doctor._sessions(database, datetime(2025, 12, 6, 0, 30, tzinfo=UTC))
+    (after,) = doctor._sessions(database, datetime(2025, 12, 6, 1, 30, tzinfo=UTC))
+    assert before.message == "no scores for 2025-12-03"
+    assert after.message == "no scores for 2025-12-03, 2025-12-05"
+    assert after.level == "fail"
+    assert "backfill" in after.action
+
+
+def test_no_session_is_late_when_all_are_scored(database: Engine) -> None:
+    score(database, "2025-12-04", "2025-12-05")
+    (finding,) = doctor._sessions(database, datetime(2025, 12, 7, tzinfo=UTC))
+    assert finding.level == "ok"
