@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 
 import polars as pl
 import pytest
@@ -285,3 +287,112 @@ def test_a_missing_column_is_named():
             splits=frame(compute.SPLITS).drop("ex_date"),
             closes=CLOSES,
         )
+
+
+# -- against a plain, slow implementation of the choice of rows
+
+
+def slow_metrics(
+    cik: int, statements: list[dict], splits: list[dict], session: date, close: datetime
+) -> dict[str, tuple[float, list]]:
+    """{metric: (raw, source key)} of one company's security, by loops."""
+    versions: dict[tuple, dict] = {}
+    for row in sorted(statements, key=lambda r: (r["known_at"], r["known_on"])):
+        if row["known_at"] <= close and row["period_end"] <= session:
+            versions[row["period_type"], row["period_end"]] = row
+    ends = sorted({e for _, e in versions if (session - e).days <= 1000}, reverse=True)
+    if not ends:
+        return {}
+    limit = 500 if len(ends) > 1 and (ends[0] - ends[1]).days > 120 else 200
+    if (session - ends[0]).days > limit:
+        return {}
+
+    def newest(types, has=None):
+        for end in ends:
+            for kind in types:
+                row = versions.get((kind, end))
+                if row and (has is None or row.get(has) is not None) and (session - end).days <= limit:
+                    return row
+        return None
+
+    def key(row):
+        return [str(row["period_end"]), row["period_type"], str(row["known_on"])]
+
+    found = {}
+    for name, types in (("net_margin", ("TTM", "FY")), ("current_ratio", ("Q", "FY"))):
+        row = newest(types)
+        if row and row.get(name) is not None:
+            found[name] = (row[name], ["financials", cik, *key(row)])
+    for name, item in (("revenue_growth", "revenue"), ("eps_growth", "eps_diluted")):
+        last = newest(("TTM", "FY"), item)
+        if not last:
+            continue
+        before = None
+        for years in (5, 3):
+            near = [
+                (abs((last["period_end"] - r["period_end"]).days - years * 365.25),
+                 r["period_type"] != last["period_type"], r["period_end"], r)
+                for r in versions.values() if r["period_type"] != "Q" and r.get(item) is not None
+            ]  # fmt: skip
+            near = [candidate for candidate in near if candidate[0] <= 20]
+            if near:
+                before = min(near, key=lambda candidate: candidate[:3])[3]
+                break
+        if not before or last[item] <= 0 or before[item] <= 0:
+            continue
+        values = []
+        for row in (last, before):
+            value = row[item]
+            for split in splits:
+                if item == "eps_diluted" and row["known_on"] < split["ex_date"] <= session:
+                    value *= split["denominator"] / split["numerator"]
+            values.append(value)
+        years = (last["period_end"] - before["period_end"]).days / 365.25
+        found[name] = ((values[0] / values[1]) ** (1 / years) - 1, ["financials", cik, *key(last), *key(before)])
+    return found
+
+
+def history(random: Random, cik: int) -> tuple[list[dict], list[dict]]:
+    """A company's rows, many missing, some restated around the close, its quarter ends off by days; and its splits."""
+    rows, kinds = {}, random.choice([["Q", "TTM"], ["Q", "TTM", "FY"], ["FY"]])
+    step, stopped = (365.25 if kinds == ["FY"] else 91.3125), random.choice([0, 0, 0, 1, 2, 5])
+    numbers = [None, -2.0, 0.0, *(n / 7 for n in range(1, 40))]
+    for n in range(stopped - 1, 2600 // int(step)):
+        for kind in kinds * 2:  # a version, perhaps two
+            if random.random() < 0.55:
+                end = SESSION - timedelta(days=round(30 + step * n) + random.choice([0, 0, 0, 0, 1, -6, 19]))
+                after = timedelta(days=random.choice([20, 45, 400]))
+                known = datetime(end.year, end.month, end.day, tzinfo=UTC) + after
+                if random.random() < 0.1:
+                    known = CLOSE + timedelta(minutes=random.choice([-1, 0, 1]))
+                names = ("revenue", "eps_diluted", "net_margin", "current_ratio")
+                values = {name: random.choice(numbers) for name in names}
+                values["current_ratio"] = abs(values["current_ratio"] or 1)
+                row = statement(end, kind, cik=cik, known_at=known, **values)
+                rows[kind, end, row["known_on"]] = row
+    splits = [
+        {"security_id": cik * 1000 + 1, "ex_date": SESSION - timedelta(days=random.choice([-1, 0, 1, 300, 900, 1900])),
+         "numerator": random.choice([1.0, 2.0, 3.0]), "denominator": random.choice([1.0, 2.0, 7.0])}
+        for _ in range(random.choice([0, 0, 1, 2]))
+    ]  # fmt: skip
+    return list(rows.values()), splits
+
+
+def test_the_choice_of_rows_equals_the_slow_implementation():
+    random = Random(29)
+    companies = {cik: history(random, cik) for cik in range(1, 601)}
+    found = metrics(
+        *(row for rows, _ in companies.values() for row in rows),
+        splits=[split for _, splits in companies.values() for split in splits],
+        universe=listed(*(cik * 1000 + 1 for cik in companies)),
+    )
+    expected = {
+        (cik * 1000 + 1, name): value
+        for cik, (rows, splits) in companies.items()
+        for name, value in slow_metrics(cik, rows, splits, SESSION, CLOSE).items()
+    }
+    assert {at: key for at, (_, key) in found.items()} == {at: key for at, (_, key) in expected.items()}
+    assert max(abs(raw - expected[at][0]) for at, (raw, _) in found.items()) < 1e-9
+    # the random companies do have every metric, and lack it
+    counts = Counter(name for _, name in found)
+    assert all(100 < counts[name] < 550 for name in ("net_margin", "current_ratio", "revenue_growth", "eps_growth"))

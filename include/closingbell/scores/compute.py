@@ -22,6 +22,7 @@ from closingbell.scores.factors import (
     FACTORS,
     GROWTH_SLACK_DAYS,
     GROWTH_YEARS,
+    LOOKED_BACK_DAYS,
     METRICS,
     MIN_PEERS,
     QUARTER_GAP_DAYS,
@@ -186,6 +187,7 @@ def _fresh(known: pl.DataFrame, session: date) -> pl.DataFrame:
     """Companies whose newest statement is not stale: cik, stale_days (by how often the company reports)."""
     ends = (
         known.select("cik", "period_end")
+        .filter(_age(session) <= LOOKED_BACK_DAYS)
         .unique()
         .sort("period_end", descending=True)
         .group_by("cik", maintain_order=True)
@@ -334,7 +336,7 @@ def scores(
     scored = (
         factors.with_columns(weight=weight, overall=total / weight)
         .with_columns(
-            # Python's round is exact on the decimal; polars' multiplies first (49.995, a double below it, would be a Hold)
+            # Python's round is exact on the decimal; polars' multiplies first, and 49.995 (a double below it) is a Hold
             overall_score=pl.col("overall").map_batches(_rounded, return_dtype=pl.Float64),
             data_completeness=pl.col("weight") / 100,
             confidence=pl.when(pl.col("weight") > 90)

@@ -27,6 +27,9 @@ end, 92 + 90 + 15 = 197. years, for companies that report by the year or half ye
 QUARTER_GAP_DAYS = 120
 """A company whose two newest period ends lie no further apart than this reports by the quarter."""
 
+LOOKED_BACK_DAYS = 1000
+"""How far before the session those two are looked for; a company with one statement passes for a quarterly one."""
+
 GROWTH_YEARS = (5, 3)
 """Horizons of growth; the second stands in where the company has no row that long before."""
 
