@@ -20,6 +20,7 @@ from closingbell.sessions import NEW_YORK, sessions_between
 
 FIRST_SESSION, LAST_SESSION = date(2022, 1, 3), date(2025, 12, 5)
 FIRST_FILING = date(2014, 1, 1)
+LISTED_SINCE = date(2009, 6, 1)  # of those that trade when the price history begins
 FIRST_FISCAL_YEAR = 2011  # comparatives of the first filings need the years before them
 LAST_PERIOD_END = date(2025, 12, 31)
 
@@ -524,9 +525,10 @@ class Registry:
 
     def _listings(self, index: int, name: str, first: date, last: date | None) -> tuple[Listing, ...]:
         ticker = self.tickers[index]
-        names = ((ticker, first, last),)
+        since = LISTED_SINCE if first == FIRST_SESSION else first
+        names: tuple[tuple[str, date, date | None], ...] = ((ticker, since, last),)
         if index == RENAMED:
-            names = ((ticker, first, RENAMED_ON - timedelta(days=1)), (self._spare[0], RENAMED_ON, None))  # type: ignore[assignment]
+            names = ((ticker, since, RENAMED_ON - timedelta(days=1)), (self._spare[0], RENAMED_ON, None))
         if index == REUSES_TICKER:
             names = ((self.tickers[ACQUIRED], first, last),)
 
@@ -550,11 +552,11 @@ class Registry:
             )
 
         if index == TWO_CLASSES:
-            return (listing(names, "A", 1, 0.88, 1), listing(((self._spare[1], first, last),), "B", 1, 0.12, 2))
+            return (listing(names, "A", 1, 0.88, 1), listing(((self._spare[1], since, last),), "B", 1, 0.12, 2))
         if index == CLASS_RATIO:
             return (
-                listing(((f"{ticker}.B", first, last),), "B", 1, 0.60, 2),
-                listing(((f"{ticker}.A", first, last),), "A", 1500, 0.40, 1),
+                listing(((f"{ticker}.B", since, last),), "B", 1, 0.60, 2),
+                listing(((f"{ticker}.A", since, last),), "A", 1500, 0.40, 1),
             )
         return (listing(names, None, 1, 1.0, 1),)
 

@@ -230,9 +230,7 @@ class Vendors:
             "ticker_root": root,
             "homepage_url": "https://www.example.com",
             "total_employees": 1000 + company.index,
-            "list_date": listing.first_session.isoformat()
-            if listing.first_session > made.FIRST_SESSION
-            else "2009-06-01",
+            "list_date": listing.tickers[0][1].isoformat(),
             "branding": {
                 "logo_url": "https://www.example.com/logo.svg",
                 "icon_url": "https://www.example.com/icon.png",
