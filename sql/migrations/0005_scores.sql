@@ -25,7 +25,7 @@ CREATE INDEX ON closingbell.ic_scores (session, overall_score DESC);
 CREATE TABLE closingbell.score_inputs (
     security_id bigint NOT NULL,
     session     date NOT NULL,
-    inputs      jsonb NOT NULL,   -- {metric: [raw, peer group, n, percentile, source key]}
+    inputs      jsonb NOT NULL,   -- {metric: [raw, peer group, n, percentile, source key]}; keys: scores/compute.py
     landing_id  bigint,
     fetched_at  timestamptz NOT NULL,
     PRIMARY KEY (security_id, session)
