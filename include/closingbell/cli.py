@@ -7,10 +7,12 @@ code 0, or 1 with one line that says what was wrong and what to do (a traceback 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, cast
+from urllib.parse import parse_qsl, urlencode
 
 import typer
 
@@ -122,12 +124,16 @@ def sec_financials(
     run_id: RunId = None,
 ) -> None:
     """Filings, company facts and statements from SEC EDGAR."""
-    if not (resume or from_files):
-        _one_choice(ticker=ticker, limit=limit, all=all_)
-    params = {"tickers": ticker, "limit": limit, "all": all_, "years": years, "full": full, "resume": resume}
+    asked = {"tickers": ",".join(_split(ticker)), "limit": limit, "all": all_, "years": years, "full": full}
     if resume:
-        run_id, _ = _unfinished("sec_financials")
-    _load("sec-financials", run_id, **params, from_files=from_files, dry_run=dry_run)
+        if any(asked.values()) or from_files or run_id:
+            raise UsageError("--resume goes on with what the unfinished run was asked; give it alone")
+        run_id = _unfinished("sec_financials")
+        asked = _asked(run_id)
+    elif not from_files:
+        _one_choice(ticker=ticker, limit=limit, all=all_)
+        run_id = run_id or _new_run_id(asked)
+    _load("sec-financials", run_id, **asked, from_files=from_files, dry_run=dry_run)
 
 
 @app.command()
@@ -281,7 +287,7 @@ def demo_(
 
     wanted = stack.spec(mode=mode, recordings=recordings, companies=companies, seed=seed, port=port, faults=faults)
     state = stack.up(wanted, _say)
-    typer.echo(demo.demo(state, session=session, tickers=_split([tickers]), say=_say), nl=False)
+    typer.echo(demo.demo(state, session=session, tickers=_split(tickers), say=_say), nl=False)
 
 
 @app.command()
@@ -346,7 +352,7 @@ def board(
 
     day = _session(session)
     rows = db.query(db.engine(), "scoreboard", session=day)
-    if chosen := _split([tickers]):
+    if chosen := _split(tickers):
         rows = rows.filter(pl.col("ticker").is_in(chosen))
     if rows.is_empty():
         raise UsageError(f"no score for {day}{' of ' + ', '.join(chosen) if chosen else ''}; run `closingbell scores`")
@@ -417,10 +423,13 @@ def _load(command: str, run_id: str | None, **params: Any) -> None:
         chosen["tickers"] = _split(chosen["tickers"])
     if "from_files" in chosen:
         chosen["from_files"] = [str(path.resolve()) for path in chosen["from_files"]]
-    partition_key = str(chosen.get("session") or datetime.now(UTC).date().isoformat())
+    # a step that Airflow started is part of its run; a person's is a run of its own
+    partition_key = os.environ.get("CLOSINGBELL_PARTITION_KEY") or chosen.get("session")
+    partition_key = partition_key or datetime.now(UTC).date().isoformat()
+    run_id = run_id or os.environ.get("CLOSINGBELL_RUN_ID") or _new_run_id()
     for name in LOADS[command]:
         load = loads[name]
-        run = base.open_run(name, run_id or _new_run_id(), partition_key, chosen)
+        run = base.open_run(os.environ.get("CLOSINGBELL_DAG_ID") or name, run_id, str(partition_key), chosen)
         if chosen.get("dry_run"):
             batches = base.plan(load, run)
             typer.echo(f"{name}: {len(batches)} batches: {', '.join(batch['key'] for batch in batches[:20])}")
@@ -439,19 +448,27 @@ def _joined() -> Any:
     return stack.adopt()
 
 
-def _new_run_id() -> str:
-    return f"cli__{datetime.now(UTC):%Y%m%dT%H%M%S}"
+def _new_run_id(asked: dict[str, Any] | None = None) -> str:
+    """cli__<time>, and what was asked where a later --resume has to know it: cli__20261121T080000__all=1&years=5."""
+    given = {name: int(value) if value is True else value for name, value in (asked or {}).items() if value}
+    return f"cli__{datetime.now(UTC):%Y%m%dT%H%M%S}" + (f"__{urlencode(given, safe=',')}" if given else "")
 
 
-def _unfinished(dag_id: str) -> tuple[str, str]:
-    """Run id and partition of the last command run that published not every table."""
+def _asked(run_id: str) -> dict[str, Any]:
+    """What `_new_run_id` wrote into the id."""
+    given = dict(parse_qsl(run_id.split("__", 2)[2])) if run_id.count("__") >= 2 else {}
+    return {name: value if name == "tickers" else int(value) for name, value in given.items()}
+
+
+def _unfinished(dag_id: str) -> str:
+    """Run id of the last command run that published not every table."""
     _joined()
     from closingbell.warehouse import db
 
     rows = db.query(db.engine(), "unfinished_command_runs", dag_id=dag_id)
     if rows.is_empty():
         raise UsageError(f"no run of {dag_id} waits to be resumed: every one has published")
-    return rows["run_id"][0], rows["partition_key"][0]
+    return str(rows["run_id"][0])
 
 
 def _one_choice(**choices: Any) -> None:
@@ -493,8 +510,9 @@ def _session(given: str | None) -> date:
     return day
 
 
-def _split(tickers: list[str] | None) -> list[str]:
-    return [part.strip().upper() for text in tickers or () for part in text.split(",") if part.strip()]
+def _split(tickers: list[str] | str | None) -> list[str]:
+    texts = [tickers] if isinstance(tickers, str) else tickers or []
+    return [part.strip().upper() for text in texts for part in text.split(",") if part.strip()]
 
 
 def _say(text: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, text
 
 from closingbell import cli, stack
 
@@ -52,6 +53,7 @@ def test_tickers_may_be_repeated_or_separated_by_commas(ran: Ran, monkeypatch, c
     load, dag_id, run_id, partition_key, params = ran[0]
     assert (load, dag_id) == ("sec_financials", "sec_financials")
     assert run_id.startswith("cli__")
+    assert run_id.endswith("__tickers=AAPL,NVDA,COST&years=5")
     assert partition_key
     assert params == {"tickers": ["AAPL", "NVDA", "COST"], "years": 5}
     assert capsys.readouterr().out == "a_table: 3 inserted, 4 unchanged\n"
@@ -77,6 +79,30 @@ def test_files_are_handed_on_as_absolute_paths(ran: Ran, monkeypatch, tmp_path: 
 def test_the_same_run_id_goes_on_with_the_same_run(ran: Ran, monkeypatch) -> None:
     assert command(monkeypatch, "universe", "--run-id", "mine") == 0
     assert ran[0][2] == "mine"
+
+
+def test_resume_takes_up_what_the_unfinished_run_was_asked(ran: Ran, monkeypatch, database: Engine) -> None:
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ops.stages (stage_id, dag_id, run_id, table_name, partition_key, status, opened_at) VALUES"
+                " ('a', 'sec_financials', 'cli__20251205T080000__limit=9&full=1', 'filings', 'x', 'published', now()),"
+                " ('b', 'sec_financials', 'cli__20251205T080000__limit=9&full=1', 'financials', 'x', 'open', now()),"
+                " ('c', 'sec_financials', 'cli__20251206T080000__all=1', 'filings', 'x', 'published', now()),"
+                " ('d', 'sec_financials', 'scheduled__2025-12-06', 'filings', 'x', 'open', now())"
+            )
+        )
+    assert command(monkeypatch, "sec-financials", "--resume") == 0
+    assert ran[0][2] == "cli__20251205T080000__limit=9&full=1"
+    assert ran[0][4] == {"limit": 9, "full": 1}
+
+
+def test_a_step_of_an_airflow_run_is_part_of_that_run(ran: Ran, monkeypatch) -> None:
+    monkeypatch.setenv("CLOSINGBELL_DAG_ID", "market_close")
+    monkeypatch.setenv("CLOSINGBELL_RUN_ID", "scheduled__1")
+    monkeypatch.setenv("CLOSINGBELL_PARTITION_KEY", "2025-12-05")
+    assert command(monkeypatch, "indicators", "--all", "--session", "2025-12-05") == 0
+    assert ran[0][1:4] == ("market_close", "scheduled__1", "2025-12-05")
 
 
 def test_a_dry_run_plans_only(ran: Ran, monkeypatch, capsys) -> None:
