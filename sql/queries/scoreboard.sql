@@ -7,7 +7,7 @@ FROM closingbell.ic_scores s
 LEFT JOIN closingbell.securities y USING (security_id)
 LEFT JOIN LATERAL (
     SELECT h.ticker FROM closingbell.ticker_history h
-    WHERE h.security_id = s.security_id
+    WHERE h.security_id = s.security_id AND COALESCE(h.valid_to, h.valid_from) >= h.valid_from
     ORDER BY s.session BETWEEN h.valid_from AND COALESCE(h.valid_to, s.session) DESC,
              h.valid_from > s.session, abs(h.valid_from - s.session), h.ticker
     LIMIT 1

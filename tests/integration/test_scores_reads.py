@@ -73,7 +73,8 @@ def market(database: Engine) -> Engine:
          "first_session": date(2018, 1, 2), "last_session": None} for i in ids
     ])  # fmt: skip
     insert(database, "ticker_history", [
-        {"ticker": f"T{i}", "valid_from": date(2018, 1, 2), "valid_to": None, "security_id": i * 1000 + 1} for i in ids
+        {"ticker": f"T{i}", "valid_from": date(2018, 1, 2), "valid_to": None, "assumed": False,
+         "security_id": i * 1000 + 1} for i in ids
     ])  # fmt: skip
     insert(database, "stock_prices", [price(i * 1000 + 1, day) for i in ids for day in SESSIONS])
     insert(database, "technical_indicators", [indicator(i * 1000 + 1, day, i) for i in ids for day in SESSIONS])
@@ -199,7 +200,7 @@ def test_scores_are_stored_and_shown_with_their_evidence(market):
     insert(market, "ic_scores", scores.to_dicts())
     insert(market, "score_inputs", inputs.to_dicts())
     insert(market, "ticker_history", [
-        {"ticker": "NEW1", "valid_from": SESSIONS[2], "valid_to": None, "security_id": 1001}
+        {"ticker": "NEW1", "valid_from": SESSIONS[2], "valid_to": None, "assumed": False, "security_id": 1001}
     ])  # fmt: skip
     rows = db.query(market, "scoreboard", session=SESSION)
     assert rows.height == SECURITIES
