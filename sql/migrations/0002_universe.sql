@@ -26,6 +26,7 @@ CREATE TABLE closingbell.securities (
     exchange       text,
     shares_per_base double precision NOT NULL DEFAULT 1,  -- base shares one share converts into (BRK-A: 1500)
     class_shares   double precision,  -- outstanding shares of this class where a vendor says so
+    class_shares_on date,           -- the day it says so of; their split basis
     first_session  date,
     last_session   date,            -- NULL while listed
     landing_id     bigint,
@@ -36,8 +37,9 @@ CREATE INDEX ON closingbell.securities (cik);
 CREATE TABLE closingbell.ticker_history (
     ticker      text NOT NULL,
     valid_from  date NOT NULL,
-    valid_to    date,               -- last day it was this security's; NULL while it is
+    valid_to    date,               -- last day it was this security's; NULL while it is; before valid_from: never was
     security_id bigint NOT NULL,
+    assumed     boolean NOT NULL,   -- valid_from is not known: the earliest day stands for it
     landing_id  bigint,
     fetched_at  timestamptz NOT NULL,
     PRIMARY KEY (ticker, valid_from)

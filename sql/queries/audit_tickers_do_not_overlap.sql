@@ -7,6 +7,7 @@ JOIN (
     FROM closingbell.ticker_history AS p
     WHERE NOT EXISTS (SELECT FROM {batch} AS r WHERE r.ticker = p.ticker AND r.valid_from = p.valid_from)
 ) AS t ON t.ticker = s.ticker AND t.security_id <> s.security_id
-    AND s.valid_from BETWEEN t.valid_from AND coalesce(t.valid_to, 'infinity') AND t.valid_from <= s.valid_from
+    AND s.valid_from BETWEEN t.valid_from AND coalesce(t.valid_to, 'infinity')
+    AND coalesce(s.valid_to, 'infinity') >= s.valid_from
 ORDER BY 1
 LIMIT 200

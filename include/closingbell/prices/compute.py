@@ -1,11 +1,11 @@
 """Bars and corporate actions keyed by security; splits on one basis; checks that catch an unseen split.
 
-In: `prices.parse` frames (by ticker) and warehouse frames: ticker_history (ticker, valid_from, valid_to, security_id),
-splits (security_id, ex_date, numerator, denominator), stored bars. Out: rows of stock_prices and corporate_actions without
-lineage, what was not mapped, and problems (problem, key, detail).
+In: `prices.parse` frames (by ticker) and warehouse frames: ticker_history (ticker, valid_from, valid_to,
+security_id), splits (security_id, ex_date, numerator, denominator), stored bars. Out: rows of stock_prices and
+corporate_actions without lineage, what was not mapped, and problems (problem, key, detail).
 
-Splits are exact fractions. A bar of day t is on the basis of t (or of `adjusted_as_of`, where its vendor had no unadjusted
-bars); on the basis of session S its price is multiplied by denominator/numerator, and its volume by the
+Splits are exact fractions. A bar of day t is on the basis of t (or of `adjusted_as_of`, where its vendor had no
+unadjusted bars); on the basis of session S its price is multiplied by denominator/numerator, and its volume by the
 inverse, of every split with ex_date in (that day, S]. Dividends adjust nothing.
 """
 
@@ -99,15 +99,16 @@ def corporate_actions(
     *,
     bars: pl.DataFrame | None = None,
 ) -> Mapped:
-    """Vendor actions (ACTIONS) as rows of corporate_actions; wrong and repeated splits are left out, each with a problem.
+    """Vendor actions (ACTIONS) as rows of corporate_actions; wrong and repeated splits are problems, not rows.
 
-    A ticker is the security that bore it on the ex-date; vendors key old actions by today's ticker too, so where nobody
-    bore it then, the next security that did. `bars` (security_id, session, close, adjusted_as_of: unadjusted bars around
-    the ex-dates, where there are any) are the evidence between two splits that cannot both be: without them the later of a
-    repeated pair stands, and two different splits on one day both stay out. Dividends of one day and security add up.
+    A ticker is the security that bore it on the ex-date; vendors key old actions by today's ticker too, so where
+    nobody bore it then, the next security that did. `bars` (security_id, session, close, adjusted_as_of: unadjusted
+    bars around the ex-dates, where there are any) are the evidence between two splits that cannot both be: without
+    them the later of a repeated pair stands, and two different splits on one day both stay out. Dividends of one day
+    and security add up.
 
-    known_at: the declaration at 16:00 New York where the vendor gives it and it is before the ex-date, else the close of
-    the session before the ex-date.
+    known_at: the declaration at 16:00 New York where the vendor gives it and it is before the ex-date, else the close
+    of the session before the ex-date.
     """
     mapped, unmapped = _map_actions(actions, ticker_history)
     problems: list[dict[str, Any]] = []
@@ -144,8 +145,9 @@ def check_overlap(new: pl.DataFrame, stored: pl.DataFrame, splits: pl.DataFrame)
                 {
                     "problem": "unseen_split",
                     "key": f"security {row['security_id']} from {row['first']}",
-                    "detail": f"{row['sessions']} sessions come at {row['ratio']:.4g} times the stored close ({simple}): "
-                    "the vendor adjusted its history for a split we do not have; load splits, then fetch the bars again",
+                    "detail": f"{row['sessions']} sessions come at {row['ratio']:.4g} times the stored close "
+                    f"({simple}): the vendor adjusted its history for a split we do not have; load splits, then fetch "
+                    "the bars again",
                 }
             )
     problems += _appended(new.filter(basis), stored.filter(basis), splits)
@@ -177,9 +179,9 @@ def exact(number: float) -> Fraction:
 
 
 def adjusted(bars: pl.DataFrame, splits: pl.DataFrame, *, basis: date) -> pl.DataFrame:
-    """The bars on the split basis of `basis`: open, high, low, close (and vwap) down, volume up, where a split follows.
+    """The bars on the split basis of `basis`: prices (and vwap) down, volume up, where a split follows.
 
-    A bar later than `basis` is put back on it, so that `adjusted` to a later day and then to the bar's own undoes itself.
+    A bar later than `basis` is put back on it.
     """
     by_security = split_fractions(splits)
     if not by_security or bars.is_empty():
@@ -400,8 +402,8 @@ def _appended(new: pl.DataFrame, stored: pl.DataFrame, splits: pl.DataFrame) -> 
                 {
                     "problem": "possible_split",
                     "key": f"security {row['security_id']} {row['session']}",
-                    "detail": f"close {row['close']:g} is {ratio:.4g} times that of {row['last_session']} ({simple}) and no "
-                    "split explains it; look at the vendor's splits",
+                    "detail": f"close {row['close']:g} is {ratio:.4g} times that of {row['last_session']} ({simple}) "
+                    "and no split explains it; look at the vendor's splits",
                 }
             )
     return problems

@@ -1,17 +1,17 @@
 """Technical indicators of a session for many securities at once, by TA-Lib.
 
-In: bars (security_id, session, open, high, low, close, volume, adjusted_as_of), each security's own, in any order; splits
-(security_id, ex_date, numerator, denominator). Out: rows of technical_indicators without lineage. A row of session S is a
-pure function of the security's last 400 bars up to S on S's split basis (exact fractions, see `compute`), so a
-daily run and a backfill give the same bytes. A security has a row for S where it has a bar on S; what its bars are too
-few for is null.
+In: bars (security_id, session, open, high, low, close, volume, adjusted_as_of), each security's own, in any order;
+splits (security_id, ex_date, numerator, denominator). Out: rows of technical_indicators without lineage. A row of
+session S is a pure function of the security's last 400 bars up to S on S's split basis (exact fractions, see
+`compute`), so a daily run and a backfill give the same bytes. A security has a row for S where it has a bar on S;
+what its bars are too few for is null.
 
 Definitions (Wilder 1978 for RSI, ATR and ADX; TA-Lib's seeding: an EMA starts at the mean of its first period):
-rsi_14, macd(12, 26, 9), sma and ema of closes, bollinger(20, 2 population deviations), atr_14, adx_14, stochastic slow
-(14, 3, 3), roc_10 in per cent, obv counted from 0 at the window's first bar, volume_sma_20; volatility_20 is the sample
-deviation of the last 20 log returns times sqrt(252); returns are of split-adjusted prices without dividends, over 21, 63,
-126 and 252 of the security's own bars, as fractions.
-Bars with `adjusted_as_of` are on that day's basis already: only splits after it are applied.
+rsi_14, macd(12, 26, 9), sma and ema of closes, bollinger(20, 2 population deviations), atr_14, adx_14, stochastic
+slow (14, 3, 3), roc_10 in per cent, obv counted from 0 at the window's first bar, volume_sma_20; volatility_20 is the
+sample deviation of the last 20 log returns times sqrt(252); returns are of split-adjusted prices without dividends,
+over 21, 63, 126 and 252 of the security's own bars, as fractions. Bars with `adjusted_as_of` are on that day's basis
+already: only splits after it are applied.
 """
 
 from __future__ import annotations
@@ -91,13 +91,14 @@ def indicators(windows: Sequence[Window]) -> dict[str, np.ndarray]:
 def _talib(windows: Sequence[Window]) -> np.ndarray:
     """Last values of TA-Lib's arrays, (19 columns, windows)."""
     # talib's public names wrap these same functions in a check for pandas and polars input
+    from talib import MA_Type
     from talib._ta_lib import ADX, ATR, BBANDS, EMA, MACD, OBV, ROC, RSI, SMA, STOCH
 
     out = np.empty((len(windows), len(TALIB_COLUMNS)))
     for row, (high, low, close, volume) in enumerate(windows):
         macd, signal, histogram = MACD(close, 12, 26, 9)
-        upper, middle, lower = BBANDS(close, 20, 2.0, 2.0, 0)
-        slow_k, slow_d = STOCH(high, low, close, 14, 3, 0, 3, 0)
+        upper, middle, lower = BBANDS(close, 20, 2.0, 2.0, MA_Type.SMA)
+        slow_k, slow_d = STOCH(high, low, close, 14, 3, MA_Type.SMA, 3, MA_Type.SMA)
         out[row] = (
             RSI(close, 14)[-1], macd[-1], signal[-1], histogram[-1],
             middle[-1], SMA(close, 50)[-1], SMA(close, 200)[-1], EMA(close, 12)[-1], EMA(close, 26)[-1],
@@ -120,18 +121,18 @@ def _volatility(closes: np.ndarray) -> np.ndarray:
 
 def _blank_where_flat(values: dict[str, np.ndarray], windows: Sequence[Window]) -> None:
     # without any move TA-Lib's ratios are 0/0, which it writes as 0: the lowest reading, where there is none
-    for row in np.flatnonzero(values["rsi_14"] == 0.0):
+    for row in np.flatnonzero(values["rsi_14"] == 0.0).tolist():
         close = windows[row][2]
         if close.min() == close.max():
             values["rsi_14"][row] = np.nan
-    for row in np.flatnonzero((values["stochastic_k"] == 0.0) | (values["stochastic_d"] == 0.0)):
+    for row in np.flatnonzero((values["stochastic_k"] == 0.0) | (values["stochastic_d"] == 0.0)).tolist():
         high, low = windows[row][0][-18:], windows[row][1][-18:]
         if high.max() == low.min():
             values["stochastic_k"][row] = values["stochastic_d"][row] = np.nan
 
 
 class _Series:
-    """Every security's bars as slices of one array a column; `on` cuts a session's windows from them without copying."""
+    """Every security's bars as slices of one array a column; `on` cuts a session's windows out, without copies."""
 
     def __init__(self, bars: pl.DataFrame, splits: pl.DataFrame) -> None:
         bars = bars.sort("security_id", "session")

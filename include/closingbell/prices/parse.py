@@ -3,9 +3,9 @@
 In: the untouched bytes of one answer. Out: `Parsed` frames without lineage; dates are exchange days in New York.
 Sources: Polygon's REST reference (grouped daily, splits, dividends) and flat-file columns (us_stocks_sip/day_aggs_v1),
 Tiingo's end-of-day reference, Yahoo's chart answer (no public reference; fields as yfinance reads them), and the
-`Date,Open,High,Low,Close,Volume,OpenInt` files of operators. A missing or unknown column is a ValueError naming vendor,
-endpoint and column. Bars that cannot be (high < low, zero prices) pass: row rules name and quarantine them; only numbers
-that are none (NaN, infinities, null) are left out here and listed in `problems`.
+`Date,Open,High,Low,Close,Volume,OpenInt` files of operators. A missing or unknown column is a ValueError naming
+vendor, endpoint and column. Bars that cannot be (high < low, zero prices) pass: row rules name and quarantine them;
+only numbers that are none (NaN, infinities, null) are left out here and listed in `problems`.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def polygon_grouped_daily(body: bytes, *, answered_on: date, session: date | Non
 
 
 def polygon_day_aggregates(body: bytes) -> Parsed:
-    """Polygon's flat file of day aggregates (CSV, gzipped or not): unadjusted; `window_start` is ns of the day's start."""
+    """Polygon's flat file of day aggregates (CSV, gzipped or not): unadjusted; `window_start` is ns of midnight."""
     where = "polygon day_aggregates"
     frame = _csv(
         body,
@@ -135,8 +135,8 @@ def polygon_day_aggregates(body: bytes) -> Parsed:
 def tiingo_daily(body: bytes, *, ticker: str | None = None) -> Parsed:
     """Tiingo end-of-day prices: of one `ticker`, or of all tickers (their own `ticker` column; `ticker` is None).
 
-    Bars are the unadjusted columns; `divCash` (on the day's own basis) and `splitFactor` (new shares for one old one) of
-    an ex-date become actions.
+    Bars are the unadjusted columns; `divCash` (on the day's own basis) and `splitFactor` (new shares for one old one)
+    of an ex-date become actions.
     """
     where = f"tiingo {'daily_all' if ticker is None else f'daily_prices {ticker}'}"
     rows = _load(body, where)
@@ -174,11 +174,11 @@ def tiingo_daily(body: bytes, *, ticker: str | None = None) -> Parsed:
 def yahoo_chart(body: bytes, *, answered_on: date, asked_to: date | None = None, ticker: str | None = None) -> Parsed:
     """Yahoo chart answer of one ticker (daily, events=div,splits): bars as traded, splits and dividends.
 
-    Yahoo's bars, volumes and dividends are on the split basis of the day of the answer. Every later split of the answer's
-    events is undone as an exact fraction, and the price is set back on the grid of cents (or hundredths of one) that the
-    vendor's 32-bit floats came from. Where the question ended before the day of the answer (`asked_to`), splits
-    in between are not among the events: the bars then keep `adjusted_as_of = answered_on`. Days without a trade come as
-    nulls and are left out. An error answer ("possibly delisted") is a ValueError and never evidence of delisting.
+    Yahoo's bars, volumes and dividends are on the split basis of the day of the answer. Every later split of the
+    answer's events is undone as an exact fraction, and the price is set back on the grid of cents (or hundredths of
+    one) that the vendor's 32-bit floats came from. Where the question ended before the day of the answer (`asked_to`),
+    splits in between are not among the events: the bars then keep `adjusted_as_of = answered_on`. Days without a trade
+    come as nulls and are left out. An error answer ("possibly delisted") is a ValueError, never evidence of delisting.
     """
     where = f"yahoo chart {ticker or ''}".strip()
     chart = _object(body, where).get("chart")
@@ -270,7 +270,7 @@ def bars_csv(body: bytes, *, ticker: str, adjusted_as_of: date | None = None) ->
 
 
 def polygon_splits(body: bytes) -> Parsed:
-    """One page of Polygon `/v3/reference/splits`: `split_to` new shares for `split_from` old ones on `execution_date`."""
+    """One page of Polygon `/v3/reference/splits`: `split_to` shares for `split_from` old ones on `execution_date`."""
     where = "polygon splits"
     frame = _frame(
         where,
@@ -333,8 +333,12 @@ def _parsed(where: str, bars: pl.DataFrame, actions: Sequence[dict[str, Any]] = 
         key=pl.format("{} {}", "ticker", "session"),
         detail=pl.lit(f"{where}: open, high, low, close or volume is null, NaN or infinite"),
     )
-    kept = bars.filter(whole).with_columns(pl.col("vwap").fill_nan(None)).select(list(BARS)).cast(BARS)
-    return Parsed(kept, pl.DataFrame(list(actions), schema=ACTIONS), problems.cast(PROBLEMS))
+    kept = bars.filter(whole).with_columns(pl.col("vwap").fill_nan(None)).select(_typed(BARS))
+    return Parsed(kept, pl.DataFrame(list(actions), schema=ACTIONS), problems.select(_typed(PROBLEMS)))
+
+
+def _typed(schema: dict[str, Any]) -> list[pl.Expr]:
+    return [pl.col(name).cast(dtype) for name, dtype in schema.items()]
 
 
 def _load(body: bytes, where: str) -> Any:

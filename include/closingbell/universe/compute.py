@@ -1,11 +1,12 @@
 """Reference frames to the universe's tables: companies, securities, ticker_history, index_members.
 
-In: frames of `parse` (and of `fundamentals.filings` for submissions), and the tables as they stand. Out: rows of the tables
-without lineage, and problems (problem, key, detail). `on` is the New York day the answers were given; nothing reads a clock.
+In: frames of `parse` (and of `fundamentals.filings` for submissions), and the tables as they stand. Out: rows of the
+tables without lineage, and problems (problem, key, detail). `on` is the New York day the answers were given; nothing
+reads a clock.
 
 A security keeps its id for life: cik * 1000 + class number (1, 2, ... in ticker order of first sight), or, where no
-CIK is known when it is first seen, 10**15 + 40 bits of BLAKE2b of its FIGI or ticker. A ticker is a name that a security bears
-for a while; reference data before its first known value uses the earliest one and is marked `assumed`.
+CIK is known when it is first seen, 10**15 + 40 bits of BLAKE2b of its FIGI or ticker. A ticker is a name that a
+security bears for a while; reference data before its first known value uses the earliest one and is marked `assumed`.
 Absence from a list is no evidence of delisting; only a vendor's delisting day ends a security.
 """
 
@@ -31,7 +32,7 @@ FIRST = sessions.FIRST
 """valid_from of what was never known to begin."""
 DAY = timedelta(days=1)
 SCORED_TYPES = ("CS", "ADRC", "OS", "GDR")
-"""Polygon's type codes of shares in companies; ETFs, funds, warrants, units, rights, preferreds and notes get no score."""
+"""Polygon's type codes of shares in companies. Funds, warrants, units, rights, preferreds and notes get no score."""
 WITHOUT_CIK = 10**15
 EXCHANGES = {
     "nasdaq": "XNAS",
@@ -150,9 +151,9 @@ def listings(
 ) -> pl.DataFrame:
     """LISTINGS, one row a listing: the sources' frames (`parse`) put together.
 
-    Polygon (active and delisted, all pages) says type, FIGI and delisting; SEC says the CIK; details the listing day and
-    shares; Tiingo's list the first day of prices where nothing else says when a listing began; the operator's table adds
-    what nobody has. Without Polygon the type is inferred from ticker and name (see `inferred_type`).
+    Polygon (active and delisted, all pages) says type, FIGI and delisting; SEC says the CIK; details the listing day
+    and shares; Tiingo's list the first day of prices where nothing else says when a listing began; the operator's
+    table adds what nobody has. Without Polygon the type is inferred from ticker and name (see `inferred_type`).
     """
     rows: dict[str, dict[str, Any]] = {}
     delisted: list[dict[str, Any]] = []
@@ -172,15 +173,15 @@ def listings(
         known["cik"] = known["cik"] or row["cik"]
         known["name"] = known["name"] or row["name"]
     for row in _rows(details):
-        known = rows.get(row["ticker"])
-        if known is None or (known["figi"] and row["figi"] and known["figi"] != row["figi"]):
-            known = next((d for d in delisted if d["ticker"] == row["ticker"] and d["figi"] == row["figi"]), None)
-        if known is None and row["active"]:
-            known = rows[row["ticker"]] = dict.fromkeys(LISTINGS) | {"ticker": row["ticker"]}
-        if known is not None:
+        detailed = rows.get(row["ticker"])
+        if detailed is None or (detailed["figi"] and row["figi"] and detailed["figi"] != row["figi"]):
+            detailed = next((d for d in delisted if d["ticker"] == row["ticker"] and d["figi"] == row["figi"]), None)
+        if detailed is None and row["active"]:
+            detailed = rows[row["ticker"]] = dict.fromkeys(LISTINGS) | {"ticker": row["ticker"]}
+        if detailed is not None:
             names = ("listed_on", "class_shares", "all_shares", "details_on")
-            known |= {name: row[name] for name in names if row[name] is not None}
-            known |= {name: row[name] for name in ("cik", "name", "figi", "type", "exchange") if not known[name]}
+            detailed |= {name: row[name] for name in names if row[name] is not None}
+            detailed |= {name: row[name] for name in ("cik", "name", "figi", "type", "exchange") if not detailed[name]}
     for ticker, first_day in _first_days(supported).items():
         if ticker in rows and rows[ticker]["listed_on"] is None:
             rows[ticker]["listed_on"] = first_day
@@ -199,8 +200,8 @@ def listings(
 def inferred_type(ticker: str, name: str, siblings: Iterable[str] = ()) -> str:
     """Polygon's type code of a listing that only SEC names.
 
-    A suffix says preferred, warrant, unit or right; so does Nasdaq's fifth letter where the first four are (or share) the
-    ticker of the same company (`siblings`). A name with ETF, ETN or fund is a fund. All else is common stock.
+    A suffix says preferred, warrant, unit or right; so does Nasdaq's fifth letter where the first four are (or share)
+    the ticker of the same company (`siblings`). A name with ETF, ETN or fund is a fund. All else is common stock.
     """
     root, _, suffix = ticker.partition(".")
     by_suffix = {"WS": "WARRANT", "U": "UNIT", "RT": "RIGHT", "WI": "OTHER"}
@@ -244,9 +245,9 @@ def securities(
     """Securities and ticker_history as LISTINGS and ticker events show them on day `on`.
 
     current, ticker_history: the tables (empty at first). A listing is a known security by FIGI, else by its ticker
-    and CIK, else as a rename: the one share of the same CIK, class and type whose ticker is gone from the list. A ticker that
-    now belongs to another CIK is re-used: the old interval ends, the new one begins. valid_from of a stored interval
-    never changes; what a later answer shows to be wrong about it becomes an interval of its own.
+    and CIK, else as a rename: the one share of the same CIK, class and type whose ticker is gone from the list. A
+    ticker that now belongs to another CIK is re-used: the old interval ends, the new one begins. valid_from of a
+    stored interval never changes; what a later answer shows to be wrong about it becomes an interval of its own.
     """
     known = _tables(current, ticker_history)
     problems: list[dict[str, Any]] = []
@@ -279,8 +280,8 @@ def securities(
 def companies(observed: pl.DataFrame, current: pl.DataFrame, *, on: date) -> pl.DataFrame:
     """New versions of companies (COMPANIES), valid from `on`, only where an attribute changed against the newest one.
 
-    observed: cik and any of the other columns; null means not said, and keeps what is known. The sector is chosen before,
-    by `with_sectors`. A second run on one day gives the same key.
+    observed: cik and any of the other columns; null means not said, and keeps what is known. The sector is chosen
+    before, by `with_sectors`. A second run on one day gives the same key.
     """
     attributes = [name for name in COMPANIES if name not in ("cik", "valid_from")]
     newest = {row["cik"]: row for row in current.sort("valid_from").iter_rows(named=True)}
@@ -329,9 +330,9 @@ def with_sectors(
 def index_members(index_name: str, members: pl.DataFrame, current: pl.DataFrame, *, on: date) -> pl.DataFrame:
     """Rows of index_members that today's list makes: new members, and those that left (valid_to) or changed rank.
 
-    members: security_id and, where the list has them, rank and added_on. current: the table (any indices). A new member is in
-    from added_on where that is known and does not reach into an earlier membership, else from `on`; one that vanished
-    is out from `on`; one that comes back gets a new row.
+    members: security_id and, where the list has them, rank and added_on. current: the table (any indices). A new
+    member is in from added_on where that is known and does not reach into an earlier membership, else from `on`; one
+    that vanished is out from `on`; one that comes back gets a new row.
     """
     rows = [row for row in current.iter_rows(named=True) if row["index_name"] == index_name]
     open_rows = {row["security_id"]: row for row in rows if row["valid_to"] is None}
@@ -350,9 +351,7 @@ def index_members(index_name: str, members: pl.DataFrame, current: pl.DataFrame,
             added = member.get("added_on")
             known = added is not None and added <= on and added > last_end.get(security_id, date.min)
             out.append({**row, "valid_from": added if known else on})
-        elif before["rank"] == rank:
-            out.append({**row, "valid_from": before["valid_from"]})
-        elif before["valid_from"] >= on:
+        elif before["rank"] == rank or before["valid_from"] >= on:
             out.append({**row, "valid_from": before["valid_from"]})
         else:
             out += [{**before, "valid_to": on - DAY}, {**row, "valid_from": on}]
@@ -367,8 +366,9 @@ def match_members(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(rows with `security_id`, problems): a list's rows by ticker valid on `on`, else by CIK, else by company name.
 
-    rows: any of ticker, cik, name. A ticker whose security has another CIK than the row is not taken. CIK and name lead to
-    the company's first share class. Names are compared as `plain_name`; one that fits several companies fits none. What nothing matches is a problem `unmatched`.
+    rows: any of ticker, cik, name. A ticker whose security has another CIK than the row is not taken. CIK and name
+    lead to the company's first share class. Names are compared as `plain_name`; one that fits several companies fits
+    none. What nothing matches is a problem `unmatched`.
     """
     scored = {
         row["security_id"]: row

@@ -1,10 +1,10 @@
 """Vendors' raw reference answers to frames: who is listed, under which ticker, in which sector and index.
 
-In: the untouched bytes of one answer. Out: one frame without lineage (fortune500: with problems). Tickers come out in the
-house spelling (`tickers`), CIKs as Int64, dates as days in New York. Sources: SEC's company_tickers.json and
-company_tickers_exchange.json ("Accessing EDGAR Data"), Polygon's REST reference (tickers, ticker details, ticker events),
-Tiingo's supported_tickers.zip, the S&P 500 constituents table (Symbol, Security, GICS Sector, ...), the operator's files.
-A missing or unknown column is a ValueError naming vendor, endpoint and column.
+In: the untouched bytes of one answer. Out: one frame without lineage (fortune500: with problems). Tickers come out in
+the house spelling (`tickers`), CIKs as Int64, dates as days in New York. Sources: SEC's company_tickers.json and
+company_tickers_exchange.json ("Accessing EDGAR Data"), Polygon's REST reference (tickers, ticker details, ticker
+events), Tiingo's supported_tickers.zip, the S&P 500 constituents table (Symbol, Security, GICS Sector, ...), the
+operator's files. A missing or unknown column is a ValueError naming vendor, endpoint and column.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def ticker_events(body: bytes) -> pl.DataFrame:
 
 
 def supported_tickers(body: bytes) -> pl.DataFrame:
-    """SUPPORTED_TICKERS of Tiingo's zip (or the CSV in it): US listings in USD with their first and last day of prices."""
+    """SUPPORTED_TICKERS of Tiingo's zip (or the CSV in it): USD listings with their first and last day of prices."""
     where = "tiingo supported_tickers"
     if body[:2] == b"PK":
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
@@ -238,7 +238,8 @@ def fortune500(body: bytes) -> Ranked:
                 f"{where}: column {field} is missing (spelled {', '.join(FORTUNE500_COLUMNS[field])}, any case); "
                 f"the file has {frame.columns}"
             )
-    rows, problems = [], []
+    rows: list[dict[str, Any]] = []
+    problems: list[dict[str, str]] = []
     for number, row in enumerate(frame.iter_rows(named=True), 2):
         rank = re.sub(r"[^\d]", "", (row[columns["rank"]] or "").split(".")[0])  # type: ignore[index]
         name = (row[columns["name"]] or "").strip()  # type: ignore[index]

@@ -20,7 +20,7 @@ def gics_sector(name: str | None) -> str | None:
 
 
 def sector_of_sic(sic: int | None) -> str | None:
-    """The sector of a SIC code; None for no code, blank checks and codes outside the map (governments, unclassified)."""
+    """The sector of a SIC code; None without code, for blank checks, governments and the unclassified."""
     if sic is None:
         return None
     starts, ranges = _ranges()

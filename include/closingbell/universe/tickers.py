@@ -1,8 +1,8 @@
 """One spelling of a ticker: root, and after a dot the class or issue (BRK.B, KIM.PL, XYZ.WS, XYZ.U).
 
-Exchanges, Polygon and S&P print BRK.B; SEC, Tiingo, Yahoo and most files BRK-B; some feeds BRK/B or BRK B. Polygon marks
-preferred, when-issued and rights issues by one small letter (KIMpL, ABCw, ABCr; its symbology page), which upper-casing
-would turn into another company's ticker; SEC writes KIM-PL, XYZ-WT, XYZ-UN.
+Exchanges, Polygon and S&P print BRK.B; SEC, Tiingo, Yahoo and most files BRK-B; some feeds BRK/B or BRK B. Polygon
+marks preferred, when-issued and rights issues by one small letter (KIMpL, ABCw, ABCr), which upper-casing would turn
+into another company's ticker; SEC writes KIM-PL, XYZ-WT, XYZ-UN.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SMALL_NAMES = {"p": "P", "w": "WI", "r": "RT"}
 
 @lru_cache(maxsize=65536)
 def normal_ticker(ticker: str) -> str:
-    """The house's spelling of a vendor's ticker: BRK-B, BRK/B, BRK B and BRK.B are BRK.B; KIMpL and KIM-PL are KIM.PL."""
+    """The house's spelling of a vendor's ticker: BRK-B, BRK/B and BRK B are BRK.B; KIMpL and KIM-PL are KIM.PL."""
     ticker = ticker.strip()
     if small := SMALL.fullmatch(ticker):
         return f"{small[1].rstrip('.')}.{SMALL_NAMES[small[2]]}{small[3]}"

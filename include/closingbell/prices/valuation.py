@@ -1,0 +1,200 @@
+"""Valuation ratios of a session: market value of all share classes against statements as known.
+
+In, all as known at the session's close: closes (security_id, session, close, adjusted_as_of), securities, financials
+rows (the newest version of each period), splits (security_id, ex_date, numerator, denominator). Out: rows of
+valuation_ratios without lineage, and why a value is null (security_id, value, reason).
+
+Shares. A company's shares outstanding are those of its newest statement, on the split basis of its filing day
+(`known_on`), and are brought to the session's basis by the splits with known_on < ex_date <= session. Market value =
+shares x the price of one base share. A company of several classes has several prices: each class's close over
+`shares_per_base` (BRK-A: 1,500), weighted by the base shares of that class where every listed class's own shares are
+known, else equally. Unlisted classes (Alphabet's B) so count at the listed ones' price, and class counts of another
+day only weight prices that differ little. Where no statement has a share count, the classes' own shares are summed,
+if all are known of a day up to the session. An ADR's ratio to ordinary shares is in no source: without one it has no
+market value.
+
+Prices adjusted as of another day than the session do not go together with a share count: null. Statements in another
+currency than USD give a market value but no ratios. Statements older than STALE_AFTER_DAYS give neither.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import Any
+
+import polars as pl
+
+from closingbell.prices.compute import factor, split_fractions
+from closingbell.universe.compute import SCORED_TYPES
+
+STALE_AFTER_DAYS = 550
+"""From period_end to the session. A 20-F comes four months after its year and is the newest for twelve: 490 days."""
+
+VALUATION_RATIOS: dict[str, Any] = {
+    "security_id": pl.Int64,
+    "session": pl.Date,
+    **dict.fromkeys(
+        (
+            "close", "shares_outstanding", "market_cap", "pe_ratio", "pb_ratio", "ps_ratio",
+            "earnings_yield", "book_yield", "sales_yield",
+        ),
+        pl.Float64,
+    ),
+    "statement_period_end": pl.Date,
+    "statement_known_on": pl.Date,
+}  # fmt: skip
+REASONS: dict[str, Any] = {"security_id": pl.Int64, "value": pl.String, "reason": pl.String}
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Valuation:
+    """`ratios` (VALUATION_RATIOS) of every scored security with a close, and `reasons` (REASONS) for its nulls."""
+
+    ratios: pl.DataFrame
+    reasons: pl.DataFrame
+
+
+def valuation_ratios(
+    closes: pl.DataFrame,
+    securities: pl.DataFrame,
+    financials: pl.DataFrame,
+    splits: pl.DataFrame,
+    *,
+    session: date,
+) -> Valuation:
+    """Ratios of `session` for every scored security that has a close on it.
+
+    financials needs cik, period_end, period_type, known_on, currency, revenue, net_income, shareholders_equity and
+    shares_outstanding. pe_ratio is null without positive earnings, pb_ratio without positive equity; the yields
+    (the inverses) keep their sign.
+    """
+    by_cik: dict[int | None, list[Row]] = {}
+    scored = securities.filter(pl.col("type").is_in(SCORED_TYPES))
+    priced = closes.filter(pl.col("session") == session).join(scored, on="security_id").sort("security_id")
+    for row in priced.iter_rows(named=True):
+        by_cik.setdefault(row["cik"], []).append(row)
+    statements = _newest(financials, session)
+    fractions = split_fractions(splits)
+    rows: list[Row] = []
+    reasons: list[Row] = []
+    for cik, classes in by_cik.items():
+        for alone in [[row] for row in classes] if cik is None else [classes]:
+            made, why = _company(alone, statements.get(cik) if cik is not None else None, fractions, session)
+            rows += made
+            reasons += why
+    return Valuation(
+        pl.DataFrame(rows, schema=VALUATION_RATIOS).sort("security_id"), pl.DataFrame(reasons, schema=REASONS)
+    )
+
+
+@dataclass(slots=True)
+class _Statements:
+    ttm: Row | None = None
+    balance: Row | None = None
+    shares: Row | None = None
+
+
+def _newest(financials: pl.DataFrame, session: date) -> dict[int, _Statements]:
+    """Per company the newest TTM row and the newest Q or FY rows with equity and with shares, none of them stale."""
+    oldest = session - timedelta(days=STALE_AFTER_DAYS)
+    fresh = financials.filter((pl.col("period_end") >= oldest) & (pl.col("known_on") <= session))
+    found: dict[int, _Statements] = {}
+    # a year's last quarter stands in two rows; the FY row is the filed one
+    for row in fresh.sort("period_end", "known_on", pl.col("period_type") == "FY").iter_rows(named=True):
+        of = found.setdefault(row["cik"], _Statements())
+        if row["period_type"] == "TTM":
+            of.ttm = row
+            continue
+        if row["shareholders_equity"] is not None:
+            of.balance = row
+        if row["shares_outstanding"]:
+            of.shares = row
+    return found
+
+
+def _company(
+    classes: list[Row], of: _Statements | None, fractions: dict[int, list[tuple[date, Fraction]]], session: date
+) -> tuple[list[Row], list[Row]]:
+    of = of or _Statements()
+    rows = [
+        {
+            "security_id": row["security_id"],
+            "session": session,
+            "close": row["close"],
+            "statement_period_end": of.ttm and of.ttm["period_end"],
+            "statement_known_on": of.ttm and of.ttm["known_on"],
+        }
+        for row in classes
+    ]
+    shares = _shares(classes, of.shares, fractions, session)
+    market_cap, why = _market_cap(classes, shares, fractions, session)
+    values: Row = {"shares_outstanding": shares, "market_cap": market_cap}
+    reasons = {} if market_cap is not None else {"market_cap": why}
+    if market_cap is not None:
+        for ratio, yield_, row, column in (
+            ("pe_ratio", "earnings_yield", of.ttm, "net_income"),
+            ("pb_ratio", "book_yield", of.balance, "shareholders_equity"),
+            ("ps_ratio", "sales_yield", of.ttm, "revenue"),
+        ):
+            if row is None or row[column] is None:
+                reasons[yield_] = f"no {column} in a statement of the last {STALE_AFTER_DAYS} days"
+            elif row["currency"] != "USD":
+                reasons[yield_] = f"statements are in {row['currency']}"
+            else:
+                values[yield_] = row[column] / market_cap
+                if row[column] > 0:
+                    values[ratio] = market_cap / row[column]
+                else:
+                    reasons[ratio] = f"{column} is not positive"
+    return (
+        [row | values for row in rows],
+        [
+            {"security_id": row["security_id"], "value": value, "reason": reason}
+            for row in rows
+            for value, reason in reasons.items()
+        ],
+    )
+
+
+def _shares(
+    classes: list[Row], statement: Row | None, fractions: dict[int, list[tuple[date, Fraction]]], session: date
+) -> float | None:
+    """The company's shares on the session's split basis; its classes split alike, the base class says how."""
+    if statement is None:
+        return None
+    base = min(classes, key=lambda row: (row["shares_per_base"], row["security_id"]))
+    since = factor(fractions.get(base["security_id"], ()), statement["known_on"], session)
+    return statement["shares_outstanding"] * since.numerator / since.denominator
+
+
+def _market_cap(
+    classes: list[Row], shares: float | None, fractions: dict[int, list[tuple[date, Fraction]]], session: date
+) -> tuple[float | None, str]:
+    if adjusted := [row for row in classes if row["adjusted_as_of"] not in (None, session)]:
+        return None, f"the close is adjusted as of {adjusted[0]['adjusted_as_of']}; shares are not"
+    if any(row["type"] == "ADRC" and row["shares_per_base"] == 1 for row in classes):
+        return None, "an ADR's ratio to ordinary shares is not known"
+    own = [_class_shares(row, fractions, session) for row in classes]
+    known = [count for count in own if count is not None]
+    if shares is None:
+        if len(known) < len(classes):
+            return None, f"no shares outstanding in a statement of the last {STALE_AFTER_DAYS} days"
+        return math.fsum(count * row["close"] for count, row in zip(known, classes, strict=True)), ""
+    weights = [1.0] * len(classes)
+    if len(known) == len(classes):
+        weights = [count * row["shares_per_base"] for count, row in zip(known, classes, strict=True)]
+    price = math.fsum(w * row["close"] / row["shares_per_base"] for w, row in zip(weights, classes, strict=True))
+    return shares * (price / math.fsum(weights)), ""
+
+
+def _class_shares(row: Row, fractions: dict[int, list[tuple[date, Fraction]]], session: date) -> float | None:
+    """The class's own shares on the session's basis; None where they are of no day or of a later one."""
+    if not row["class_shares"] or row["class_shares_on"] is None or row["class_shares_on"] > session:
+        return None
+    since = factor(fractions.get(row["security_id"], ()), row["class_shares_on"], session)
+    return row["class_shares"] * since.numerator / since.denominator
