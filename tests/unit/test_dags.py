@@ -1,0 +1,197 @@
+"""What every DAG of this deployment must be: importable, owned, documented, tagged, light to parse, and stable."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from closingbell.settings import REPOSITORY
+
+DAGS = REPOSITORY / "dags"
+FILES = sorted(DAGS.glob("*.py"))
+IDS = {
+    "universe": "0 12 * * SAT",
+    "sec_financials": "0 2 * * SUN",
+    "market_close": "XNYS close + 120 min",
+    "scores_and_recommendations": "Partitioned Asset",
+    "reconcile": "0 7 * * *",
+    "housekeeping": "0 10 * * *",
+}
+HEAVY = (
+    "kubernetes", "airflow.providers.cncf.kubernetes.operators", "polars", "pandas", "great_expectations", "exchange_calendars", "talib",
+    "torch", "closingbell.pipelines", "closingbell.warehouse",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dagbag(tmp_path_factory):
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(str(DAGS))
+
+
+@pytest.fixture(scope="module")
+def dags(dagbag):
+    assert dagbag.import_errors == {}
+    return dagbag.dags
+
+
+def test_every_file_imports_and_the_dags_are_these(dagbag):
+    assert dagbag.import_errors == {}
+    assert set(dagbag.dags) == set(IDS)
+
+
+@pytest.mark.parametrize("dag_id", IDS)
+def test_schedule(dags, dag_id):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    assert DagSerialization.from_dict(DagSerialization.to_dict(dags[dag_id])).timetable.summary == IDS[dag_id]
+
+
+@pytest.mark.parametrize("dag_id", IDS)
+def test_owner_tags_and_limits(dags, dag_id):
+    from closingbell.orchestration.defaults import Tag
+
+    dag = dags[dag_id]
+    assert dag.owner == "closing-bell"
+    assert {task.owner for task in dag.tasks} == {"closing-bell"}
+    assert dag.tags, "a DAG without tags is not found by its tag"
+    assert dag.tags <= {tag.value for tag in Tag}
+    assert dag.max_active_runs == 1, "two runs could write one partition"
+    assert dag.catchup is False
+    assert dag.has_on_failure_callback or dag.on_failure_callback
+    assert all(task.execution_timeout for task in dag.tasks)
+    assert not any(task.depends_on_past for task in dag.tasks)
+
+
+@pytest.mark.parametrize("dag_id", IDS)
+def test_docs_say_what_to_do_at_three_in_the_morning(dags, dag_id):
+    docs = dags[dag_id].doc_md
+    assert f"### {dag_id}:" in docs
+    assert "Owner: closing-bell" in docs
+    assert "**When it fails**" in docs
+    assert "**Run it again" in docs
+    # what the docs name in back ticks as a task exists
+    tasks = {task.task_id for task in dags[dag_id].tasks}
+    for name in re.findall(r"^- `([a-z_.]+)`", docs, re.MULTILINE):
+        assert any(task == name or task.endswith(f".{name}") for task in tasks), name
+
+
+@pytest.mark.parametrize("dag_id", IDS)
+def test_params_make_a_form(dags, dag_id):
+    params = dags[dag_id].params
+    params.validate()
+    assert "dry_run" in params
+    for name in params:
+        param = params.get_param(name)
+        assert param.description, name
+        assert param.schema["title"], name
+        assert param.schema["type"], name
+    assert params["dry_run"] is False, "a scheduled run takes the defaults"
+
+
+def test_deadline_of_a_session_s_scores(dags):
+    from datetime import timedelta
+
+    for dag_id in ("market_close", "scores_and_recommendations"):
+        (alert,) = dags[dag_id].deadline
+        assert alert.interval == timedelta(minutes=120)  # due 240 minutes after the close, starts 120 after it
+        assert alert.callback.path == "closingbell.orchestration.notify.session_late"
+
+
+def test_only_unmapped_last_tasks_emit_the_asset_and_the_scores_alone_listen(dags):
+    """Mapped outlets lose events (apache/airflow#54659); a DAG on two partitioned assets gets stuck."""
+    from airflow.sdk import PartitionedAssetTimetable
+
+    emitters = {task.task_id for dag in dags.values() for task in dag.tasks if task.outlets}
+    assert emitters == {"session_closed", "rescore"}
+    for task in (dags["market_close"].get_task("session_closed"), dags["reconcile"].get_task("rescore")):
+        assert not task.is_mapped
+        assert not task.downstream_task_ids
+    listeners = [dag for dag in dags.values() if isinstance(dag.timetable, PartitionedAssetTimetable)]
+    assert [dag.dag_id for dag in listeners] == ["scores_and_recommendations"]
+    assert [asset.name for asset in [listeners[0].timetable.asset_condition]] == ["session_closed"]
+    assert listeners[0].is_paused_upon_creation is False
+
+
+def test_a_session_is_at_most_twelve_task_instances(dags):
+    """prices has two batches at most on a usual session: the session's bars, and new securities' history."""
+    batches = 2
+    instances = sum(batches if task.is_mapped else 1 for task in dags["market_close"].tasks)
+    assert instances <= 12
+
+
+def test_load_group_shows_the_load_path(dags):
+    for dag_id, load in (("market_close", "prices"), ("scores_and_recommendations", "scores"), ("universe", "universe")):
+        dag = dags[dag_id]
+        path = [f"{load}.{step}" for step in ("open", "land", "stage", "audit", "publish")]
+        assert set(path) <= {task.task_id for task in dag.tasks}
+        for first, then in zip(path, path[1:], strict=False):
+            assert then in dag.get_task(first).downstream_task_ids
+        assert [dag.get_task(task).is_mapped for task in path] == [False, True, True, False, False]
+
+
+def test_vendors_are_asked_in_their_pools(dags):
+    import yaml
+
+    settings_file = yaml.safe_load((REPOSITORY / "airflow_settings.yaml").read_text())
+    pools = {pool["pool_name"] for pool in settings_file["airflow"]["pools"]} | {"default_pool"}
+    used = {task.pool for dag in dags.values() for task in dag.tasks}
+    assert used <= pools, "a task in a pool that does not exist never starts"
+    assert dags["sec_financials"].get_task("sec_financials.land").pool == "sec_edgar"
+    assert dags["market_close"].get_task("prices.land").pool == "polygon"
+
+
+def test_resources_and_time_limits_are_settings(dags):
+    from datetime import timedelta
+
+    indicators = dags["market_close"].get_task("indicators")
+    assert (indicators.cpu, indicators.memory, indicators.execution_timeout) == (4, "8Gi", timedelta(hours=2))
+    assert dags["sec_financials"].get_task("sec_financials.stage").partial_kwargs["execution_timeout"] == timedelta(hours=12)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_file_is_wiring_in_the_house_s_order(path):
+    source = path.read_text()
+    assert len(source.splitlines()) <= 150
+    tree = ast.parse(source)
+    assert ast.get_docstring(tree)
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.Lambda | ast.ClassDef)]
+    kinds = [type(node).__name__ for node in tree.body]
+    assert kinds[-1] == "With"
+    assert "Assign" in kinds[:-1], "PARAMS stand before the DAG"
+    assert "now(" not in source
+    assert "today(" not in source
+
+
+def test_parse_imports_nothing_heavy_and_serializes_alike_again(dags, tmp_path):
+    """Each heavy import in a DAG file is paid by every parse and by every task (16 no-op tasks: 25 s instead of 7 s);
+    what differs between parses makes a new DAG version each time (apache/airflow#56319, #63334).
+    """
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    code = (
+        "import json, sys\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        f"dags = DagBag({str(DAGS)!r}).dags\n"
+        f"heavy = [m for m in {HEAVY!r} if m in sys.modules]\n"
+        "from airflow.serialization.serialized_objects import DagSerialization\n"
+        "print(json.dumps([heavy, {k: DagSerialization.to_dict(d) for k, d in dags.items()}]))\n"
+    )
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+        "PYTHONHASHSEED": "1",  # this process has another
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    heavy, again = json.loads(done.stdout.splitlines()[-1])
+    assert heavy == []
+    assert again == json.loads(json.dumps({dag_id: DagSerialization.to_dict(dag) for dag_id, dag in dags.items()}))
