@@ -38,6 +38,9 @@ from closingbell.hooks.errors import (
 )
 
 log = logging.getLogger(__name__)
+# their traces write headers, which vendors' redirects echo keys into; a line a request would bury our own
+for _name in ("httpcore", "httpx"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 T = TypeVar("T")
 
 TRIES = 3
@@ -56,11 +59,14 @@ Promise = Literal["json", "text", "zip"]
 class Tokens(Protocol):
     """What the client needs of a vendor's quota."""
 
-    def take(self, n: int = 1) -> None:
+    def take(self, n: int = 1) -> object:
         """Wait for `n` requests' turn; raises QuotaExhausted where the day's budget is spent."""
 
     def throttle(self, seconds: float) -> None:
         """Nobody asks this vendor for so long."""
+
+    def close(self) -> None:
+        """Give back what it holds."""
 
 
 class Client:
@@ -93,6 +99,8 @@ class Client:
     def close(self) -> None:
         """Give the connections back."""
         self._http.close()
+        if self.quota:
+            self.quota.close()
 
     def get(
         self,

@@ -8,6 +8,7 @@ as it came; yfinance's own parsing is not used. "Possibly delisted" is no eviden
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
@@ -91,6 +92,8 @@ class Yahoo:
         if self._session is not None:
             self._session.close()
             self._session = None
+        if self._quota:
+            self._quota.close()
 
     def _once(self, url: str, endpoint: str, key: str, params: dict[str, Any]) -> Answer:
         from curl_cffi.requests.exceptions import RequestException
@@ -160,9 +163,10 @@ def bound_session(base_url: str, quota: Tokens | None) -> Any:
 
 @lru_cache(maxsize=1)
 def _use_cache(folder: str) -> None:
-    """Point yfinance's caches (cookies, time zones) at `folder`, ours alone: its cookie cache is a pickle."""
+    """Point yfinance's caches (cookies, time zones) at `folder`, ours alone, since its cookie cache is a pickle."""
     import yfinance
 
+    logging.getLogger("yfinance").setLevel(logging.WARNING)  # below that it logs crumbs
     os.makedirs(folder, mode=0o700, exist_ok=True)
     yfinance.set_tz_cache_location(folder)
 

@@ -14,11 +14,13 @@ import base64
 import gzip
 import io
 import re
+import socket
 import threading
 import time
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
@@ -281,6 +283,20 @@ def server_of(box: Sandbox) -> uvicorn.Server:
     )
 
 
+@contextmanager
+def running(box: Sandbox) -> Iterator[str]:
+    """The sandbox on a free port of this machine, in a thread of this process, as long as the block; gives its URL."""
+    server = server_of(box)
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join(timeout=10)
+
+
 class CutShort(Exception):
     """Raised on purpose: uvicorn closes the connection of an answer that ends before its length."""
 
@@ -462,10 +478,10 @@ def _resumed(asked: Asked) -> dict[str, str]:
     cursor = asked.query.get("cursor")
     if not cursor:
         return {name: value for name, value in asked.query.items() if name not in ("apiKey", "_start")}
-    try:
-        return dict(parse_qsl(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()))
-    except (ValueError, UnicodeDecodeError):
-        raise ValueError("cursor is not one of ours") from None
+    state = dict(parse_qsl(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("utf-8", "replace")))
+    if not state.get("_start", "").isdigit():
+        raise ValueError("cursor is not one of ours")
+    return state
 
 
 def _details(box: Sandbox, asked: Asked) -> Reply | None:
