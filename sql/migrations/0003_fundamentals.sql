@@ -28,6 +28,8 @@ CREATE TABLE closingbell.financials (
     currency             text NOT NULL,
     accession_no         text NOT NULL,          -- the filing that made this version known
     source_accession_nos text[] NOT NULL,        -- every filing a value of this row comes from
+    eps_filed_on         date,                   -- the split basis of the per-share figures: as of that filing
+    shares_filed_on      date,                   -- the same of shares_outstanding
     revenue double precision, cost_of_revenue double precision, gross_profit double precision,
     operating_expenses double precision, operating_income double precision, interest_expense double precision,
     net_income double precision, eps_basic double precision, eps_diluted double precision,

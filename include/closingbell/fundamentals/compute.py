@@ -1,0 +1,699 @@
+"""Facts of every filing -> statement rows (Q, FY, TTM) as they were known on each filing day.
+
+In: facts as `parse.companyfacts` and `parse.with_known_at` make them, of any number of companies. Out: a frame of
+SCHEMA, the rows of closingbell.financials without lineage. Everything is done set-wise over all companies at once.
+
+A row is a period as one filing day knew it: every value of a version comes from filings of that day or before, and a
+new version stands only where a value changed. So the view at any moment is, for each period, its last version.
+
+How a figure is found:
+1. A filing's statements are in the currency that most of its amounts have; other amounts (translations for the
+   reader's convenience) are dropped. Versions of a period in another currency start afresh.
+2. Periods are dates alone. A quarter lasts 80 to 100 days, a year 350 to 380; twelve months that end inside a fiscal
+   year (utilities' 10-Qs) are no year. Ends up to six days apart are one end, named as first seen.
+3. Quarters that are not stated are differences of year-to-date amounts of one tag: six months less three, nine less
+   six, the year less nine. Where one of the two was restated after the other was last filed, the last consistent pair
+   stays. Per-share figures and share counts are never subtracted.
+4. Of an item's tags each filing's own best counts (concepts.toml); between filings the newest.
+5. TTM is the year where one ends; else four adjoining quarters; else year + year to date - year to date before.
+   TTM earnings per share: the year's, else the sum of four stated quarters on one split basis, else null (a fourth
+   quarter's is hardly ever stated, and a per-share figure is not to be had by subtraction).
+
+Per-share figures and share counts are as filed: on the split basis of eps_filed_on and shares_filed_on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+import numpy as np
+import polars as pl
+
+from closingbell.fundamentals.concepts import Term, concept_map
+
+FLOWS = (
+    "revenue", "cost_of_revenue", "gross_profit", "operating_expenses", "operating_income", "interest_expense",
+    "net_income", "operating_cash_flow", "investing_cash_flow", "financing_cash_flow", "capex", "free_cash_flow",
+    "dividends_paid",
+)  # fmt: skip
+PER_SHARE = ("eps_basic", "eps_diluted")
+BALANCES = (
+    "shares_outstanding", "total_assets", "total_liabilities", "current_assets", "current_liabilities", "inventory",
+    "shareholders_equity", "cash_and_equivalents", "short_term_debt", "long_term_debt",
+)  # fmt: skip
+FIGURES = (
+    "revenue", "cost_of_revenue", "gross_profit", "operating_expenses", "operating_income", "interest_expense",
+    "net_income", "eps_basic", "eps_diluted", "shares_outstanding", "total_assets", "total_liabilities",
+    "current_assets", "current_liabilities", "inventory", "shareholders_equity", "cash_and_equivalents",
+    "short_term_debt", "long_term_debt", "operating_cash_flow", "investing_cash_flow", "financing_cash_flow", "capex",
+    "free_cash_flow", "dividends_paid",
+)  # fmt: skip
+RATIOS = (
+    "gross_margin", "operating_margin", "net_margin", "roe", "roa", "roic", "debt_to_equity", "current_ratio",
+    "quick_ratio", "interest_coverage",
+)  # fmt: skip
+SCHEMA = {
+    "cik": pl.Int64,
+    "period_end": pl.Date,
+    "period_type": pl.String,
+    "known_on": pl.Date,
+    "known_at": pl.Datetime("us", "UTC"),
+    "period_start": pl.Date,
+    "fiscal_year": pl.Int32,
+    "fiscal_quarter": pl.Int32,
+    "currency": pl.String,
+    "accession_no": pl.String,
+    "source_accession_nos": pl.List(pl.String),
+    "eps_filed_on": pl.Date,
+    "shares_filed_on": pl.Date,
+    **dict.fromkeys(FIGURES + RATIOS, pl.Float64),
+}
+
+STALE_AFTER_DAYS = 200
+"""Age of a quarter, from its end, beyond which it should score nothing: a third quarter stays the newest until the
+annual report, due 90 days and 15 of grace after a year end 92 days later (197). SunEdison's last quarter, of
+2015-09-30, stops scoring on 2016-04-18, three days before it went bankrupt."""
+
+STALE_YEAR_AFTER_DAYS = 500
+"""The same for companies that report by the year only: 366 days, four months for a 20-F, and grace."""
+
+STATEMENT_FORMS = r"^(10-K|10-Q|20-F|40-F|6-K|8-K|S-1|S-4|S-11|F-1|F-4|10-12)"
+"""Forms that carry statements; a proxy's pay table repeats net income, rounded."""
+
+INTERIM_FORMS = r"^(10-Q|6-K)"
+LENGTHS = {
+    "Q": ((80, 100), (111, 113), (118, 119)),  # and of 16 or 17 weeks: Costco's last, Kroger's first quarter
+    "H": ((165, 198),),  # 24 weeks to 28
+    "N": ((250, 289),),  # 36 weeks to 41
+    "Y": ((350, 380),),
+}
+"""Days of a quarter, of two, of three, and of a year. A transition period of another length is none of them."""
+
+NEAR_DAYS = 6
+ROW = ["cik", "currency", "span", "end"]
+_TAX = ("pretax_income", "income_tax")
+_VALUES = (*FIGURES, *_TAX, "shares_average_diluted")
+
+
+def statements(
+    facts: pl.DataFrame, year_ends: Mapping[int, str | None] | None = None, *, since: date | None = None
+) -> pl.DataFrame:
+    """Statement rows of SCHEMA, sorted by its key (cik, period_end, period_type, known_on).
+
+    facts: cik, taxonomy, concept, unit, period_start, period_end, accession_no, value, form, filed_on, known_at.
+    year_ends: fiscal-year end MMDD by cik as EDGAR has it today; it only labels periods that no year-to-date amount
+    places in a year (the facts go first: companies change their year). since: drop periods that ended before.
+    """
+    seen = _observations(facts)
+    if seen.is_empty():
+        return pl.DataFrame(schema=SCHEMA)
+    durations = seen.filter(pl.col("kind") != "instant")
+    events = _with_balances(_events(seen))
+    versions = _versions(events)
+    rows = pl.concat(
+        [
+            versions.filter(pl.col("span").is_in(["Q", "Y"])).with_columns(
+                pl.col("span").replace({"Y": "FY"}).alias("period_type")
+            ),
+            _trailing(versions),
+        ],
+        how="diagonal_relaxed",
+    ).filter(
+        pl.any_horizontal(pl.col("revenue", "net_income", "operating_cash_flow").is_not_null())
+        | ((pl.col("period_type") == "Q") & pl.col("total_assets").is_not_null())
+    )
+    rows = _with_ratios(rows)
+    if since:
+        rows = rows.filter(pl.col("end") >= since)
+    rows = _changed(rows, ["cik", "end", "period_type"], [*FIGURES, *RATIOS, "currency"])
+    rows = _with_fiscal_labels(rows, durations, year_ends or {})
+    return (
+        rows.rename({"end": "period_end", "day": "known_on", "start": "period_start", "sources": "source_accession_nos"})
+        .with_columns(_accession_nos(rows["sources"], events["sources"]))
+        .select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
+        .sort("cik", "period_end", "period_type", "known_on")
+    )
+
+
+def as_of(rows: pl.DataFrame, moment: datetime) -> pl.DataFrame:
+    """The version of each period that was known at `moment` (aware)."""
+    return (
+        rows.filter(pl.col("known_at") <= moment)
+        .sort("cik", "period_end", "period_type", "known_at", "known_on")
+        .unique(["cik", "period_end", "period_type"], keep="last", maintain_order=True)
+    )
+
+
+def on_split_basis(rows: pl.DataFrame, splits: pl.DataFrame, on: date) -> pl.DataFrame:
+    """Rows with per-share figures and share counts brought to the split basis of the day `on`.
+
+    splits: cik, ex_date, numerator, denominator (4 and 1 where one share became four). Those with
+    filed day < ex_date <= on count: a filing already restates what went ex before it.
+    """
+    keyed = rows.with_row_index("row")
+    factors = (
+        keyed.select("row", "cik", "eps_filed_on", "shares_filed_on")
+        .join(splits.select("cik", "ex_date", ratio=pl.col("numerator") / pl.col("denominator")), on="cik")
+        .filter(pl.col("ex_date") <= on)
+        .group_by("row")
+        .agg(
+            pl.col("ratio").filter(pl.col("ex_date") > pl.col("eps_filed_on")).product().alias("eps_factor"),
+            pl.col("ratio").filter(pl.col("ex_date") > pl.col("shares_filed_on")).product().alias("shares_factor"),
+        )
+    )
+    return (
+        keyed.join(factors, on="row", how="left", maintain_order="left")
+        .with_columns(
+            pl.col(*PER_SHARE) / pl.col("eps_factor").fill_null(1.0),
+            pl.col("shares_outstanding") * pl.col("shares_factor").fill_null(1.0),
+        )
+        .drop("row", "eps_factor", "shares_factor")
+    )
+
+
+# ---------------------------------------------------------------- what filings state
+
+
+def _observations(facts: pl.DataFrame) -> pl.DataFrame:
+    """One row an item's tag, period and filing day: span (Q, H, N, Y; I for dates), start, end, value, accession."""
+    tags = concept_map().tags
+    seen = (
+        facts.filter(pl.col("form").str.contains(STATEMENT_FORMS))
+        .join(tags.rename({"unit": "measure"}), on=["taxonomy", "concept"])
+        .with_columns(
+            pl.when(pl.col("measure") != "shares").then(pl.col("unit").str.extract(r"^([A-Z]{3})(?:/shares)?$")).alias("money"),
+            ((pl.col("period_end") - pl.col("period_start")).dt.total_days() + 1).alias("days"),
+        )
+        .filter(
+            pl.when(pl.col("measure") == "money")
+            .then(pl.col("unit").str.len_bytes() == 3)
+            .when(pl.col("measure") == "shares")
+            .then(pl.col("unit") == "shares")
+            .otherwise(pl.col("unit").str.ends_with("/shares")),
+            (pl.col("period_start").is_null() == pl.col("kind").is_in(["instant", "cover"])),
+            pl.col("period_end") <= pl.col("filed_on"),
+        )
+        .rename({"filed_on": "day", "period_end": "end", "period_start": "start"})
+    )
+    currencies = (
+        seen.filter(pl.col("measure") == "money")
+        .group_by("cik", "day", "money")
+        .len()
+        .sort("cik", "day", "len", "money", descending=[False, False, True, False])
+        .unique(["cik", "day"], keep="first", maintain_order=True)
+        .select("cik", "day", currency="money")
+    )
+    span = pl.when(pl.col("days").is_null()).then(pl.lit("I"))
+    for name in LENGTHS:
+        span = span.when(_lasts(pl.col("days"), name)).then(pl.lit(name))
+    seen = (
+        seen.join(currencies, on=["cik", "day"])
+        .filter(pl.col("money").is_null() | (pl.col("money") == pl.col("currency")))
+        .with_columns(span.alias("span"))
+        .filter(pl.col("span").is_not_null())
+    )
+    return _of_report(_years_only(_snapped(_in_order_of_knowledge(seen))))
+
+
+def _lasts(days: pl.Expr, span: str) -> pl.Expr:
+    return pl.any_horizontal(days.is_between(low, high) for low, high in LENGTHS[span])
+
+
+def _in_order_of_knowledge(seen: pl.DataFrame) -> pl.DataFrame:
+    # a filing without acceptance time may seem known after one of a later day that builds on it
+    days = (
+        seen.group_by("cik", "day")
+        .agg(pl.col("known_at").max().alias("latest"))
+        .sort("cik", "day")
+        .with_columns(pl.col("latest").cum_max().shift(1).over("cik").alias("before"))
+    )
+    return seen.join(days.select("cik", "day", "before"), on=["cik", "day"]).with_columns(
+        pl.max_horizontal("known_at", "before").alias("known_at")
+    )
+
+
+def _snapped(seen: pl.DataFrame) -> pl.DataFrame:
+    """Ends at most NEAR_DAYS apart brought to the one seen first (of one day: stated most often)."""
+    ends = (
+        seen.filter((pl.col("span") != "I") | (pl.col("item") == "assets"))
+        .group_by("cik", "end", "day")
+        .len("stated")
+        .sort("cik", "end", "day")
+        .unique(["cik", "end"], keep="first", maintain_order=True)
+    )
+    apart = (pl.col("end").diff().over("cik").dt.total_days() <= NEAR_DAYS).fill_null(False)
+    if not ends.select(apart.any()).item():
+        return seen
+    near = ends.filter(apart | apart.shift(-1, fill_value=False))
+    moved = (
+        near.join(near, on="cik", suffix="_to")
+        .filter((pl.col("end") - pl.col("end_to")).dt.total_days().abs() <= NEAR_DAYS)
+        .sort("cik", "end", "day_to", "stated_to", "end_to", descending=[False, False, False, True, False])
+        .unique(["cik", "end"], keep="first", maintain_order=True)
+        .filter(pl.col("end") != pl.col("end_to"))
+        .select("cik", "end", "end_to")
+    )
+    before = moved.select("cik", start=pl.col("end").dt.offset_by("1d"), start_to=pl.col("end_to").dt.offset_by("1d"))
+    # balances of the day after a known end are openings under new accounting rules, not that end's balances
+    return (
+        seen.join(moved, on=["cik", "end"], how="left")
+        .join(before, on=["cik", "start"], how="left")
+        .filter(~((pl.col("span") == "I") & (pl.col("end_to") == pl.col("end").dt.offset_by("-1d"))))
+        .with_columns(pl.coalesce("end_to", "end").alias("end"), pl.coalesce("start_to", "start").alias("start"))
+        .drop("end_to", "start_to")
+    )
+
+
+def _years_only(seen: pl.DataFrame) -> pl.DataFrame:
+    """Without twelve months of interim reports that end where no year is known to end."""
+    interim = pl.col("form").str.contains(INTERIM_FORMS)
+    year_ends = (
+        seen.filter((pl.col("span") == "Y") & ~interim).group_by("cik", "end").agg(pl.col("day").min().alias("year_known"))
+    )
+    return (
+        seen.join(year_ends, on=["cik", "end"], how="left")
+        .filter((pl.col("span") != "Y") | ~interim | (pl.col("year_known") <= pl.col("day")))
+        .drop("year_known")
+    )
+
+
+def _of_report(seen: pl.DataFrame) -> pl.DataFrame:
+    """Cover-page counts moved to the end of the report's period; one observation a tag, period and filing day."""
+    reports = (
+        seen.filter((pl.col("span") != "I") | (pl.col("item") == "assets"))
+        .group_by("cik", "day", "accession_no")
+        .agg(pl.col("end").max().alias("report_end"))
+    )
+    return (
+        seen.join(reports, on=["cik", "day", "accession_no"], how="left")
+        .with_columns(pl.col("end").alias("stated_end"))
+        .with_columns(
+            pl.when(pl.col("kind") == "cover").then("report_end").otherwise("end").alias("end"),
+            pl.when(pl.col("kind") == "cover").then(pl.lit("instant")).otherwise("kind").alias("kind"),
+        )
+        .filter(pl.col("end").is_not_null())
+        .sort("known_at", "accession_no", "stated_end", "days")
+        .unique([*ROW, "concept", "taxonomy", "day"], keep="last", maintain_order=True)
+        .select(*ROW, "item", "kind", "concept", "rank", "day", "start", "days", "value", "accession_no", "known_at")
+    )
+
+
+# ---------------------------------------------------------------- which filing's word counts
+
+
+def _events(seen: pl.DataFrame) -> pl.DataFrame:
+    """What each row's items are from each day on: ROW, item, day, value, start, sources, accession_no, known_at."""
+    leads = seen.group_by("cik", "currency", "day", "item").agg(pl.col("rank").min().alias("lead"))
+    stated = seen.with_columns(pl.col("accession_no").alias("sources"), pl.lit(False).alias("derived"))
+    flows = stated.filter((pl.col("kind") == "flow"))
+    by_tag = _differences(flows, "concept").join(
+        seen.select("concept", "item", "rank").unique(), on="concept", maintain_order="left"
+    )
+    columns = [*ROW, "item", "rank", "day", "start", "value", "sources", "accession_no", "known_at", "derived"]
+    events = _chosen(
+        pl.concat([stated.select(columns), by_tag.select(columns)]).join(leads, on=["cik", "currency", "day", "item"]),
+        (pl.col("rank") > pl.col("lead")).cast(pl.Int8),
+    )
+    # tags that changed within a year leave no pair of one tag: then the item's own amounts are subtracted
+    by_item = _differences(events.filter(pl.col("item").is_in(flows["item"].unique().implode())), "item")
+    lacking = by_item.join(events, on=[*ROW, "item"], how="anti").with_columns(pl.lit(99, dtype=pl.Int16).alias("rank"))
+    return pl.concat([events.select(columns), lacking.select(columns)])
+
+
+def _chosen(events: pl.DataFrame, tier: pl.Expr) -> pl.DataFrame:
+    """One event a row, item and day, none that a part tells of a total known before."""
+    return (
+        events.with_columns(tier.alias("tier"))
+        .sort(*ROW, "item", "day", "tier", "rank", "derived")
+        .unique([*ROW, "item", "day"], keep="first", maintain_order=True)
+        .filter(pl.col("tier") == pl.col("tier").cum_min().over(*ROW, "item"))
+    )
+
+
+def _differences(flows: pl.DataFrame, of: str) -> pl.DataFrame:
+    """Quarters as differences of year-to-date amounts of one tag (or item), one row a day on which the value changes.
+
+    Columns: ROW (span Q), `of`, day, start, value, sources, accession_no, known_at, derived.
+    """
+    series = ["cik", "currency", of, "span", "end"]
+    amounts = (
+        flows.sort(*series, "day")
+        .with_columns((pl.col("value") != pl.col("value").shift(1)).over(series).alias("restated"))
+        .with_columns(pl.when("restated").then("day").forward_fill().over(series).alias("restated_on"))
+        .select("cik", "currency", of, "span", "start", "end", "day", "value", "restated_on", "sources", "accession_no", "known_at")
+    )
+    periods = amounts.select("cik", "currency", of, "span", "start", "end").unique()
+    keys = ["cik", "currency", of, "start"]
+    pairs = (
+        periods.filter(pl.col("span") != "Q")
+        .join(periods.filter(pl.col("span") != "Y"), on=keys, suffix="_short")
+        .filter(_lasts((pl.col("end") - pl.col("end_short")).dt.total_days(), "Q"))
+    )
+    pair = [*keys, "end", "end_short"]
+    sides = []
+    for side, end in (("long", "end"), ("short", "end_short")):
+        sides.append(
+            pairs.join(amounts, left_on=[*keys, end], right_on=[*keys, "end"], suffix="_amount")
+            .select(
+                *pair,
+                "day",
+                "known_at",
+                "accession_no",
+                pl.col("value").alias(f"{side}_value"),
+                pl.col("day").alias(f"{side}_filed"),
+                pl.col("restated_on").alias(f"{side}_restated"),
+                pl.col("sources").alias(f"{side}_sources"),
+            )
+        )
+    state = [f"{side}_{name}" for side in ("long", "short") for name in ("value", "filed", "restated", "sources")]
+    return (
+        pl.concat(sides, how="diagonal")
+        .sort(*pair, "day", "known_at")
+        .group_by(*pair, "day", maintain_order=True)
+        .agg(pl.col("known_at", "accession_no").last(), pl.col(state).drop_nulls().last())
+        .with_columns(pl.col(state).forward_fill().over(pair))
+        .filter(
+            pl.col("long_value").is_not_null(),
+            pl.col("short_value").is_not_null(),
+            pl.col("long_restated").is_null() | (pl.col("long_restated") <= pl.col("short_filed")),
+            pl.col("short_restated").is_null() | (pl.col("short_restated") <= pl.col("long_filed")),
+        )
+        .with_columns((pl.col("long_value") - pl.col("short_value")).alias("value"))
+        .filter((pl.col("value") != pl.col("value").shift(1)).fill_null(True).over(pair))
+        .select(
+            "cik",
+            "currency",
+            pl.lit("Q").alias("span"),
+            "end",
+            of,
+            "day",
+            pl.col("end_short").dt.offset_by("1d").alias("start"),
+            "value",
+            (pl.col("long_sources") + ";" + pl.col("short_sources")).alias("sources"),
+            "accession_no",
+            "known_at",
+            pl.lit(True).alias("derived"),
+        )
+    )
+
+
+# ---------------------------------------------------------------- rows and their versions
+
+
+def _versions(events: pl.DataFrame) -> pl.DataFrame:
+    """ROW and day -> all figures as known that day, start, known_at, accession_no, *_filed_on.
+
+    sources: ids, rows of `events`, of what the version is made of.
+    """
+    index = [*ROW, "day"]
+    items = list(concept_map().kinds)
+    wide = events.select(*index, "item", "event").pivot("item", index=index, values="event").sort(index)
+    wide = wide.with_columns(pl.lit(None, dtype=pl.UInt32).alias(item) for item in items if item not in wide.columns)
+    wide = wide.with_columns(pl.col(items).forward_fill().over(ROW))
+    made = (
+        events.sort(*index, "known_at", "accession_no")
+        .group_by(index, maintain_order=True)
+        .agg(pl.col("known_at", "accession_no").last(), pl.col("start").drop_nulls().first())
+        .with_columns(pl.col("start").forward_fill().over(ROW))
+    )
+    none = events.height
+    value = np.append(events["value"].to_numpy(), np.nan)
+    day = np.append(events["day"].to_numpy(), np.datetime64("NaT"))
+    which = {item: wide[item].fill_null(none).to_numpy() for item in items}
+    known = wide.select(
+        *index,
+        pl.concat_list(items).list.drop_nulls().alias("sources"),
+        *[pl.Series(item, value[ids]).fill_nan(None) for item, ids in which.items()],
+        *[pl.Series(f"{item}_day", day[ids]) for item, ids in which.items() if item.startswith(("eps_", "shares_"))],
+    )
+    return (
+        _with_figures(known)
+        .with_columns(
+            pl.coalesce("eps_diluted_reported_day", "eps_basic_reported_day").alias("eps_filed_on"),
+            _shares_filed_on().alias("shares_filed_on"),
+        )
+        .select(*index, *_VALUES, "eps_filed_on", "shares_filed_on", "sources")
+        .join(made, on=index, maintain_order="left")
+    )
+
+
+def _accession_nos(ids: pl.Series, of_event: pl.Series) -> pl.Series:
+    """Lists of event ids -> sorted lists of the accession numbers these events come from."""
+    one = ids.to_frame("id").with_row_index("row").explode("id")
+    named = one.select("row", pl.Series("accession_no", of_event.gather(one["id"])))
+    return (
+        named.unique()
+        .with_columns(pl.col("accession_no").str.split(";"))
+        .explode("accession_no")
+        .unique()
+        .sort("row", "accession_no")
+        .group_by("row", maintain_order=True)
+        .agg("accession_no")["accession_no"]
+        .alias("source_accession_nos")
+    )
+
+
+def _with_balances(events: pl.DataFrame) -> pl.DataFrame:
+    """Events with those of a date repeated in every row that ends then, numbered."""
+    spans = events.filter(pl.col("span") != "I").select(ROW).unique()
+    balances = events.filter(pl.col("span") == "I")
+    dated = balances.drop("span").join(spans, on=["cik", "currency", "end"])
+    # a balance sheet makes a quarter's row even where no quarter's amounts are known
+    alone = balances.join(spans.filter(pl.col("span") == "Q"), on=["cik", "currency", "end"], how="anti")
+    return pl.concat(
+        [
+            events.filter(pl.col("span") != "I"),
+            dated.select(events.columns),
+            alone.with_columns(pl.lit("Q").alias("span")),
+        ]
+    ).with_row_index("event")
+
+
+def _with_figures(known: pl.DataFrame) -> pl.DataFrame:
+    for figure, formulas in concept_map().figures.items():
+        known = known.with_columns(pl.coalesce(_formula(terms) for terms in formulas).alias(figure))
+    return known
+
+
+def _formula(terms: tuple[Term, ...]) -> pl.Expr:
+    total = pl.sum_horizontal(
+        pl.col(term.name).fill_null(0.0) * term.sign if term.optional else pl.col(term.name) * term.sign for term in terms
+    )
+    needed = [pl.col(term.name).is_not_null() for term in terms if not term.optional]
+    some = pl.any_horizontal(pl.col(term.name).is_not_null() for term in terms)
+    return pl.when(pl.all_horizontal(*needed, some)).then(total)
+
+
+def _shares_filed_on() -> pl.Expr:
+    day = pl.when(False).then(pl.lit(None, dtype=pl.Date))
+    for terms in concept_map().figures["shares_outstanding"]:
+        day = day.when(_formula(terms).is_not_null()).then(pl.col(f"{terms[0].name}_day"))
+    return day
+
+
+def _trailing(versions: pl.DataFrame) -> pl.DataFrame:
+    """TTM rows: columns of `versions`, and period_type."""
+    periods = versions.select(*ROW, "start").drop_nulls("start").unique(ROW, keep="first", maintain_order=True)
+    parts = _parts(periods)
+    target = ["cik", "currency", "end"]
+    days = (
+        parts.join(
+            versions.select(*ROW, "day", "known_at", "accession_no"),
+            left_on=["cik", "currency", "part_span", "part_end"],
+            right_on=ROW,
+        )
+        .sort(*target, "day", "known_at", "accession_no")
+        .group_by(*target, "day", maintain_order=True)
+        .agg(pl.col("known_at", "accession_no").last())
+        .sort("day")
+    )
+    held = versions.sort("day")
+    columns = [*_VALUES, "eps_filed_on", "shares_filed_on", "sources", "start"]
+    for role in ROLES:
+        part = parts.filter(pl.col("role") == role).select(*target, "part_span", "part_end")
+        days = (
+            days.join(part, on=target, how="left", maintain_order="left")
+            .join_asof(
+                held.select(*ROW, "day", pl.col(columns).name.prefix(f"{role}.")),
+                on="day",
+                by_left=["cik", "currency", "part_span", "part_end"],
+                by_right=ROW,
+                check_sortedness=False,
+            )
+            .drop("part_span", "part_end")
+        )
+    return _summed(days).with_columns(pl.lit("TTM").alias("period_type"))
+
+
+ROLES = ("y", "q0", "q1", "q2", "q3", "base", "now", "then")
+"""Rows a TTM row is made of: the year; four quarters, newest first; the year before, year to date, and the same a year
+earlier."""
+
+
+def _parts(periods: pl.DataFrame) -> pl.DataFrame:
+    """target (cik, currency, end) -> role, part_span, part_end."""
+    target = ["cik", "currency", "end"]
+    years, quarters = (periods.filter(pl.col("span") == span).select(target).sort("end") for span in ("Y", "Q"))
+
+    starts = periods.filter(pl.col("span") == "Q").select(*target, "start")
+
+    def earlier(frame: pl.DataFrame, of: str, by: int, within: int, ends: pl.DataFrame, name: str) -> pl.DataFrame:
+        found = frame.with_columns(pl.col(of).dt.offset_by(f"-{by}d").alias("near")).sort("near")
+        return found.join_asof(
+            ends.with_columns(pl.col("end").alias(name)),
+            left_on="near",
+            right_on="end",
+            by=["cik", "currency"],
+            strategy="nearest",
+            tolerance=f"{within}d",
+            check_sortedness=False,
+            suffix="_found",
+        ).drop("near", "end_found", strict=False)
+
+    chain = quarters.with_columns(pl.col("end").alias("q0"))
+    for role, after in (("q1", "q0"), ("q2", "q1"), ("q3", "q2")):
+        chain = chain.join(starts.rename({"end": after}), on=["cik", "currency", after], how="left")
+        chain = earlier(chain, "start", 1, NEAR_DAYS, quarters, role).drop("start")
+    to_date = (
+        periods.filter(pl.col("span").is_in(["Q", "H", "N"]))
+        .with_columns(pl.col("start").dt.offset_by("-1d").alias("base"))
+        .join(years.rename({"end": "base"}), on=["cik", "currency", "base"])
+        .rename({"end": "now"})
+    )
+    running = []
+    for span in ("Q", "H", "N"):
+        same = periods.filter(pl.col("span") == span).select(target).sort("end")
+        running.append(earlier(to_date.filter(pl.col("span") == span), "now", 364, 8, same, "then"))
+    year_to_date = pl.concat(running).drop_nulls("then").with_columns(pl.col("now").alias("end"))
+    parts = [years.select(*target, role=pl.lit("y"), part_span=pl.lit("Y"), part_end=pl.col("end"))]
+    for role in ("q0", "q1", "q2", "q3"):
+        parts.append(chain.select(*target, role=pl.lit(role), part_span=pl.lit("Q"), part_end=pl.col(role)))
+    for role, span in (("base", pl.lit("Y")), ("now", pl.col("span")), ("then", pl.col("span"))):
+        parts.append(year_to_date.select(*target, role=pl.lit(role), part_span=span, part_end=pl.col(role)))
+    return pl.concat(parts).drop_nulls("part_end").unique([*target, "role"], keep="first", maintain_order=True)
+
+
+def _summed(days: pl.DataFrame) -> pl.DataFrame:
+    quarters = ("q0", "q1", "q2", "q3")
+
+    def flow(figure: str) -> pl.Expr:
+        four = sum((pl.col(f"{q}.{figure}") for q in quarters[1:]), pl.col(f"q0.{figure}"))
+        rolled = pl.col(f"base.{figure}") + pl.col(f"now.{figure}") - pl.col(f"then.{figure}")
+        return pl.coalesce(pl.col(f"y.{figure}"), four, rolled).alias(figure)
+
+    def latest(column: str) -> pl.Expr:
+        return pl.coalesce(pl.col(f"{role}.{column}") for role in ("y", "q0", "now")).alias(column)
+
+    averages = [pl.col(f"{q}.shares_average_diluted") for q in quarters]
+    counted = pl.sum_horizontal(average.is_not_null().cast(pl.Int8) for average in averages)
+    one_basis = (counted >= 2) & (pl.max_horizontal(averages) <= SAME_BASIS * pl.min_horizontal(averages))
+
+    def per_share(figure: str) -> pl.Expr:
+        four = sum((pl.col(f"{q}.{figure}") for q in quarters[1:]), pl.col(f"q0.{figure}"))
+        return pl.coalesce(pl.col(f"y.{figure}"), pl.when(one_basis).then(four)).alias(figure)
+
+    by_year = pl.col("y.start").is_not_null()
+    by_quarters = pl.col("q3.start").is_not_null()
+    return days.select(
+        "cik",
+        "currency",
+        "end",
+        "day",
+        "known_at",
+        "accession_no",
+        pl.when(by_year)
+        .then("y.start")
+        .when(by_quarters)
+        .then("q3.start")
+        .when(pl.col("then.start").is_not_null())
+        .then(pl.col("end").dt.offset_by("-1y").dt.offset_by("1d"))
+        .alias("start"),
+        *[flow(figure) for figure in (*FLOWS, *_TAX)],
+        *[per_share(figure) for figure in PER_SHARE],
+        *[latest(figure) for figure in BALANCES],
+        pl.coalesce("y.eps_filed_on", "q0.eps_filed_on").alias("eps_filed_on"),
+        latest("shares_filed_on"),
+        pl.when(by_year)
+        .then(pl.concat_list(pl.col("y.sources").fill_null([])))
+        .otherwise(pl.concat_list(pl.col(f"{role}.sources").fill_null([]) for role in ROLES[1:]))
+        .alias("sources"),
+    )
+
+
+SAME_BASIS = 1.25
+"""Average shares of four quarters further apart than this factor: a split (the smallest usual one is 5 for 4) or a
+merger lies between them, and their per-share figures do not add up."""
+
+
+def _with_ratios(rows: pl.DataFrame) -> pl.DataFrame:
+    """Ratios of each row's own figures: TTM and FY rows on twelve months, Q rows on the quarter (not annualised).
+
+    Balances are the row's end's. Null where an input is missing or a base is not positive: revenue, assets, equity (a
+    deficit makes no return or leverage), current liabilities, interest. roic = operating income x (1 - tax rate) /
+    (short- and long-term debt + equity - cash); the tax rate is income tax / pretax income, within 0 and 1/2, 0 on a
+    loss. Debt is what is known of short- and long-term debt, null where neither is.
+    """
+
+    def over(numerator: pl.Expr, base: pl.Expr) -> pl.Expr:
+        return pl.when(base > 0).then(numerator / base)
+
+    c = pl.col
+    known_debt = c("short_term_debt").is_not_null() | c("long_term_debt").is_not_null()
+    debt = pl.when(known_debt).then(pl.sum_horizontal("short_term_debt", "long_term_debt"))
+    tax_rate = pl.when(c("pretax_income") > 0).then((c("income_tax") / c("pretax_income")).clip(0, 0.5)).otherwise(
+        pl.when(c("pretax_income").is_not_null()).then(0.0)
+    )
+    return rows.with_columns(
+        over(c("gross_profit"), c("revenue")).alias("gross_margin"),
+        over(c("operating_income"), c("revenue")).alias("operating_margin"),
+        over(c("net_income"), c("revenue")).alias("net_margin"),
+        over(c("net_income"), c("shareholders_equity")).alias("roe"),
+        over(c("net_income"), c("total_assets")).alias("roa"),
+        over(
+            c("operating_income") * (1 - tax_rate), debt + c("shareholders_equity") - c("cash_and_equivalents")
+        ).alias("roic"),
+        over(debt, c("shareholders_equity")).alias("debt_to_equity"),
+        over(c("current_assets"), c("current_liabilities")).alias("current_ratio"),
+        over(c("current_assets") - c("inventory"), c("current_liabilities")).alias("quick_ratio"),
+        over(c("operating_income"), c("interest_expense")).alias("interest_coverage"),
+    )
+
+
+def _changed(rows: pl.DataFrame, period: list[str], values: list[str]) -> pl.DataFrame:
+    """Rows that differ from the version before, sorted by period and day."""
+    rows = rows.sort(*period, "day")
+    same_period = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in period)
+    same_values = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in values)
+    return rows.filter((same_period & same_values).fill_null(False).not_())
+
+
+def _with_fiscal_labels(
+    rows: pl.DataFrame, durations: pl.DataFrame, year_ends: Mapping[int, str | None]
+) -> pl.DataFrame:
+    """fiscal_year: the calendar year in which the fiscal year ends (its first week: the one before). fiscal_quarter.
+
+    A period's longest amount from the year's start tells its quarter (six months: the second).
+    """
+    longest = (
+        durations.group_by("cik", "end", "day")
+        .agg(pl.col("days").max())
+        .sort("cik", "end", "day")
+        .with_columns(pl.col("days").cum_max().over("cik", "end"))
+        .sort("day")
+    )
+    rows = rows.sort("day").join_asof(longest, on="day", by=["cik", "end"], check_sortedness=False)
+    given = pl.DataFrame(
+        [(cik, int(end[:2])) for cik, end in year_ends.items() if end and len(end) == 4 and end.isdigit()],
+        schema={"cik": pl.Int64, "last_month": pl.Int32},
+        orient="row",
+    )
+    rows = rows.join(given, on="cik", how="left", maintain_order="left")
+    month = pl.col("end").dt.offset_by("-7d").dt.month().cast(pl.Int32)
+    by_given = 4 - ((pl.col("last_month") - month) % 12) // 3
+    quarter = pl.coalesce((pl.col("days") / 91.31).round().cast(pl.Int32), by_given)
+    year_end = pl.col("end") + pl.duration(days=((4 - quarter) * 91.31).round())
+    return rows.with_columns(
+        (year_end - pl.duration(days=7)).dt.year().alias("fiscal_year"),
+        pl.when(pl.col("period_type") != "FY").then(quarter).alias("fiscal_quarter"),
+    )
