@@ -3,8 +3,8 @@
 -- same, and this is the as-of definition. Quarters are read for three years (the newest, and how often a company
 -- reports), the flows of growth for seven (500 days of age, five years and some slack).
 WITH wanted AS (
-    SELECT cik, period_end, period_type, known_on, known_at, currency, revenue, eps_diluted, free_cash_flow,
-           shareholders_equity, gross_margin, operating_margin, net_margin, roe, roa, debt_to_equity, current_ratio,
+    SELECT cik, period_end, period_type, known_on, known_at, currency, eps_filed_on, revenue, eps_diluted,
+           free_cash_flow, shareholders_equity, gross_margin, operating_margin, net_margin, roe, roa, debt_to_equity, current_ratio,
            interest_coverage
     FROM closingbell.financials
     WHERE known_at <= :last_close

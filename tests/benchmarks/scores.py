@@ -154,7 +154,7 @@ def fill(engine: Engine, companies: int) -> None:
     )
     number = statements.height
     _copy(engine, "financials", statements.select(
-        "cik", "period_end", "period_type", "known_on", currency=pl.lit("USD"),
+        "cik", "period_end", "period_type", "known_on", currency=pl.lit("USD"), eps_filed_on="known_on",
         known_at=pl.col("known_on").cast(pl.Datetime("us", "UTC")) + pl.duration(hours=20),
         accession_no=pl.lit("0000000000-24-000001"), source_accession_nos=pl.lit("{}"),
         **{name: some(-0.3, 3.0, number) for name in (

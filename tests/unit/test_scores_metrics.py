@@ -179,6 +179,14 @@ def test_growth_takes_the_year_where_the_quarter_lacks_the_item():
     assert found[1001, "eps_growth"][1][2:4] == ["2023-09-30", "FY"]
 
 
+def test_a_year_counts_for_growth_while_the_company_is_fresh():
+    """Earnings a share of four quarters are seldom to be had: the year that ended 339 days before tells."""
+    year = [statement(date(n, 3, 31), "FY", eps_diluted=eps) for n, eps in ((2023, 2.0), (2020, 1.0))]
+    assert set(raws(metrics(EARLIER, statement(date(2023, 12, 31), "Q"), *year))) == {"eps_growth"}
+    stopped = [statement(date(2023, month, 30), "Q") for month in (4, 7)]  # 218 days before the session
+    assert raws(metrics(*stopped, *year)) == {}
+
+
 def test_eps_is_compared_on_one_split_basis():
     """NVDA: 4:1 on 2021-07-20 and 10:1 on 2024-06-10. Fiscal 2019 (filed 2019-02-21) EPS 6.63, fiscal 2024 (filed
     2024-02-21) EPS 11.93, both diluted and as filed; on 2024-06-10's basis 0.16575 and 1.193."""
@@ -198,8 +206,11 @@ def test_eps_is_compared_on_one_split_basis():
         closes = {session: datetime(session.year, session.month, session.day, 20, tzinfo=UTC)}
         found = metrics(*rows, universe=listed(1001, session=session), splits=splits, closes=closes)
         assert raws(found)["eps_growth"] == pytest.approx(expected, abs=1e-12)
+    # known again later, but the figure is still that of the old filing: its basis counts, not the row's filing day
+    rows[2] |= {"known_on": date(2021, 8, 20), "eps_filed_on": date(2019, 2, 21)}
+    assert raws(metrics(*rows, splits=splits))["eps_growth"] == pytest.approx(expected, abs=1e-12)
     # filed on the new basis already (on its first day): adjusted once, not twice
-    rows[2] |= {"known_on": date(2021, 7, 20)}
+    rows[2] |= {"eps_filed_on": date(2021, 7, 20)}
     assert raws(metrics(*rows, splits=splits))["eps_growth"] == pytest.approx(
         (11.93 / 6.63) ** (365.25 / 1827) - 1, abs=1e-12
     )
@@ -311,7 +322,8 @@ def slow_metrics(
         for end in ends:
             for kind in types:
                 row = versions.get((kind, end))
-                if row and (has is None or row.get(has) is not None) and (session - end).days <= limit:
+                days = 500 if has and kind == "FY" else limit  # growth: a year's row stands for a year
+                if row and (has is None or row.get(has) is not None) and (session - end).days <= days:
                     return row
         return None
 
@@ -344,7 +356,7 @@ def slow_metrics(
         for row in (last, before):
             value = row[item]
             for split in splits:
-                if item == "eps_diluted" and row["known_on"] < split["ex_date"] <= session:
+                if item == "eps_diluted" and (row.get("eps_filed_on") or row["known_on"]) < split["ex_date"] <= session:
                     value *= split["denominator"] / split["numerator"]
             values.append(value)
         years = (last["period_end"] - before["period_end"]).days / 365.25
@@ -368,6 +380,8 @@ def history(random: Random, cik: int) -> tuple[list[dict], list[dict]]:
                 names = ("revenue", "eps_diluted", "net_margin", "current_ratio")
                 values = {name: random.choice(numbers) for name in names}
                 values["current_ratio"] = abs(values["current_ratio"] or 1)
+                if random.random() < 0.3:
+                    values["eps_filed_on"] = known.date() - timedelta(days=random.choice([0, 90, 365]))
                 row = statement(end, kind, cik=cik, known_at=known, **values)
                 rows[kind, end, row["known_on"]] = row
     splits = [

@@ -50,6 +50,7 @@ FINANCIALS: Columns = {
     "known_on": pl.Date,
     "known_at": UTC,
     "currency": pl.String,
+    "eps_filed_on": pl.Date,  # whose split basis eps_diluted has; null: that of known_on
     **{
         name: pl.Float64
         for name in (
@@ -166,7 +167,7 @@ def metrics_from(
         }
         for metric in METRICS.values():
             if metric.source is Source.GROWTH:
-                found.append(_grown(metric, listed, known, current, splits, session))
+                found.append(_grown(metric, listed, known, fresh, splits, session))
             elif metric.value is not None:
                 found.append(_metric_rows(metric, rows[metric.source], metric.value))
     return pl.concat(found)
@@ -235,7 +236,7 @@ def _grown(
     metric: Metric,
     listed: pl.DataFrame,
     known: pl.DataFrame,
-    current: pl.DataFrame,
+    fresh: pl.DataFrame,
     splits: pl.DataFrame,
     session: date,
 ) -> pl.DataFrame:
@@ -245,9 +246,13 @@ def _grown(
     ends are positive: a rate across a sign change, or between two losses, says nothing (days / 365.25 make the years).
     """
     assert metric.item is not None
-    columns = ["cik", "currency", "period_end", "period_type", "known_on", pl.col(metric.item).alias("item")]
+    basis = pl.coalesce("eps_filed_on", "known_on").alias("basis")
+    columns = ["cik", "currency", "period_end", "period_type", "known_on", basis, pl.col(metric.item).alias("item")]
     has_item = pl.col(metric.item).is_not_null()
-    last = _newest(current.filter(has_item), ("TTM", "FY")).select(columns)
+    # a year's earnings a share stand until the next year's: those of four quarters are seldom to be had
+    limit = pl.when(pl.col("period_type") == "FY").then(STALE_DAYS["years"]).otherwise(pl.col("stale_days"))
+    current = known.filter(has_item).join(fresh, on="cik").filter(_age(session) <= limit)
+    last = _newest(current, ("TTM", "FY")).select(columns)
     before = known.filter(has_item & pl.col("period_type").is_in(["TTM", "FY"])).select(columns)
     days = (pl.col("period_end") - pl.col("period_end_before")).dt.total_days()
     pairs = last.join(before, on=["cik", "currency"], suffix="_before").with_columns(days=days)
@@ -266,8 +271,8 @@ def _grown(
     rows = listed.select(*_ROW, "cik").join(pairs, on="cik")
     if metric.per_share:
         rows = rows.with_columns(
-            item=pl.col("item") / _split_factor(rows, "known_on", splits, session),
-            item_before=pl.col("item_before") / _split_factor(rows, "known_on_before", splits, session),
+            item=pl.col("item") / _split_factor(rows, "basis", splits, session),
+            item_before=pl.col("item_before") / _split_factor(rows, "basis_before", splits, session),
         )
     positive = (pl.col("item") > 0) & (pl.col("item_before") > 0)
     rate = (pl.col("item") / pl.col("item_before")).pow(365.25 / pl.col("days")) - 1
@@ -281,12 +286,12 @@ def _grown(
     return _metric_rows(metric, keyed, pl.when(positive).then(rate))
 
 
-def _split_factor(rows: pl.DataFrame, known_on: str, splits: pl.DataFrame, session: date) -> pl.Series:
+def _split_factor(rows: pl.DataFrame, basis: str, splits: pl.DataFrame, session: date) -> pl.Series:
     """Shares on the session for one share when the row was filed: the product of the splits in between, one a row."""
     rows = rows.with_row_index("row")
     product = (
         rows.join(splits, on="security_id")
-        .filter((pl.col("ex_date") > pl.col(known_on)) & (pl.col("ex_date") <= session))
+        .filter((pl.col("ex_date") > pl.col(basis)) & (pl.col("ex_date") <= session))
         .sort("row", "ex_date")
         .group_by("row", maintain_order=True)
         .agg(factor=pl.col("numerator").product() / pl.col("denominator").product())

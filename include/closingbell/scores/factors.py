@@ -13,16 +13,15 @@ from enum import StrEnum
 
 import polars as pl
 
+from closingbell.fundamentals.compute import STALE_AFTER_DAYS, STALE_YEAR_AFTER_DAYS
+
 MIN_PEERS = 10
 """Fewer peers than this in a sector, and a metric is ranked in the market. A percentile moves in steps of 100 / peers:
 below ten, one company more or less moves everybody by over ten points, two thirds of a rating's band of fifteen."""
 
-STALE_DAYS = {"quarters": 200, "years": 500}
-"""Age, from period end, beyond which a company's statements score nothing (a company may stop filing).
-
-quarters: a third quarter is the newest until the annual report, due 90 days (and 15 of grace) after the next quarter's
-end, 92 + 90 + 15 = 197. years, for companies that report by the year or half year: 366, four months for a 20-F, grace.
-"""
+STALE_DAYS = {"quarters": STALE_AFTER_DAYS, "years": STALE_YEAR_AFTER_DAYS}
+"""Age, from period end, beyond which a company's statements score nothing (a company may stop filing), by how often it
+reports; half years count as years."""
 
 QUARTER_GAP_DAYS = 120
 """A company whose two newest period ends lie no further apart than this reports by the quarter."""
