@@ -26,6 +26,7 @@ from closingbell.hooks.answer import Answer
 from closingbell.settings import settings
 from closingbell.warehouse import db
 
+LOCK = 0x6C616E64  # shared by every put, taken alone by retention, so that no file goes while its bytes land again
 _CHUNK = 1 << 20
 
 
@@ -48,6 +49,18 @@ class Landed:
     answered_at: datetime
     fetched_at: datetime
 
+    @property
+    def content(self) -> bytes:
+        """The body of an answer that fits in memory."""
+        assert isinstance(self.body, bytes), f"{self.vendor} {self.endpoint} is a file"
+        return self.body
+
+    @property
+    def file(self) -> Path:
+        """The local file of an answer that does not (a bulk zip)."""
+        assert isinstance(self.body, Path), f"{self.vendor} {self.endpoint} is no file"
+        return self.body
+
 
 class Landing:
     """The landing zone at `root`: a local folder, or s3://bucket/prefix through the amazon provider's connection."""
@@ -61,14 +74,9 @@ class Landing:
         """Land one answer; its landing_id. The file is whole before the row exists."""
         if answer.fetched_at.tzinfo is None or answer.answered_at.tzinfo is None:
             raise ValueError(f"{_name(answer)}: answered_at and fetched_at need a time zone (UTC)")
-        if isinstance(answer.body, Path):
-            sha256, size, path = self._put_file(answer, answer.body)
-        else:
-            sha256, size = hashlib.sha256(answer.body).hexdigest(), len(answer.body)
-            path = _path(answer, sha256, ".gz")
-            if not self._store.has(path):
-                self._store.write(path, gzip.compress(answer.body, 6, mtime=0))
         with self.engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": LOCK})
+            sha256, size, path = self._store_body(answer)
             return connection.execute(
                 db.statement("landing_put"),
                 {
@@ -146,7 +154,16 @@ class Landing:
         self._store.delete(path)
         return self.root
 
-    def _put_file(self, answer: Answer, source: Path) -> tuple[str, int, str]:
+    def _store_body(self, answer: Answer) -> tuple[str, int, str]:
+        if isinstance(answer.body, Path):
+            return self._store_file(answer, answer.body)
+        digest = hashlib.sha256(answer.body).hexdigest()
+        path = _path(answer, digest, ".gz")
+        if not self._store.has(path):
+            self._store.write(path, gzip.compress(answer.body, 6, mtime=0))
+        return digest, len(answer.body), path
+
+    def _store_file(self, answer: Answer, source: Path) -> tuple[str, int, str]:
         digest, size = _sha256_of(source)
         if zipfile.is_zipfile(source):
             path = _path(answer, digest, ".zip")

@@ -1,0 +1,17 @@
+"""The pipelines as `Load`s by name; imported by tasks, pods and the command, never by a DAG file."""
+
+from closingbell.pipelines import (
+    indicators,
+    market_close,
+    reconcile,
+    scores,
+    sec_financials,
+    universe,
+    valuation_ratios,
+)
+from closingbell.pipelines.base import Load
+
+LOADS: dict[str, Load] = {
+    module.LOAD.name: module.LOAD
+    for module in (universe, sec_financials, market_close, indicators, valuation_ratios, scores, reconcile)
+}

@@ -1,20 +1,37 @@
 """The one load path, as steps that Airflow tasks, pods and the command call alike: land, open, stage, audit, publish.
 
-A pipeline declares `Load`s (what to ask, how to land, how raw answers become frames); everything else is here.
+A pipeline declares `Load`s (what to ask, how to land, how raw answers become frames); everything else is here. Only
+ids, keys and counts pass between the steps, so each can run in another process, and each can run again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 from sqlalchemy import Engine
 
-from closingbell.landing import Landing
+from closingbell.hooks.answer import Answer
+from closingbell.hooks.errors import NotFound, VendorError
+from closingbell.landing import Landed, Landing
+from closingbell.sessions import close_of, sessions_between
+from closingbell.settings import settings
+from closingbell.warehouse import db, failures
 from closingbell.warehouse import load as warehouse
+from closingbell.warehouse.quota import QuotaExhausted
+from closingbell.warehouse.tables import TABLES
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LINEAGE: dict[str, Any] = {"landing_id": pl.Int64, "fetched_at": pl.Datetime("us", "UTC")}
+"""Columns that say which answer a row comes from."""
 
 Batch = dict[str, Any]
 """JSON: `key` names the batch in the UI; the rest is the load's own (ciks, sessions); landed ones add landing_ids."""
@@ -22,15 +39,33 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run of a pipeline: where it writes, what it was asked, who it is."""
+    """One run of a pipeline: where it writes, what it was asked, who it is.
+
+    `partition_key` is the session (ISO date) of a run that has one, else a name of the window it covers.
+    """
 
     dag_id: str
     run_id: str
     partition_key: str
     engine: Engine
     landing: Landing
-    session: date | None = None
     params: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def session(self) -> date:
+        """The partition key as a session; raises ValueError where the run has none."""
+        return date.fromisoformat(self.partition_key)
+
+    @property
+    def sessions(self) -> list[date]:
+        """The sessions asked for, in order: the Param `sessions`, the range `first` to `last`, or the run's own."""
+        if listed := self.params.get("sessions"):
+            return sorted(date.fromisoformat(day) for day in listed)
+        first, last = self.params.get("first"), self.params.get("last")
+        if first or last:
+            return sessions_between(*(date.fromisoformat(str(day)) for day in (first or last, last or first)))
+        close_of(self.session)  # a date that is none is refused
+        return [self.session]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +73,9 @@ class Load:
     """Tables that are staged from the same landed answers, in the order they are published.
 
     plan: the batches of a run (small; each lands and stages by itself). land: fetch and land one batch, return it
-    with `landing_ids`. frames: (table, frame) pairs of a landed batch, pure but for reads of the warehouse as known.
-    expected: what the completeness audit counts against, by table, given the plan.
+    with `landing_ids`. frames: one (table, frame) pair for each table of a landed batch; reads only landed answers
+    and the warehouse. expected: what the completeness audit counts against, by table, given the plan.
+    replay: landed batches that rebuild the tables from the landing zone, or from the warehouse where derived.
     """
 
     name: str
@@ -47,7 +83,32 @@ class Load:
     plan: Callable[[Run], list[Batch]]
     land: Callable[[Run, Batch], Batch]
     frames: Callable[[Run, Batch], Iterator[tuple[str, pl.DataFrame]]]
+    replay: Callable[[Run], list[Batch]]
     expected: Callable[[Run, Sequence[Batch]], dict[str, dict[str, Any]]] = lambda run, batches: {}
+
+
+def open_run(dag_id: str, run_id: str, partition_key: str, params: dict[str, Any] | None = None) -> Run:
+    """A run on the configured warehouse and landing zone."""
+    engine = db.engine()
+    landing = Landing(settings().landing, engine)
+    return Run(
+        dag_id=dag_id,
+        run_id=run_id,
+        partition_key=partition_key,
+        engine=engine,
+        landing=landing,
+        params=params or {},
+    )
+
+
+def plan(load: Load, run: Run) -> list[Batch]:
+    """The batches of this run, keys unique."""
+    batches = load.plan(run)
+    keys = [batch["key"] for batch in batches]
+    if len(set(keys)) != len(keys):
+        raise ValueError(f"{load.name}: two batches of one run share a key: {sorted(keys)}")
+    log.info("%s: %d batches", load.name, len(batches))
+    return batches
 
 
 def open_stages(load: Load, run: Run, batches: Sequence[Batch]) -> dict[str, str]:
@@ -64,3 +125,137 @@ def open_stages(load: Load, run: Run, batches: Sequence[Batch]) -> dict[str, str
         )
         for table in load.tables
     }
+
+
+def land(load: Load, run: Run, batch: Batch) -> Batch:
+    """Fetch and land one batch; the batch with its landing ids."""
+    return load.land(run, batch)
+
+
+def stage(load: Load, run: Run, landed: Batch) -> dict[str, int]:
+    """Parse one landed batch and stage it, {table: rows}. A batch whose inputs are staged already returns at once."""
+    ids = _stage_ids(load, run)
+    inputs = {table: _inputs_sha256(run, landed, parser_version=TABLES[table].parser_version) for table in load.tables}
+    if all(warehouse.batch_done(run.engine, ids[table], landed["key"], inputs[table]) for table in load.tables):
+        log.info("%s: batch %s is staged already", load.name, landed["key"])
+        return {}
+    rows: dict[str, int] = {}
+    for table, frame in load.frames(run, landed):
+        rows[table] = warehouse.stage_batch(
+            run.engine,
+            ids[table],
+            landed["key"],
+            frame,
+            inputs_sha256=inputs[table],
+            landing_ids=landed.get("landing_ids", ()),
+        )
+    if missing := set(load.tables) - set(rows):
+        raise ValueError(f"{load.name}: batch {landed['key']} staged nothing for {sorted(missing)}")
+    log.info("%s: batch %s staged %s", load.name, landed["key"], rows)
+    return rows
+
+
+def audit(load: Load, run: Run) -> dict[str, Any]:
+    """Audit each table's stage, {table: counts}; raises AuditFailed."""
+    return {table: warehouse.audit(run.engine, id_).counts() for table, id_ in _stage_ids(load, run).items()}
+
+
+def publish(load: Load, run: Run, *, remove_unstaged_of: Sequence[int] = ()) -> dict[str, Any]:
+    """Publish each table in order, {table: counts}. A retry returns what was published before."""
+    counts = {}
+    for table, stage_id in _stage_ids(load, run).items():
+        counts[table] = warehouse.publish(run.engine, stage_id, remove_unstaged_of=remove_unstaged_of).counts()
+        log.info("%s: published %s", table, counts[table])
+    return counts
+
+
+def run_load(load: Load, run: Run, *, progress: bool = False) -> dict[str, Any]:
+    """The whole path in one process: what the command and a pod run. Returns {table: counts}."""
+    batches = plan(load, run)
+    if run.params.get("dry_run"):
+        return {}
+    open_stages(load, run, batches)
+    for batch in _shown(load, batches, progress):
+        stage(load, run, land(load, run, batch))
+    audit(load, run)
+    return publish(load, run)
+
+
+def replay(load: Load, run: Run, *, progress: bool = False) -> dict[str, Any]:
+    """Rebuild the load's tables from the landing zone; rows that its answers no longer give are removed."""
+    batches = load.replay(run)
+    open_stages(load, run, ())
+    for batch in _shown(load, batches, progress):
+        stage(load, run, batch)
+    audit(load, run)
+    return publish(load, run, remove_unstaged_of=[id_ for batch in batches for id_ in batch.get("landing_ids", ())])
+
+
+def land_each(
+    run: Run, endpoint: str, vendor: str, keys: Iterable[str], fetch: Callable[[str], Answer]
+) -> dict[str, int]:
+    """Land one answer a key, {key: landing_id}. A key that fails is recorded and tried by the next run.
+
+    What concerns every key (quota, throttling, a refused login) is raised at once; so is a batch without one answer.
+    """
+    landed: dict[str, int] = {}
+    failed: list[str] = []
+    keys = list(keys)
+    for number, key in enumerate(keys, 1):
+        try:
+            landed[key] = run.landing.put(fetch(key))
+        except QuotaExhausted:
+            raise
+        except VendorError as error:
+            if error.concerns_all:
+                raise
+            failures.record(run.engine, vendor, endpoint, key, str(error), run.dag_id, run.run_id)
+            if not isinstance(error, NotFound):
+                failed.append(key)
+            log.warning("%s", error)
+        if number % 25 == 0 or number == len(keys):
+            log.info("%s %s: %d of %d asked, %d failed", vendor, endpoint, number, len(keys), len(failed))
+    if failed and not landed:
+        message = f"none of {len(keys)} answers came; see ops.fetch_failures"
+        raise VendorError(vendor, endpoint, failed[0], None, message)
+    return landed
+
+
+def parse_each(run: Run, landed: Iterable[Landed], parse: Callable[[Landed], T]) -> Iterator[tuple[Landed, T]]:
+    """Parse answers one by one; one that is not of its shape is recorded, the others go on."""
+    for answer in landed:
+        try:
+            parsed = parse(answer)
+        except ValueError as error:
+            log.warning("%s %s %s: %s", answer.vendor, answer.endpoint, answer.key, error)
+            failures.record(run.engine, answer.vendor, answer.endpoint, answer.key, str(error), run.dag_id, run.run_id)
+            continue
+        failures.resolve(run.engine, answer.vendor, answer.endpoint, answer.key)
+        yield answer, parsed
+
+
+def with_lineage(frame: pl.DataFrame, answer: Landed) -> pl.DataFrame:
+    """The frame with the answer it came from in every row."""
+    return frame.with_columns(
+        pl.lit(value, dtype=dtype).alias(name)
+        for (name, dtype), value in zip(LINEAGE.items(), (answer.landing_id, answer.fetched_at), strict=True)
+    )
+
+
+def _stage_ids(load: Load, run: Run) -> dict[str, str]:
+    return {table: warehouse.stage_id(run.dag_id, run.run_id, table) for table in load.tables}
+
+
+def _inputs_sha256(run: Run, landed: Batch, *, parser_version: str) -> str:
+    # fetch order is no input, what was fetched is; derived batches have no answers and are computed again
+    ids = landed.get("landing_ids")
+    answers = "".join(run.landing.sha256(ids)) if ids else run.run_id
+    return hashlib.sha256(f"{answers} {json.dumps(landed, sort_keys=True)} {parser_version}".encode()).hexdigest()
+
+
+def _shown(load: Load, batches: Sequence[Batch], progress: bool) -> Iterable[Batch]:
+    if not progress:
+        return batches
+    from tqdm import tqdm
+
+    return tqdm(batches, desc=load.name, unit="batch")

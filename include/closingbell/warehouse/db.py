@@ -48,15 +48,23 @@ def warehouse_url() -> URL:
     """CLOSINGBELL_DATABASE_URL, else Airflow's connection `warehouse`; raises NoWarehouse."""
     if address := settings().database_url:
         return _psycopg2(make_url(address))
+    try:
+        return connection_url(WAREHOUSE_CONN_ID)
+    except LookupError as error:
+        raise NoWarehouse(
+            "no warehouse is configured: set CLOSINGBELL_DATABASE_URL, or Airflow's connection `warehouse` (postgres)"
+        ) from error
+
+
+def connection_url(conn_id: str) -> URL:
+    """An Airflow connection of type postgres as a URL; raises LookupError where there is none."""
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowException
 
     try:
-        connection = BaseHook.get_connection(WAREHOUSE_CONN_ID)
+        connection = BaseHook.get_connection(conn_id)
     except AirflowException as error:
-        raise NoWarehouse(
-            "no warehouse is configured: set CLOSINGBELL_DATABASE_URL, or Airflow's connection `warehouse` (postgres)"
-        ) from error
+        raise LookupError(f"no connection {conn_id}: add it, or set AIRFLOW_CONN_{conn_id.upper()}") from error
     return URL.create(
         "postgresql+psycopg2",
         username=connection.login,

@@ -1,0 +1,323 @@
+"""Daily bars and corporate actions of a session, with the history that is missing -> stock_prices, corporate_actions.
+
+One request a session where the vendor has one (Polygon's grouped daily), one a ticker where not (Tiingo, Yahoo). What
+is landed and final is not asked again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import polars as pl
+
+from closingbell.hooks import open_hook
+from closingbell.hooks.errors import NotFound, NotYet
+from closingbell.landing import Landed
+from closingbell.pipelines import base, files
+from closingbell.pipelines.base import Batch, Load, Run
+from closingbell.prices import compute, parse
+from closingbell.sessions import NEW_YORK, last_sessions
+from closingbell.settings import settings
+from closingbell.warehouse import db
+
+log = logging.getLogger(__name__)
+
+TABLES = ("corporate_actions", "stock_prices")
+SESSIONS_PER_BATCH = 50
+TICKERS_PER_BATCH = 50
+YAHOO_LIMIT = 500
+OVERLAP_SESSIONS = 5  # a ticker's range reaches back this far into stored bars, so that an unseen split shows
+ANNOUNCED_DAYS = 45  # splits and dividends are declared ahead of their ex-date
+COMPLETE_SHARE = 0.95  # of the bars that the session before had
+FILE_ENDPOINTS = ("bars_csv", "grouped_daily", "day_aggregates", "daily_prices", "daily_all", "chart")
+
+
+def plan(run: Run) -> list[Batch]:
+    """Batches of sessions or of tickers; the newest session always, older ones where bars are missing."""
+    if paths := run.params.get("from_files"):
+        ids = [run.landing.put(answer) for answer in files.read_all(paths, endpoints=FILE_ENDPOINTS)]
+        if not ids:
+            raise files.UnknownFile(f"--from-files {' '.join(paths)}: no daily bars among them")
+        parts = [ids[start : start + TICKERS_PER_BATCH] for start in range(0, len(ids), TICKERS_PER_BATCH)]
+        return [{"key": f"files {part[0]}-{part[-1]}", "landing_ids": part} for part in parts]
+    asked = run.sessions
+    window = sorted({*last_sessions(asked[-1], settings().warmup_sessions), *asked})
+    window = [day for day in window if day <= asked[-1]]
+    if settings().price_vendor != "polygon":
+        return _plan_tickers(run, asked[-1], window)
+    full = bool(run.params.get("full"))
+    have = db.query(run.engine, "bars_by_session", first=window[0], last=window[-1])
+    stored = set() if full else set(have["session"])
+    missing = [day for day in window if day not in stored or day in asked]
+    new = [] if full else _new_securities(run, window)
+    batches: list[Batch] = [
+        {"key": f"{part[0]}" if len(part) == 1 else f"{part[0]}..{part[-1]}", "sessions": [d.isoformat() for d in part]}
+        for part in _chunks(missing, SESSIONS_PER_BATCH)
+    ]
+    first = window[0] if len(missing) > len(asked) or new else asked[0] - timedelta(days=ANNOUNCED_DAYS)
+    batches[-1]["actions"] = [first.isoformat(), (asked[-1] + timedelta(days=ANNOUNCED_DAYS)).isoformat()]
+    if new:
+        rest = [day for day in window if day in stored and day not in asked]
+        batches += [
+            {"key": f"new {part[0]}..{part[-1]}", "sessions": [d.isoformat() for d in part], "securities": new}
+            for part in _chunks(rest, SESSIONS_PER_BATCH)
+        ]
+    return batches
+
+
+def land(run: Run, batch: Batch) -> Batch:
+    """The batch's answers: those landed and final, and those the vendor is asked for."""
+    if "landing_ids" in batch:
+        return batch
+    vendor = settings().price_vendor
+    hook = open_hook(vendor, run.engine)
+    if tickers := batch.get("tickers"):
+        return batch | {"landing_ids": _land_tickers(run, hook, batch, tickers)}
+    sessions = [date.fromisoformat(day) for day in batch["sessions"]]
+    here = db.query(run.engine, "landed_bars", vendor=vendor, endpoint="grouped_daily", keys=batch["sessions"])
+    landed = {
+        key: landing_id
+        for key, landing_id, answered_at in here.iter_rows()
+        if is_final(date.fromisoformat(key), answered_at) and not run.params.get("full")
+    }
+    absent = [day.isoformat() for day in sessions if day.isoformat() not in landed]
+    landed |= base.land_each(
+        run, "grouped_daily", vendor, absent, lambda key: hook.grouped_daily(date.fromisoformat(key))
+    )
+    actions: list[int] = []
+    if window := batch.get("actions"):
+        first, last = map(date.fromisoformat, window)
+        actions = [run.landing.put(answer) for ask in (hook.splits, hook.dividends) for answer in ask(first, last)]
+    return batch | {"landing_ids": [*actions, *(landed[key] for key in sorted(landed))]}
+
+
+def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
+    """corporate_actions and stock_prices of one landed batch."""
+    history = db.query(run.engine, "ticker_history")
+    bars: list[pl.DataFrame] = []
+    actions: list[pl.DataFrame] = []
+    unmapped: set[str] = set()
+    answers = run.landing.read_each(landed["landing_ids"])
+    for answer, parsed in base.parse_each(run, answers, parse_answer):
+        mapped = compute.stock_prices(parsed.bars, history, final=False)
+        unmapped |= set(mapped.unmapped["ticker"])
+        rows = mapped.rows.with_columns(final=_final(answer.answered_at))
+        bars.append(base.with_lineage(rows, answer))
+        actions.append(base.with_lineage(parsed.actions, answer))
+        _say(parsed.problems, mapped.problems)
+    stock_prices = _latest(bars, compute.STOCK_PRICES, ["security_id", "session"])
+    if securities := landed.get("securities"):
+        stock_prices = stock_prices.filter(pl.col("security_id").is_in(securities))
+    if tickers := run.params.get("tickers"):
+        wanted = history.filter(pl.col("ticker").is_in(tickers))["security_id"].unique()
+        stock_prices = stock_prices.filter(pl.col("security_id").is_in(wanted.implode()))
+    log.info("prices: %d bars; %d tickers of nobody in the universe are left out", stock_prices.height, len(unmapped))
+    corporate_actions = _actions(run, actions, history, stock_prices)
+    _overlap(run, stock_prices, corporate_actions)
+    yield "corporate_actions", corporate_actions
+    yield "stock_prices", stock_prices
+
+
+def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
+    """Every session asked for, and the securities listed on the last of them."""
+    sessions = sorted({day for batch in batches if "securities" not in batch for day in batch.get("sessions", ())})
+    if not sessions or run.params.get("tickers"):
+        return {}
+    new = sorted({security_id for batch in batches for security_id in batch.get("securities", ())})
+    return {"stock_prices": {"sessions": sessions} | ({"new": new} if new else {})}
+
+
+def replay(run: Run) -> list[Batch]:
+    """Every landed answer with bars or actions, oldest first: a later one wins where two speak of one bar."""
+    ids = [
+        landing_id
+        for vendor, endpoint in (
+            ("polygon", "splits"),
+            ("polygon", "dividends"),
+            ("polygon", "grouped_daily"),
+            ("polygon", "day_aggregates"),
+            ("tiingo", "daily_prices"),
+            ("tiingo", "daily_all"),
+            ("yahoo", "chart"),
+            ("operator", "bars_csv"),
+        )
+        for landing_id in run.landing.history(vendor, endpoint)
+    ]  # fmt: skip
+    return [{"key": f"answers {part[0]}-{part[-1]}", "landing_ids": part} for part in _chunks(ids, SESSIONS_PER_BATCH)]
+
+
+LOAD = Load(name="prices", tables=TABLES, plan=plan, land=land, frames=frames, replay=replay, expected=expected)
+
+
+def vendor_complete(run: Run) -> bool:
+    """Whether the vendor has the session: bars of nearly as many tickers as the session before, or as are listed."""
+    session, vendor = run.session, settings().price_vendor
+    if vendor != "polygon":
+        return _ticker_complete(run, session)
+    try:
+        answer = open_hook(vendor, run.engine).grouped_daily(session)
+    except (NotFound, NotYet) as error:
+        log.info("%s", error)
+        return False
+    landing_id = run.landing.put(answer)
+    bars = parse_answer(run.landing.read(landing_id)).bars
+    have = compute.stock_prices(bars, db.query(run.engine, "ticker_history"), final=False).rows.height
+    before = last_sessions(session, 2)[0]
+    counted = db.query(run.engine, "bars_by_session", first=before, last=before)["bars"].to_list()
+    wanted = counted[0] if counted else 1
+    log.info("%s has bars of %d securities for %s; %d the session before", vendor, have, session, wanted)
+    return have >= COMPLETE_SHARE * wanted
+
+
+def is_final(session: date, answered_at: datetime) -> bool:
+    """Whether an answer of that moment is past the vendor's corrections: 07:00 New York on the day after."""
+    return answered_at >= datetime.combine(session + timedelta(days=1), time(7), NEW_YORK)
+
+
+def parse_answer(answer: Landed) -> parse.Parsed:
+    """The parser of the answer's endpoint."""
+    body, on = answer.content, _day(answer.answered_at)
+    match answer.endpoint:
+        case "grouped_daily":
+            day = answer.key if answer.request.get("method") != "file" else None
+            return parse.polygon_grouped_daily(body, answered_on=on, session=date.fromisoformat(day) if day else None)
+        case "day_aggregates":
+            return parse.polygon_day_aggregates(body)
+        case "splits":
+            return parse.polygon_splits(body)
+        case "dividends":
+            return parse.polygon_dividends(body)
+        case "daily_all":
+            return parse.tiingo_daily(body)
+        case "daily_prices":
+            return parse.tiingo_daily(body, ticker=answer.key.split(":")[0])
+        case "chart":
+            ticker, _, last = answer.key.partition(":")
+            asked_to = date.fromisoformat(last.rpartition(":")[2]) if last else None
+            return parse.yahoo_chart(body, answered_on=on, asked_to=asked_to, ticker=ticker)
+        case "bars_csv":
+            return parse.bars_csv(body, ticker=answer.key)
+    raise ValueError(f"{answer.vendor} {answer.endpoint}: no answer with bars")
+
+
+def _plan_tickers(run: Run, session: date, window: list[date]) -> list[Batch]:
+    vendor = settings().price_vendor
+    listed = db.query(run.engine, "listed_tickers", session=session, tickers=run.params.get("tickers") or None)
+    if vendor == "yahoo" and listed.height > YAHOO_LIMIT:
+        raise ValueError(
+            f"yahoo serves lists up to {YAHOO_LIMIT} tickers, {listed.height} are listed: give the Param "
+            "tickers, or set CLOSINGBELL_PRICE_VENDOR to polygon or tiingo"
+        )
+    have = db.query(run.engine, "last_bars", first=window[0], last=window[-1])
+    stored = have.group_by("security_id").agg(pl.col("session").max().alias("stored_to"))
+    rows = listed.join(stored, on="security_id", how="left").with_columns(
+        first=pl.when(pl.lit(bool(run.params.get("full"))) | pl.col("stored_to").is_null())
+        .then(pl.lit(window[0]))
+        .otherwise(pl.col("stored_to") - pl.duration(days=2 * OVERLAP_SESSIONS))
+    )
+    return [
+        {
+            "key": f"{part['ticker'][0]}..{part['ticker'][-1]}",
+            "tickers": {ticker: first.isoformat() for ticker, first in part.select("ticker", "first").iter_rows()},
+            "last": session.isoformat(),
+        }
+        for part in rows.sort("ticker").iter_slices(TICKERS_PER_BATCH)
+    ]
+
+
+def _land_tickers(run: Run, hook: Any, batch: Batch, tickers: dict[str, str]) -> list[int]:
+    last = date.fromisoformat(batch["last"])
+    endpoint, fetch = "daily_prices", hook.daily_prices
+    if settings().price_vendor == "yahoo":
+        # its bars are adjusted for every split up to today, and only a range up to today shows them all
+        endpoint, fetch, last = "chart", hook.chart, max(last, datetime.now(NEW_YORK).date())
+    landed = base.land_each(
+        run,
+        endpoint,
+        settings().price_vendor,
+        tickers,
+        lambda ticker: fetch(ticker, date.fromisoformat(tickers[ticker]), last),
+    )
+    return [landed[ticker] for ticker in sorted(landed)]
+
+
+def _ticker_complete(run: Run, session: date) -> bool:
+    listed = db.query(run.engine, "listed_tickers", session=session, tickers=run.params.get("tickers") or None)
+    if listed.is_empty():
+        raise ValueError(f"no ticker is listed on {session}: run universe first")
+    answer_ids = _land_tickers(
+        run,
+        open_hook(settings().price_vendor, run.engine),
+        {"last": session.isoformat()},
+        {listed["ticker"][0]: last_sessions(session, 3)[0].isoformat()},
+    )
+    return any(session in set(parse_answer(answer).bars["session"]) for answer in run.landing.read_each(answer_ids))
+
+
+def _new_securities(run: Run, window: list[date]) -> list[int]:
+    if len(window) < 2 or db.query(run.engine, "bars_by_session", first=window[0], last=window[-2]).is_empty():
+        return []
+    new = db.query(run.engine, "securities_without_history", first=window[0], last=window[-2])["security_id"]
+    tried = db.query(run.engine, "securities_staged_as_new")["security_id"]
+    return sorted(set(new) - set(tried))
+
+
+def _actions(run: Run, actions: list[pl.DataFrame], history: pl.DataFrame, stock_prices: pl.DataFrame) -> pl.DataFrame:
+    found = pl.concat(actions) if actions else pl.DataFrame(schema=parse.ACTIONS | base.LINEAGE)
+    if found.is_empty():
+        return pl.DataFrame(schema=compute.CORPORATE_ACTIONS | base.LINEAGE)
+    evidence = stock_prices.select("security_id", "session", "close", "adjusted_as_of")
+    days = found["ex_date"]
+    stored = db.query(
+        run.engine,
+        "closes_around",
+        securities=compute.map_tickers(found, history, on="ex_date")[0]["security_id"].unique().to_list(),
+        first=days.min() - timedelta(days=15),  # type: ignore[operator]
+        last=days.max() + timedelta(days=15),  # type: ignore[operator]
+    )
+    bars = pl.concat([evidence, stored.cast(evidence.schema)]).unique(["security_id", "session"], keep="first")
+    mapped = compute.corporate_actions(found.drop(base.LINEAGE), history, bars=bars)
+    _say(mapped.problems)
+    lineage = found.select(pl.col("landing_id").max(), pl.col("fetched_at").max())
+    return mapped.rows.join(lineage, how="cross")
+
+
+def _overlap(run: Run, stock_prices: pl.DataFrame, corporate_actions: pl.DataFrame) -> None:
+    if stock_prices.is_empty():
+        return
+    first, last = stock_prices["session"].min(), stock_prices["session"].max()
+    stored = db.query(run.engine, "last_bars", first=first - timedelta(days=7), last=last)  # type: ignore[operator]
+    known = db.query(run.engine, "price_splits", last=last)
+    new = corporate_actions.filter(pl.col("kind") == "split").select(known.columns)
+    splits = pl.concat([known, new]).unique(["security_id", "ex_date"])
+    _say(compute.check_overlap(stock_prices, stored, splits))
+
+
+def _final(answered_at: datetime) -> pl.Expr:
+    last = answered_at.astimezone(NEW_YORK) - timedelta(days=1, hours=7)  # is_final of a frame
+    return pl.col("session") <= pl.lit(last.date())
+
+
+def _latest(parts: list[pl.DataFrame], schema: dict[str, Any], key: list[str]) -> pl.DataFrame:
+    if not parts:
+        return pl.DataFrame(schema=schema | base.LINEAGE)
+    return pl.concat(parts).sort("fetched_at", "landing_id").unique(key, keep="last", maintain_order=True)
+
+
+def _say(*problems: pl.DataFrame) -> None:
+    for frame in problems:
+        for problem, key, detail in frame.head(20).iter_rows():
+            log.warning("%s: %s: %s", problem, key, detail)
+        if frame.height > 20:
+            log.warning("... and %d more such problems", frame.height - 20)
+
+
+def _day(moment: datetime) -> date:
+    return moment.astimezone(NEW_YORK).date()
+
+
+def _chunks(items: Sequence[Any], size: int) -> list[list[Any]]:
+    return [list(items[start : start + size]) for start in range(0, len(items), size)]

@@ -1,0 +1,67 @@
+"""The morning after: the last session's bars and actions again -> stock_prices final; which scores that changes."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from datetime import date, timedelta
+
+from closingbell.pipelines import base, indicators, market_close, valuation_ratios
+from closingbell.pipelines.base import Batch, Load, Run
+from closingbell.sessions import last_sessions
+from closingbell.settings import settings
+from closingbell.warehouse import db
+
+log = logging.getLogger(__name__)
+
+LOOK_BACK = 5  # sessions: a vendor's late correction, or a morning that was missed
+
+
+def plan(run: Run) -> list[Batch]:
+    """The run's session and those of the week before that are not final yet."""
+    window = last_sessions(run.session, LOOK_BACK)
+    have = db.query(run.engine, "bars_by_session", first=window[0], last=window[-1])
+    due = have.filter((have["provisional"] > 0) | (have["session"] == run.session))["session"].to_list()
+    if not due:
+        log.info("reconcile: no bars of %s to %s are stored; market_close comes first", window[0], window[-1])
+        return []
+    if settings().price_vendor != "polygon":
+        narrowed = dataclasses.replace(run, partition_key=due[-1].isoformat())
+        return market_close.plan(narrowed)
+    first, last = due[0], due[-1] + timedelta(days=market_close.ANNOUNCED_DAYS)
+    return [
+        {
+            "key": f"{due[0]}..{due[-1]}" if len(due) > 1 else f"{due[0]}",
+            "sessions": [day.isoformat() for day in due],
+            "actions": [first.isoformat(), last.isoformat()],
+        }
+    ]
+
+
+LOAD = Load(
+    name="reconcile",
+    tables=market_close.TABLES,
+    plan=plan,
+    land=market_close.land,
+    frames=market_close.frames,
+    replay=lambda run: [],
+    expected=market_close.expected,
+)
+
+
+def sessions_to_score(run: Run) -> list[date]:
+    """Sessions whose indicators, valuations or scores are older than what they are made of, derived tables made anew.
+
+    Those are sessions with bars corrected after their score, with statements known by their close but loaded later,
+    or with indicators and no score. Their indicators and valuations are published here, their scores are for whoever
+    listens to `session_closed`.
+    """
+    found = db.query(run.engine, "sessions_to_score", last=run.session)
+    for session, reason in found.select("session", "reason").iter_rows():
+        log.info("%s: %s", session, reason)
+    sessions = found["session"].unique().sort().to_list()
+    if sessions and not run.params.get("dry_run"):
+        again = dataclasses.replace(run, params={"sessions": [day.isoformat() for day in sessions]})
+        for load in (indicators.LOAD, valuation_ratios.LOAD):
+            log.info("%s: %s", load.name, base.run_load(load, again))
+    return sessions

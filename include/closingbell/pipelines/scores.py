@@ -1,0 +1,123 @@
+"""Warehouse as known at each close -> ic_scores and score_inputs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from closingbell.pipelines.base import Batch, Load, Run
+from closingbell.scores import compute
+from closingbell.sessions import close_of
+from closingbell.warehouse import db
+
+log = logging.getLogger(__name__)
+
+SESSIONS_PER_BATCH = 5  # 4,600 stocks x 25 metrics x 5 sessions: 0.6 million rows at once
+
+
+def plan_sessions(run: Run) -> list[Batch]:
+    """The run's sessions, a few to a batch."""
+    return _batches(run.sessions, SESSIONS_PER_BATCH)
+
+
+def nothing_to_land(run: Run, batch: Batch) -> Batch:
+    """A derived batch: everything it needs is in the warehouse."""
+    return batch
+
+
+def replay_sessions(table: str) -> Any:
+    """Batches of every session that `table` has rows of."""
+
+    def replay(run: Run) -> list[Batch]:
+        return _batches(db.query(run.engine, f"sessions_of_{table}")["session"].to_list(), SESSIONS_PER_BATCH)
+
+    return replay
+
+
+def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
+    """ic_scores and score_inputs of the batch's sessions."""
+    sessions = [date.fromisoformat(day) for day in batch["sessions"]]
+    closes = {session: close_of(session) for session in sessions}
+    window = {"first": sessions[0], "last": sessions[-1]}
+    ends = {"first_close": closes[sessions[0]], "last_close": closes[sessions[-1]]}
+    universe = db.query(run.engine, "score_universe", **window).filter(pl.col("session").is_in(sessions))
+    metrics = compute.metrics_from(
+        universe,
+        financials=db.query(run.engine, "score_financials", first=sessions[0], **ends),
+        valuations=db.query(run.engine, "score_valuations", **window),
+        indicators=db.query(run.engine, "score_indicators", **window),
+        splits=db.query(run.engine, "score_splits", last=sessions[-1]),
+        closes=closes,
+    )
+    scores, inputs = compute.scores(universe, metrics, closes)
+    without = compute.unscored(universe, scores)
+    log.info("scores: %d of %d securities scored, %d have no data", scores.height, universe.height, without.height)
+    # percentiles are among all peers; only what is published is narrowed
+    yield "ic_scores", only_asked_for(run, scores)
+    yield "score_inputs", only_asked_for(run, inputs)
+
+
+def expect_sessions(*tables: str) -> Any:
+    """Every session of the plan in each of `tables`, unless the run is narrowed to some securities."""
+
+    def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
+        if securities_asked_for(run) is not None:
+            return {}
+        sessions = [day for batch in batches for day in batch["sessions"]]
+        return {table: {"sessions": sessions} for table in tables}
+
+    return expected
+
+
+def only_asked_for(run: Run, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame narrowed to the securities that the run's Params name, whole where they name none."""
+    securities = securities_asked_for(run)
+    return frame if securities is None else frame.filter(pl.col("security_id").is_in(securities))
+
+
+def securities_asked_for(run: Run) -> list[int] | None:
+    """Securities of the Params tickers, sector, sp500, limit; None where all are asked for.
+
+    Raises ValueError naming the tickers that the session does not know.
+    """
+    if not any(run.params.get(name) for name in ("tickers", "sector", "sp500", "limit")):
+        return None
+    tickers = run.params.get("tickers") or None
+    found = db.query(
+        run.engine,
+        "securities_asked_for",
+        session=run.sessions[-1],
+        tickers=tickers,
+        sector=run.params.get("sector") or None,
+        sp500=bool(run.params.get("sp500")),
+        limit=int(run.params.get("limit") or 2**31),
+    )
+    if tickers and (unknown := sorted(set(tickers) - set(found["ticker"]))):
+        raise ValueError(f"{unknown}: no security bears these tickers on {run.sessions[-1]}; run universe first")
+    return found["security_id"].unique().sort().to_list()
+
+
+LOAD = Load(
+    name="scores",
+    tables=("ic_scores", "score_inputs"),
+    plan=plan_sessions,
+    land=nothing_to_land,
+    frames=frames,
+    replay=replay_sessions("ic_scores"),
+    expected=expect_sessions("ic_scores", "score_inputs"),
+)
+
+
+def _batches(sessions: Sequence[date], size: int) -> list[Batch]:
+    parts = [sessions[start : start + size] for start in range(0, len(sessions), size)]
+    return [
+        {
+            "key": f"{part[0]}" if len(part) == 1 else f"{part[0]}..{part[-1]}",
+            "sessions": [day.isoformat() for day in part],
+        }
+        for part in parts
+    ]

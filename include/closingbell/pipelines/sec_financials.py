@@ -1,0 +1,285 @@
+"""Company facts and filing histories from SEC EDGAR -> filings, financial_facts, financials.
+
+Due are the companies that filed since the watermark (EDGAR's daily index), those that failed before, or all of them:
+up to 500 company by company at SEC's rate, more from its bulk zips.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+
+from closingbell.fundamentals import compute, daily_index, filings, parse
+from closingbell.hooks import open_hook
+from closingbell.hooks.errors import NotFound
+from closingbell.hooks.sec_edgar import SecEdgar
+from closingbell.landing import Landed
+from closingbell.pipelines import base, files
+from closingbell.pipelines.base import Batch, Load, Run
+from closingbell.sessions import NEW_YORK
+from closingbell.warehouse import db, failures
+from closingbell.warehouse import load as warehouse
+
+log = logging.getLogger(__name__)
+
+COMPANIES_PER_BATCH = 100
+BULK_OVER = 500  # companies due; at 8 requests a second SEC's zips are sooner there
+TABLES = ("filings", "financial_facts", "financials")
+INDEX_DAYS = 400  # a watermark older than this asks for everything instead
+MEMBER = re.compile(r"(?:^|/)CIK(\d{10})\.json$")
+FILINGS = pl.Schema(filings.SCHEMA)  # type: ignore[arg-type]
+MAX_MEMBER = 256 * 1024 * 1024
+LAG_DAYS = 60
+
+
+def plan(run: Run) -> list[Batch]:
+    """Batches of up to 100 companies; `ciks` to ask for, or `landing_ids` of answers that are here already."""
+    if paths := run.params.get("from_files"):
+        return _plan_files(run, paths)
+    ciks, watermark = _due(run)
+    if limit := run.params.get("limit"):
+        ciks, watermark = ciks[: int(limit)], None
+    log.info("sec_financials: %d companies due", len(ciks))
+    bulk: dict[str, Any] = {}
+    if len(ciks) > BULK_OVER:
+        bulk = {"landing_ids": list(land_bulk(run, ("companyfacts_zip", "submissions_zip")).values())}
+        members = _members(run, bulk["landing_ids"][0])
+        ciks = members if watermark else sorted(set(ciks) & set(members))
+    return [
+        {"key": f"{part[0]:010d}-{part[-1]:010d}", "ciks": part}
+        | bulk
+        | ({"watermark": watermark} if watermark else {})
+        for part in chunks(ciks, COMPANIES_PER_BATCH)
+    ]
+
+
+def land(run: Run, batch: Batch) -> Batch:
+    """Company facts, filing history and the older pages that hold an acceptance time some fact needs."""
+    if "landing_ids" in batch:
+        return batch
+    hook = open_hook("sec_edgar", run.engine)
+    assert isinstance(hook, SecEdgar)
+    stage_id = warehouse.stage_id(run.dag_id, run.run_id, TABLES[0])
+
+    def ask(endpoint: str, keys: list[str], fetch: Any) -> dict[str, int]:
+        here = db.query(run.engine, "landed_since_open", stage_id=stage_id, vendor="sec_edgar", endpoint=endpoint)
+        landed = {key: id_ for key, id_ in here.iter_rows() if key in keys}
+        return landed | base.land_each(run, endpoint, "sec_edgar", [k for k in keys if k not in landed], fetch)
+
+    facts = ask("companyfacts", [f"{cik:010d}" for cik in batch["ciks"]], lambda key: hook.companyfacts(int(key)))
+    histories = ask("submissions", list(facts), lambda key: hook.submissions(int(key)))
+    pages = ask("submissions_page", _pages_needed(run, facts, histories), hook.submissions_page)
+    return batch | {"landing_ids": [*facts.values(), *histories.values(), *pages.values()]}
+
+
+def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
+    """filings, financial_facts and financials of one batch of companies."""
+    parts: dict[str, list[pl.DataFrame]] = {"filings": [], "facts": []}
+    year_ends: dict[int, str | None] = {}
+    answered: dict[int, date] = {}
+    for answer, parsed in base.parse_each(run, company_answers(run, landed), _parse):
+        if answer.endpoint == "companyfacts":
+            parts["facts"].append(base.with_lineage(parsed, answer))
+            answered |= dict.fromkeys(parsed["cik"].unique(), answer.answered_at.astimezone(NEW_YORK).date())
+        else:
+            parts["filings"].append(base.with_lineage(parsed.filings, answer))
+            if answer.endpoint == "submissions":
+                year_ends[parsed.cik] = parsed.fiscal_year_end
+    histories = _concat(parts["filings"], filings.SCHEMA).unique(["accession_no", "cik"], keep="first")
+    facts = _concat(parts["facts"], parse.SCHEMA)
+    ciks = facts["cik"].unique().sort().to_list()
+    known = pl.concat(
+        [
+            histories.drop("landing_id", "fetched_at"),
+            db.query(run.engine, "filings_of", ciks=ciks).cast(FILINGS),
+        ]
+    )
+    facts = parse.with_known_at(facts, known.unique(["accession_no", "cik"], keep="first"))
+    _record_lag(run, facts, known, answered)
+    statements_come_from = pl.col("form").str.contains(daily_index.STATEMENT_FORMS.pattern)
+    histories = histories.filter(
+        statements_come_from | pl.col("accession_no").is_in(facts["accession_no"].unique().implode())
+    )
+    lineage = facts.group_by("cik").agg(pl.col("landing_id").max(), pl.col("fetched_at").max())
+    statements = compute.statements(facts.drop("landing_id", "fetched_at"), year_ends).join(lineage, on="cik")
+    if years := run.params.get("years"):
+        earliest = max(answered.values(), default=date.max) - timedelta(days=round(365.25 * int(years)))
+        facts = facts.filter(pl.col("period_end") >= earliest)
+        statements = statements.filter(pl.col("period_end") >= earliest)
+    yield "filings", histories
+    yield "financial_facts", facts
+    yield "financials", statements
+
+
+def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
+    """The companies asked for, and the day up to which EDGAR's index was read."""
+    watermark = next((batch["watermark"] for batch in batches if "watermark" in batch), None)
+    ciks = [cik for batch in batches for cik in batch.get("ciks", ())]
+    return {"financial_facts": ({"watermark": watermark} if watermark else {}) | ({"ciks": ciks} if ciks else {})}
+
+
+def replay(run: Run) -> list[Batch]:
+    """Batches of the newest landed answer of every company."""
+    batches: list[Batch] = []
+    if facts_zip := run.landing.latest("sec_edgar", "companyfacts_zip").get("all"):
+        ids = [facts_zip, *run.landing.latest("sec_edgar", "submissions_zip").values()]
+        batches = [
+            {"key": f"zip {part[0]:010d}-{part[-1]:010d}", "ciks": part, "landing_ids": ids}
+            for part in chunks(_members(run, facts_zip), COMPANIES_PER_BATCH)
+        ]
+    return batches + _batches_of_landed(run)
+
+
+LOAD = Load(name="sec_financials", tables=TABLES, plan=plan, land=land, frames=frames, replay=replay, expected=expected)
+
+
+def chunks(items: Sequence[Any], size: int) -> list[list[Any]]:
+    """`items` in lists of at most `size`."""
+    return [list(items[start : start + size]) for start in range(0, len(items), size)]
+
+
+def land_bulk(run: Run, endpoints: Sequence[str]) -> dict[str, int]:
+    """Land SEC's bulk zips, {endpoint: landing_id}."""
+    import tempfile
+    from pathlib import Path
+
+    hook = open_hook("sec_edgar", run.engine)
+    with tempfile.TemporaryDirectory() as folder:
+        return {endpoint: run.landing.put(getattr(hook, endpoint)(Path(folder))) for endpoint in endpoints}
+
+
+def _due(run: Run) -> tuple[list[int], str | None]:
+    if tickers := run.params.get("tickers"):
+        found = db.query(run.engine, "ciks_of_tickers", tickers=tickers)
+        if unknown := sorted(set(tickers) - set(found["ticker"])):
+            raise ValueError(f"sec_financials: no company with ticker {unknown} is known; run universe first")
+        return found["cik"].unique().sort().to_list(), None
+    universe = db.query(run.engine, "universe_ciks")["cik"].to_list()
+    hook = open_hook("sec_edgar", run.engine)
+    assert isinstance(hook, SecEdgar)
+    today = hook.company_tickers().answered_at.astimezone(NEW_YORK).date()
+    state = db.query(run.engine, "financials_watermark").row(0, named=True)
+    since = date.fromisoformat(state["watermark"]) if state["watermark"] else None
+    everything = run.params.get("all") or run.params.get("full") or not state["filled"]
+    if everything or since is None or (today - since).days > INDEX_DAYS:
+        return universe, today.isoformat()
+    filed: set[int] = set()
+    for offset in range((today - since).days + 1):  # the watermark's own day was not over when it was read
+        day = since + timedelta(days=offset)
+        if day.weekday() < 5:
+            filed |= _filed_on(run, hook, day)
+    pending = {int(key) for key in failures.pending(run.engine, "sec_edgar", "companyfacts")}
+    return sorted((filed & set(universe)) | pending), today.isoformat()
+
+
+def _filed_on(run: Run, hook: SecEdgar, day: date) -> set[int]:
+    try:
+        answer = hook.daily_index(day)
+    except NotFound:
+        log.info("sec_financials: EDGAR has no index of %s", day)
+        return set()
+    index = daily_index.parse(run.landing.read(run.landing.put(answer)).content)
+    return set(index.filter(pl.col("form").str.contains(daily_index.STATEMENT_FORMS.pattern))["cik"])
+
+
+def _plan_files(run: Run, paths: Sequence[str]) -> list[Batch]:
+    zips: list[int] = []
+    single: dict[str, list[int]] = {}
+    wanted = ("companyfacts", "submissions", "submissions_page", "companyfacts_zip", "submissions_zip")
+    for answer in files.read_all(paths, endpoints=wanted):
+        landing_id = run.landing.put(answer)
+        if answer.endpoint.endswith("_zip"):
+            zips.append(landing_id)
+        else:
+            single.setdefault(answer.key.removeprefix("CIK")[:10], []).append(landing_id)
+    batches = [
+        {"key": f"files {part[0]}-{part[-1]}", "landing_ids": [id_ for cik in part for id_ in single[cik]]}
+        for part in chunks(sorted(single), COMPANIES_PER_BATCH)
+    ]
+    members = sorted({cik for id_ in zips for cik in _members(run, id_)})
+    batches += [
+        {"key": f"zip {part[0]:010d}-{part[-1]:010d}", "ciks": part, "landing_ids": zips}
+        for part in chunks(members, COMPANIES_PER_BATCH)
+    ]
+    if not batches:
+        raise files.UnknownFile(f"--from-files {' '.join(paths)}: no company facts or submissions among them")
+    return batches
+
+
+def _batches_of_landed(run: Run) -> list[Batch]:
+    ids: dict[str, list[int]] = {}
+    for endpoint in ("companyfacts", "submissions", "submissions_page"):
+        for key, landing_id in run.landing.latest("sec_edgar", endpoint).items():
+            ids.setdefault(key.removeprefix("CIK")[:10], []).append(landing_id)
+    return [
+        {"key": f"answers {part[0]}-{part[-1]}", "landing_ids": [id_ for cik in part for id_ in ids[cik]]}
+        for part in chunks(sorted(ids), COMPANIES_PER_BATCH)
+    ]
+
+
+def _members(run: Run, landing_id: int) -> list[int]:
+    with zipfile.ZipFile(run.landing.read(landing_id).file) as archive:
+        return sorted(int(match[1]) for name in archive.namelist() if (match := MEMBER.search(name)))
+
+
+def company_answers(run: Run, landed: Batch) -> Iterator[Landed]:
+    """The batch's single answers; a zip's members of the batch's companies as if each had been asked for."""
+    for answer in run.landing.read_each(landed["landing_ids"]):
+        if not answer.endpoint.endswith("_zip"):
+            yield answer
+            continue
+        with zipfile.ZipFile(answer.file) as archive:
+            names = {m.filename.rpartition("/")[2]: m for m in archive.infolist()}
+            for cik in landed["ciks"]:
+                member = names.get(f"CIK{cik:010d}.json")
+                if member is None:
+                    continue
+                if member.file_size > MAX_MEMBER:
+                    raise ValueError(f"{answer.endpoint} {member.filename}: over {MAX_MEMBER} bytes")
+                endpoint = answer.endpoint.removesuffix("_zip")
+                yield dataclasses.replace(answer, endpoint=endpoint, key=f"{cik:010d}", body=archive.read(member))
+
+
+def _parse(answer: Landed) -> Any:
+    if answer.endpoint == "companyfacts":
+        return parse.companyfacts(answer.content)
+    if answer.endpoint == "submissions":
+        return filings.parse_submissions(answer.content)
+    return filings.parse_page(answer.content, cik=int(answer.key[3:13]))
+
+
+def _pages_needed(run: Run, facts: dict[str, int], histories: dict[str, int]) -> list[str]:
+    """Older pages of the histories whose days hold a filing that facts come from and the newest page does not list."""
+    needed: list[str] = []
+    for key, landing_id in histories.items():
+        try:
+            history = filings.parse_submissions(run.landing.read(landing_id).content)
+            filed = parse.companyfacts(run.landing.read(facts[key]).content).select("accession_no", "filed_on").unique()
+        except ValueError:
+            continue  # frames() records it
+        lost = filed.join(history.filings, on="accession_no", how="anti")["filed_on"]
+        needed += [
+            page.name for page in history.pages if lost.is_between(page.filed_from, page.filed_to, closed="both").any()
+        ]
+    return needed
+
+
+def _record_lag(run: Run, facts: pl.DataFrame, known: pl.DataFrame, answered: dict[int, date]) -> None:
+    """Company facts can lag a 10-K or 10-Q that the history lists: ask again on the next run (Equibles#4494)."""
+    newest = facts.group_by("cik").agg(pl.col("filed_on").max().alias("facts_to"))
+    reports = known.filter(pl.col("form").is_in(["10-K", "10-Q"])).group_by("cik").agg(pl.col("filed_on").max())
+    for cik, filed_on, facts_to in reports.join(newest, on="cik").select("cik", "filed_on", "facts_to").iter_rows():
+        if facts_to < filed_on and (answered[cik] - filed_on).days <= LAG_DAYS:
+            message = f"facts end with filings of {facts_to}, a report was filed on {filed_on}; asked again next run"
+            failures.record(run.engine, "sec_edgar", "companyfacts", f"{cik:010d}", message, run.dag_id, run.run_id)
+
+
+def _concat(parts: list[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
+    return pl.concat(parts) if parts else pl.DataFrame(schema=schema | base.LINEAGE)

@@ -1,0 +1,296 @@
+"""Who is listed: SEC's ticker list and submissions, a vendor's reference tickers, index lists, the operator's files
+-> companies, securities, ticker_history, index_members.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import polars as pl
+
+from closingbell.connections import ConnectionMissing
+from closingbell.fundamentals import filings
+from closingbell.hooks import open_hook
+from closingbell.hooks.answer import Answer
+from closingbell.hooks.errors import VendorError
+from closingbell.landing import Landed
+from closingbell.pipelines import base, files
+from closingbell.pipelines.base import Batch, Load, Run
+from closingbell.pipelines.sec_financials import BULK_OVER, COMPANIES_PER_BATCH, chunks, company_answers, land_bulk
+from closingbell.sessions import NEW_YORK
+from closingbell.settings import settings
+from closingbell.universe import compute, parse
+from closingbell.warehouse import db
+
+log = logging.getLogger(__name__)
+
+TABLES = ("companies", "securities", "ticker_history", "index_members")
+LISTS = "lists"
+FILE_ENDPOINTS = ("company_tickers", "sp500", "fortune500", "submissions", "submissions_zip")
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "companies": compute.COMPANIES,
+    "securities": compute.SECURITIES,
+    "ticker_history": compute.TICKER_HISTORY,
+    "index_members": compute.INDEX_MEMBERS,
+}
+
+
+def plan(run: Run) -> list[Batch]:
+    """One batch of lists, landed here because they name the companies, and batches of up to 100 companies."""
+    if paths := run.params.get("from_files"):
+        lists: list[int] = []
+        given: dict[str, int] = {}
+        for answer in files.read_all(paths, endpoints=FILE_ENDPOINTS):
+            landing_id = run.landing.put(answer)
+            if answer.endpoint.startswith("submissions"):
+                given[answer.key] = landing_id
+            else:
+                lists.append(landing_id)
+        if not lists:
+            raise files.UnknownFile(f"--from-files {' '.join(paths)}: no list of tickers (company_tickers.json) in it")
+        return _batches(run, lists, given)
+    return _batches(run, _land_lists(run), None)
+
+
+def land(run: Run, batch: Batch) -> Batch:
+    """A company batch's submissions; for the lists, the events and details of shares that were not known before."""
+    if "landing_ids" in batch:
+        return batch
+    if batch["key"] == LISTS:
+        return batch | {"landing_ids": [*batch["lists"], *_land_details(run, batch)]}
+    hook = open_hook("sec_edgar", run.engine)
+    keys = [f"{cik:010d}" for cik in batch["ciks"]]
+    landed = base.land_each(run, "submissions", "sec_edgar", keys, lambda key: hook.submissions(int(key)))
+    return batch | {"landing_ids": [*landed.values()]}
+
+
+def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
+    """All four tables; those that the batch says nothing about are empty."""
+    found = dict.fromkeys(TABLES, None) | (
+        _listed(run, landed) if landed["key"] == LISTS else {"companies": _companies(run, landed)}
+    )
+    for table in TABLES:
+        frame = found[table]
+        yield table, pl.DataFrame(schema=SCHEMAS[table] | base.LINEAGE) if frame is None else frame
+
+
+def replay(run: Run) -> list[Batch]:
+    """The newest landed lists, and submissions of every company."""
+    lists = [
+        landing_id
+        for vendor, endpoint in (
+            ("sec_edgar", "company_tickers"), ("polygon", "tickers"), ("polygon", "ticker_events"),
+            ("polygon", "ticker_details"), ("tiingo", "supported_tickers"), ("reference", "sp500"),
+            ("operator", "fortune500"), ("operator", "stocks"),
+        )
+        for landing_id in run.landing.latest(vendor, endpoint).values()
+    ]  # fmt: skip
+    given = run.landing.latest("sec_edgar", "submissions_zip") | run.landing.latest("sec_edgar", "submissions")
+    return [{"landing_ids": lists} | batch for batch in _batches(run, lists, given)]
+
+
+LOAD = Load(name="universe", tables=TABLES, plan=plan, land=land, frames=frames, replay=replay)
+
+
+def _land_lists(run: Run) -> list[int]:
+    sec = open_hook("sec_edgar", run.engine)
+    landed = [run.landing.put(sec.company_tickers())]
+    for conn_id, ask in (
+        ("polygon", lambda hook: (answer for active in (True, False) for answer in hook.tickers(active))),
+        ("tiingo", lambda hook: [hook.supported_tickers()]),
+        ("reference", lambda hook: [hook.sp500()]),
+    ):
+        if conn_id in ("polygon", "tiingo") and conn_id != settings().price_vendor:
+            continue
+        try:
+            hook = open_hook(conn_id, run.engine)
+        except ConnectionMissing as error:
+            log.warning("universe goes without %s: %s", conn_id, error)
+            continue
+        landed += [run.landing.put(answer) for answer in ask(hook)]
+    if path := settings().fortune500_csv:
+        landed.append(run.landing.put(_operator("fortune500", path.read_bytes())))
+    if conn_id := settings().stocks_conn_id:
+        with db.engine(db.connection_url(conn_id)).connect() as connection:
+            rows = db.query(connection, "operator_stocks")
+        landed.append(run.landing.put(_operator("stocks", rows.write_csv().encode())))
+    return landed
+
+
+def _operator(endpoint: str, body: bytes) -> Answer:
+    now = datetime.now(UTC)
+    return Answer(
+        vendor="operator", endpoint=endpoint, key="all", request={"method": "file"}, body=body, content_type="text/csv",
+        answered_at=now, fetched_at=now,
+    )  # fmt: skip
+
+
+def _batches(run: Run, lists: list[int], given: dict[str, int] | None) -> list[Batch]:
+    """`given`: landed submissions by CIK, and the bulk zip by `all`; None asks SEC company by company."""
+    listings = _listings(run, _by_endpoint(run, lists))
+    ciks = listings["cik"].drop_nulls().unique().sort().to_list()
+    if limit := run.params.get("limit"):
+        ciks = ciks[: int(limit)]
+    if given is None and len(ciks) > BULK_OVER:
+        given = {"all": land_bulk(run, ("submissions_zip",))["submissions_zip"]}
+    batches: list[Batch] = [{"key": LISTS, "lists": lists, "ciks": ciks if run.params.get("limit") else None}]
+    for part in chunks(ciks, COMPANIES_PER_BATCH):
+        batch = {"key": f"{part[0]:010d}-{part[-1]:010d}", "ciks": part, "lists": lists}
+        if given is not None:
+            keys = ["all", *(f"{cik:010d}" for cik in part)]
+            batch["landing_ids"] = [given[key] for key in keys if key in given]
+        batches.append(batch)
+    return batches
+
+
+def _land_details(run: Run, batch: Batch) -> list[int]:
+    """Ticker events of shares seen for the first time, and details of every share of companies with several classes."""
+    if settings().price_vendor != "polygon":
+        return []
+    answers = _by_endpoint(run, batch["lists"])
+    if not answers.get("tickers"):
+        return []
+    listings = _narrowed(_listings(run, answers), batch).filter(pl.col("type").is_in(compute.SCORED_TYPES))
+    on = _on(answers)
+    active = listings.filter(pl.col("delisted_on").is_null())
+    known = db.query(run.engine, "ticker_history_rows")["ticker"]
+    new = active.filter(~pl.col("ticker").is_in(known.implode()))["ticker"].to_list()
+    several = active.filter(pl.col("cik").is_not_null() & (pl.len().over("cik") > 1))["ticker"].to_list()
+    hook = open_hook("polygon", run.engine)
+    try:
+        events = base.land_each(run, "ticker_events", "polygon", new, hook.ticker_events)
+        details = base.land_each(run, "ticker_details", "polygon", several, lambda key: hook.ticker_details(key, on))
+    except VendorError as error:
+        # a plan may lack these; without them old tickers and class shares are unknown, nothing else
+        log.warning("universe goes without ticker events and details: %s", error)
+        return []
+    return [*events.values(), *details.values()]
+
+
+def _listed(run: Run, landed: Batch) -> dict[str, pl.DataFrame]:
+    """securities, ticker_history and index_members of the lists."""
+    answers = _by_endpoint(run, landed["landing_ids"])
+    on, newest = _on(answers), max((a for found in answers.values() for a in found), key=lambda a: a.landing_id)
+    listings = _narrowed(_listings(run, answers), landed)
+    current = db.query(run.engine, "securities_all").cast(pl.Schema(compute.SECURITIES))
+    history = db.query(run.engine, "ticker_history_rows").cast(pl.Schema(compute.TICKER_HISTORY))
+    events = [parse.ticker_events(answer.content) for answer in answers.get("ticker_events", ())]
+    universe = compute.securities(listings, current, history, on=on, events=pl.concat(events) if events else None)
+    securities = _over(universe.securities, current, ["security_id"])
+    tickers = _over(universe.ticker_history, history, ["ticker", "valid_from"])
+    members = db.query(run.engine, "index_members_rows").cast(pl.Schema(compute.INDEX_MEMBERS))
+    if _is_narrow(run):
+        members = members.filter(pl.col("security_id").is_in(universe.securities["security_id"].implode()))
+    problems = [universe.problems]
+    indices = []
+    for name, rows in (("sp500", _sp500(answers)), ("fortune500", _fortune500(answers, problems))):
+        if rows is None:
+            continue
+        matched, unmatched = compute.match_members(rows, securities, tickers, on=on)
+        if not _is_narrow(run):
+            problems.append(unmatched)
+        else:
+            matched = matched.filter(pl.col("security_id").is_in(universe.securities["security_id"].implode()))
+        indices.append(compute.index_members(name, matched, members, on=on))
+    for frame in problems:
+        for problem, key, detail in frame.head(50).iter_rows():
+            log.warning("%s: %s: %s", problem, key, detail)
+        if frame.height > 50:
+            log.warning("... and %d more such problems", frame.height - 50)
+    found = {
+        "securities": universe.securities,
+        "ticker_history": universe.ticker_history,
+        "index_members": pl.concat(indices) if indices else pl.DataFrame(schema=compute.INDEX_MEMBERS),
+    }
+    return {table: base.with_lineage(frame, newest) for table, frame in found.items()}
+
+
+def _companies(run: Run, landed: Batch) -> pl.DataFrame:
+    """New versions of the batch's companies; without submissions, what the lists say of them."""
+    answers = _by_endpoint(run, landed["lists"])
+    ciks = landed["ciks"]
+    observed: dict[int, dict[str, Any]] = {
+        row["cik"]: {"cik": row["cik"], "name": row["name"]}
+        for row in _listings(run, answers).filter(pl.col("cik").is_in(ciks)).sort("ticker", descending=True).to_dicts()
+    }
+    newest = max((a for found in answers.values() for a in found), key=lambda a: a.landing_id)
+    single = (a for a in company_answers(run, landed) if a.endpoint == "submissions")
+    for answer, company in base.parse_each(run, single, lambda a: filings.parse_submissions(a.content)):
+        if company.cik in observed:
+            newest = max(newest, answer, key=lambda a: a.landing_id)
+            names = ("name", "sic", "sic_description", "fiscal_year_end", "state", "entity_type")
+            observed[company.cik] = {"cik": company.cik} | {name: getattr(company, name) for name in names}
+    attributes = {name: dtype for name, dtype in compute.COMPANIES.items() if name != "valid_from"}
+    frame = pl.DataFrame(list(observed.values()), schema=attributes)
+    operator = [parse.stocks(pl.read_csv(a.content, infer_schema=False)) for a in answers.get("stocks", ())]
+    with_sectors = compute.with_sectors(
+        frame, sp500=_sp500(answers), operator=operator[0].select("cik", "sector") if operator else None
+    )
+    current = db.query(run.engine, "companies_newest").cast(pl.Schema(compute.COMPANIES))
+    return base.with_lineage(compute.companies(with_sectors, current, on=_on(answers)), newest)
+
+
+def _listings(run: Run, answers: dict[str, list[Landed]]) -> pl.DataFrame:
+    def all_of(endpoint: str, read: Any) -> pl.DataFrame | None:
+        parts = [read(answer) for answer in answers.get(endpoint, ())]
+        return pl.concat(parts) if parts else None
+
+    listings = compute.listings(
+        company_tickers=all_of("company_tickers", lambda a: parse.company_tickers(a.content)),
+        polygon=all_of("tickers", lambda a: parse.polygon_tickers(a.content)),
+        details=all_of("ticker_details", lambda a: parse.ticker_details(a.content, on=_day(a))),
+        supported=all_of("supported_tickers", lambda a: parse.supported_tickers(a.content)),
+        stocks=all_of("stocks", lambda a: parse.stocks(pl.read_csv(a.content, infer_schema=False))),
+    )
+    tickers = run.params.get("tickers")
+    if not tickers:
+        return listings
+    if unknown := sorted(set(tickers) - set(listings["ticker"])):
+        raise ValueError(f"universe: {unknown} are in no list of tickers; spell them as SEC does (BRK.B)")
+    ciks = listings.filter(pl.col("ticker").is_in(tickers))["cik"].drop_nulls()
+    return listings.filter(pl.col("ticker").is_in(tickers) | pl.col("cik").is_in(ciks.implode()))
+
+
+def _narrowed(listings: pl.DataFrame, batch: Batch) -> pl.DataFrame:
+    return listings if batch.get("ciks") is None else listings.filter(pl.col("cik").is_in(batch["ciks"]))
+
+
+def _is_narrow(run: Run) -> bool:
+    return bool(run.params.get("tickers") or run.params.get("limit"))
+
+
+def _sp500(answers: dict[str, list[Landed]]) -> pl.DataFrame | None:
+    found = answers.get("sp500")
+    return parse.sp500(found[-1].content) if found else None
+
+
+def _fortune500(answers: dict[str, list[Landed]], problems: list[pl.DataFrame]) -> pl.DataFrame | None:
+    if not (found := answers.get("fortune500")):
+        return None
+    ranked = parse.fortune500(found[-1].content)
+    problems.append(ranked.problems)
+    return ranked.rows
+
+
+def _by_endpoint(run: Run, ids: Sequence[int]) -> dict[str, list[Landed]]:
+    found: dict[str, list[Landed]] = {}
+    for answer in run.landing.read_each(ids):
+        found.setdefault(answer.endpoint, []).append(answer)
+    return found
+
+
+def _on(answers: dict[str, list[Landed]]) -> date:
+    """The New York day the lists were given: SEC's, else the latest of the others."""
+    listed = answers.get("company_tickers") or [a for found in answers.values() for a in found]
+    return max(map(_day, listed))
+
+
+def _day(answer: Landed) -> date:
+    return answer.answered_at.astimezone(NEW_YORK).date()
+
+
+def _over(new: pl.DataFrame, current: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    return pl.concat([new, current]).unique(key, keep="first", maintain_order=True)

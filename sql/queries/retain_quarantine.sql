@@ -1,0 +1,1 @@
+DELETE FROM ops.quarantine WHERE quarantined_at < clock_timestamp() - make_interval(days => :days);

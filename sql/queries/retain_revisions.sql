@@ -1,0 +1,1 @@
+DELETE FROM ops.revisions WHERE revised_at < clock_timestamp() - make_interval(days => :days);

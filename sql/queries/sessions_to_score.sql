@@ -1,0 +1,36 @@
+-- Sessions up to :last (date), of the last 400 days, whose scores are missing or older than what they are made of.
+WITH scored AS (
+    SELECT session, max(known_at) AS close, min(fetched_at) AS scored_at
+    FROM closingbell.ic_scores WHERE session BETWEEN CAST(:last AS date) - 400 AND :last GROUP BY session
+), corrected AS (  -- bars whose numbers changed, not only their `final`
+    SELECT p.session, max(r.revised_at) AS at
+    FROM ops.revisions r
+    JOIN closingbell.stock_prices p
+      ON p.security_id = CAST(r.key ->> 'security_id' AS bigint) AND p.session = CAST(r.key ->> 'session' AS date)
+    WHERE r.table_name = 'stock_prices' AND r.revised_at > (SELECT min(scored_at) FROM scored)
+      AND (CAST(r.old_row ->> 'open' AS double precision), CAST(r.old_row ->> 'high' AS double precision),
+           CAST(r.old_row ->> 'low' AS double precision), CAST(r.old_row ->> 'close' AS double precision),
+           CAST(r.old_row ->> 'volume' AS double precision))
+          IS DISTINCT FROM (p.open, p.high, p.low, p.close, p.volume)
+    GROUP BY p.session
+), loads AS (  -- when the rows of a landing were published
+    SELECT unnest(b.landing_ids) AS landing_id, max(s.published_at) AS published_at
+    FROM ops.stage_batches b JOIN ops.stages s USING (stage_id)
+    WHERE s.table_name = 'financials' AND s.published_at > (SELECT min(scored_at) FROM scored)
+    GROUP BY 1
+), late AS (
+    SELECT f.known_at, l.published_at
+    FROM closingbell.financials f JOIN loads l USING (landing_id)
+    WHERE f.known_at > CAST(:last AS date) - 400
+)
+SELECT session, 'bars were corrected after the score' AS reason
+FROM scored s WHERE EXISTS (SELECT FROM corrected c WHERE c.session <= s.session AND c.at > s.scored_at)
+UNION
+SELECT session, 'statements known by the close were loaded after the score'
+FROM scored s WHERE EXISTS (SELECT FROM late l WHERE l.known_at <= s.close AND l.published_at > s.scored_at)
+UNION
+SELECT p.session, 'bars, but no score'
+FROM closingbell.technical_indicators p
+WHERE p.session BETWEEN CAST(:last AS date) - 400 AND :last AND NOT EXISTS (SELECT FROM scored s WHERE s.session = p.session)
+GROUP BY p.session
+ORDER BY session;
