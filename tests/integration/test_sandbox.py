@@ -98,12 +98,12 @@ def test_unknown_keys_are_not_found_in_each_vendors_shape(sandbox):
             ask()
 
 
-def test_every_test_button_works(sandbox):
-    from closingbell.orchestration import airflow_hooks
+@pytest.mark.parametrize("conn_type", ["sec_edgar", "polygon", "tiingo", "yahoo"])
+def test_every_test_button_works(sandbox, conn_type):
+    from airflow.models.connection import Connection  # what the button's route calls
 
-    for hook in ("SecEdgarHook", "PolygonHook", "TiingoHook", "YahooHook"):
-        worked, said = getattr(airflow_hooks, hook)().test_connection()
-        assert worked, said
+    worked, said = Connection(conn_id=conn_type, conn_type=conn_type).test_connection()
+    assert worked, said
 
 
 def test_a_wrong_key_shows_on_the_test_button(sandbox, monkeypatch):

@@ -40,6 +40,7 @@ SEC_BLOCKED_SECONDS = 10.0
 """The real page stays until ten quiet minutes have passed; here it goes sooner."""
 POLYGON_PAGE, POLYGON_LARGEST_PAGE = 100, 1000
 COMPRESSED_FROM = 1024
+LISTS_KEPT = 4
 
 JSON = "application/json"
 HTML = "text/html"
@@ -91,6 +92,7 @@ class Sandbox:
         self.clock = clock or market.default_clock
         self.faults = Faults(seed, faults)
         self._lock = threading.RLock()
+        self._pages: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         self._sec = Limit(SEC_PER_SECOND, 1.0, SEC_BLOCKED_SECONDS)
         self._polygon = Limit(polygon_per_minute, 60.0, 0.0) if polygon_per_minute else None
 
@@ -217,6 +219,15 @@ class Sandbox:
                 return getattr(self.market, method)(*args)
             except LookupError:
                 return None
+
+    def _listed(self, method: str, *args: Any) -> list[dict[str, Any]]:
+        """Rows that are asked for page by page, made once for all their pages."""
+        with self._lock:
+            if (method, *args) not in self._pages:
+                while len(self._pages) >= LISTS_KEPT:
+                    self._pages.pop(next(iter(self._pages)))
+                self._pages[(method, *args)] = _rows(self._call(method, *args))
+            return self._pages[(method, *args)]
 
     # -- sending --------------------------------------------------------------------------------------------------
 
@@ -429,7 +440,7 @@ def _grouped(box: Sandbox, asked: Asked) -> Reply | None:
 
 def _tickers(box: Sandbox, asked: Asked) -> Reply | None:
     query = _resumed(asked)
-    rows = _rows(box._call("polygon_tickers", query.get("active", "true") == "true", asked.now))
+    rows = box._listed("polygon_tickers", query.get("active", "true") == "true", asked.now)
     for name in ("ticker", "type", "cik"):
         if query.get(name):
             rows = [row for row in rows if str(row.get(name, "")).lstrip("0") == query[name].lstrip("0")]
@@ -451,7 +462,7 @@ def _dated(box: Sandbox, asked: Asked, method: str, name: str) -> Reply:
     last = _iso(exact or query.get(f"{name}.lte"), date(2100, 1, 1))
     first = max(first, _iso(query.get(f"{name}.gt"), date(1970, 1, 1) - timedelta(days=1)) + timedelta(days=1))
     last = min(last, _iso(query.get(f"{name}.lt"), date(2100, 1, 2)) - timedelta(days=1))
-    rows = _rows(box._call(method, first, last, asked.now))
+    rows = box._listed(method, first, last, asked.now)
     if query.get("ticker"):
         rows = [row for row in rows if row["ticker"] == query["ticker"]]
     rows = sorted(rows, key=lambda row: (row[name], row["ticker"]), reverse=query.get("order", "desc") == "desc")
