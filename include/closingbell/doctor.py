@@ -147,7 +147,7 @@ def _disk() -> Iterator[Finding]:
 def _quota(engine: Engine) -> Iterator[Finding]:
     from closingbell.warehouse import db
 
-    rows = list(db.query(engine, "doctor_quota").iter_rows(named=True))
+    rows = list(db.query(engine, "quota_left", vendor=None, key=None).iter_rows(named=True))
     if not rows:
         yield Finding("ok", "quota", "no vendor was asked yet")
     for row in rows:
@@ -156,8 +156,8 @@ def _quota(engine: Engine) -> Iterator[Finding]:
         level: Level = "ok"
         action = ""
         if row["day_limit"]:
-            left = max(0, row["day_limit"] - row["day_used"])
-            parts.append(f"{left} of {row['day_limit']} requests left today")
+            left = row["day_left"]
+            parts.append(f"{left} of {row['day_limit']} requests left until {row['resets_at']:%Y-%m-%d %H:%M} UTC")
             if left == 0:
                 level, action = (
                     "fail",
@@ -165,8 +165,8 @@ def _quota(engine: Engine) -> Iterator[Finding]:
                 )
             elif left < row["day_limit"] * 0.1:
                 level, action = "warn", "the rest of today's loads may be deferred"
-        if row["wait_seconds"] > 60:
-            parts.append(f"throttled for {row['wait_seconds']:.0f} s more")
+        if row["wait"] > 60:
+            parts.append(f"throttled for {row['wait']:.0f} s more")
             level, action = "warn" if level == "ok" else level, action or "wait; every process keeps to it by itself"
         yield Finding(level, subject, ", ".join(parts) or "no daily budget, not throttled", action)
 
