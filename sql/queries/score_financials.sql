@@ -4,8 +4,8 @@
 -- reports), the flows of growth for seven (500 days of age, five years and some slack).
 WITH wanted AS (
     SELECT cik, period_end, period_type, known_on, known_at, currency, eps_filed_on, revenue, eps_diluted,
-           free_cash_flow, shareholders_equity, gross_margin, operating_margin, net_margin, roe, roa, debt_to_equity, current_ratio,
-           interest_coverage
+           free_cash_flow, short_term_debt, long_term_debt, shareholders_equity, gross_margin,
+           operating_margin, net_margin, roe, roa, debt_to_equity, current_ratio, interest_coverage
     FROM closingbell.financials
     WHERE known_at <= :last_close
       AND period_end > CAST(:first AS date) - CASE WHEN period_type = 'Q' THEN 1095 ELSE 2500 END

@@ -106,6 +106,15 @@ def test_return_on_negative_equity_is_undefined():
     assert raws(metrics(EARLIER, statement(end, roe=0.5))) == {"roe": 0.5}
 
 
+def test_debt_over_a_deficit_is_ranked_and_not_missing():
+    """The statements' own ratio is null there, which would spare the company the factor."""
+    end = date(2023, 12, 31)
+    for debts in ({"short_term_debt": 2.0, "long_term_debt": 6.0}, {"long_term_debt": 8.0}):
+        row = statement(end, "Q", shareholders_equity=-4.0, **debts)
+        assert raws(metrics(EARLIER, row)) == {"debt_to_equity": -2.0}
+    assert raws(metrics(EARLIER, statement(end, "Q", shareholders_equity=-4.0))) == {}  # its debt is not known
+
+
 @pytest.mark.parametrize(("age", "scores"), [(200, True), (201, False)])
 def test_a_company_that_stopped_filing_scores_nothing(age, scores):
     end = SESSION - timedelta(days=age)

@@ -54,8 +54,9 @@ FINANCIALS: Columns = {
     **{
         name: pl.Float64
         for name in (
-            "revenue", "eps_diluted", "free_cash_flow", "shareholders_equity", "gross_margin", "operating_margin",
-            "net_margin", "roe", "roa", "debt_to_equity", "current_ratio", "interest_coverage",
+            "revenue", "eps_diluted", "free_cash_flow", "short_term_debt", "long_term_debt", "shareholders_equity",
+            "gross_margin", "operating_margin", "net_margin", "roe", "roa", "debt_to_equity", "current_ratio",
+            "interest_coverage",
         )
     },
 }  # fmt: skip

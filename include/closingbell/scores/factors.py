@@ -82,6 +82,9 @@ def _of_year(column: str) -> str:
     return f"Compound annual growth of {column} over five years (three where five are missing)."
 
 
+_DEBT = pl.sum_horizontal("short_term_debt", "long_term_debt")  # 0 where neither is known
+_EQUITY = pl.col("shareholders_equity")
+
 FACTORS: tuple[Factor, ...] = (
     Factor(
         "value",
@@ -154,9 +157,12 @@ FACTORS: tuple[Factor, ...] = (
         "Whether debts can be borne.",
         (
             Metric(
-                # negative equity makes the ratio negative, which is no little debt
-                name="debt_to_equity", source=Source.BALANCE, value=pl.col("debt_to_equity"), higher_is_better=False,
-                negative_is_worst=True,
+                # the statements' ratio is null on a deficit; debt over a deficit is no missing number, but the worst
+                name="debt_to_equity", source=Source.BALANCE, higher_is_better=False, negative_is_worst=True,
+                value=pl.coalesce(
+                    "debt_to_equity",
+                    pl.when((_EQUITY < 0) & (_DEBT > 0)).then(_DEBT / _EQUITY),
+                ),
                 sentence="Debt to shareholders' equity, less is better; debt over negative equity ranks last.",
             ),
             Metric(
