@@ -12,7 +12,7 @@ import pytest
 
 from closingbell.sandbox.market import Market, NotServed
 from closingbell.sandbox.simulated import companies as made
-from closingbell.sandbox.simulated.statements import filing_day
+from closingbell.sandbox.simulated.statements import filing_day, plan_filings
 
 SIZES = (20, 40, 60)
 
@@ -366,6 +366,14 @@ def test_daily_index_lists_each_filing_of_its_day_once_it_is_out(market):
         market.daily_index(filing.filed_on, filing.accepted)
     text = market.daily_index(filing.filed_on, market.default_clock)
     assert f"edgar/data/{company.cik}/{filing.accession_no}.txt" in text
+
+
+def test_a_year_of_the_daily_index_is_the_whole_plan_of_that_year(market):
+    for cik in market.ciks:
+        company = market.company(cik)
+        for year in range(2014, 2026):
+            whole = [filing for filing in market.filings(company) if filing.filed_on.year == year]
+            assert list(plan_filings(company, year)[0]) == whole
 
 
 def test_submissions_page_holds_what_the_first_answer_leaves_out(market):

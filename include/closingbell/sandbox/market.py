@@ -42,6 +42,7 @@ class Market:
         self.default_clock: datetime = close_of(self.last_session) + timedelta(minutes=125)
         self._books: dict[int, Books] = {}
         self._plans: dict[int, tuple[Filing, ...]] = {}
+        self._years: dict[int, dict[date, list[tuple[Company, Filing]]]] = {}
 
     @property
     def ciks(self) -> list[int]:
@@ -119,14 +120,15 @@ class Market:
             self._plans[company.index] = plan_filings(company)[0]
         return self._plans[company.index]
 
-    @cached_property
-    def _by_day(self) -> dict[date, list[tuple[Company, Filing]]]:
-        days: dict[date, list[tuple[Company, Filing]]] = {}
-        for index in range(len(self.registry)):
-            company = self.registry[index]
-            for filing in self.filings(company):
-                days.setdefault(filing.filed_on, []).append((company, filing))
-        return days
+    def _filed_on(self, day: date) -> list[tuple[Company, Filing]]:
+        if day.year not in self._years:
+            days: dict[date, list[tuple[Company, Filing]]] = {}
+            for index in range(len(self.registry)):
+                company = self.registry[index]
+                for filing in plan_filings(company, day.year)[0]:
+                    days.setdefault(filing.filed_on, []).append((company, filing))
+            self._years[day.year] = days
+        return self._years[day.year].get(day, [])
 
     # SEC EDGAR
 
@@ -171,8 +173,8 @@ class Market:
 
     def daily_index(self, day: date, now: datetime) -> str:
         """form.YYYYMMDD.idx; NotServed before 22:00 New York of `day` and on days without filings."""
-        rows = self._by_day.get(day)
-        if rows is None or utc(now) < sec.index_ready(day):
+        rows = self._filed_on(day)
+        if not rows or utc(now) < sec.index_ready(day):
             raise NotServed(f"no daily index of {day} at {now}")
         return sec.daily_index(day, rows)
 
