@@ -46,13 +46,13 @@ def start(data_dir: Path, database: str = "postgres", *, changes: Mapping[str, s
 
     deadline = time.monotonic() + _START_SECONDS
     while True:
-        _forget_stale_pid(data_dir)
         data_dir.mkdir(exist_ok=True)
         try:
+            _forget_dead(data_dir)
             Server(data_dir, cleanup_mode=None)
             return url(data_dir, database)
         # pg_ctl gives up after 10 s, and refuses while the children of a killed server still end
-        except (subprocess.SubprocessError, AssertionError, OSError, ValueError) as error:
+        except (subprocess.SubprocessError, AssertionError, OSError, ValueError, EmbeddedPostgresError) as error:
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(
                     f"the embedded PostgreSQL in {data_dir} did not start in {_START_SECONDS:.0f} s: {error}; "
@@ -109,25 +109,29 @@ def _postmaster(data_dir: Path) -> Any:
 
     with contextlib.suppress(AssertionError, ValueError, OSError, NoSuchProcess):
         info = PostmasterInfo.read_from_pgdata(data_dir.expanduser().resolve())
-        process = info.process if info is not None else None
-        if process is not None and process.is_running() and process.name().startswith("postgres"):
+        if info is not None and info.process is not None and _is_live_postgres(info.process):
             return info
     return None
 
 
-def _forget_stale_pid(data_dir: Path) -> None:
-    # after a reboot the number in postmaster.pid may be another program's, which the package takes for a server
-    stale = data_dir / "postmaster.pid"
-    if not stale.exists():
-        return
-    from psutil import NoSuchProcess, Process
+def _is_live_postgres(process: Any) -> bool:
+    from psutil import STATUS_ZOMBIE
 
-    try:
-        number = int(stale.read_text().split("\n", 1)[0])
-        if not Process(number).name().startswith("postgres"):
-            stale.unlink()
-    except (ValueError, NoSuchProcess, OSError):
+    # the number may be another program's after a reboot, or a zombie's where nobody reaps (a container without init)
+    return process.is_running() and process.name().startswith("postgres") and process.status() != STATUS_ZOMBIE
+
+
+def _forget_dead(data_dir: Path) -> None:
+    """Remove the postmaster.pid of a server that is gone; the package would take it for a running one."""
+    from psutil import Error, process_iter
+
+    if not (stale := data_dir / "postmaster.pid").exists() or _postmaster(data_dir) is not None:
         return
+    for process in process_iter():
+        with contextlib.suppress(Error):
+            if _is_live_postgres(process) and process.cwd() == str(data_dir):
+                raise EmbeddedPostgresError(f"process {process.pid} of a killed server still ends in {data_dir}")
+    stale.unlink(missing_ok=True)
 
 
 def _write_settings(pgdata: Path, wanted: Mapping[str, str]) -> None:

@@ -1,0 +1,72 @@
+"""Housekeeping of the warehouse: abandoned stages are dropped, what is past its retention is deleted.
+
+Ledger rows, and the newest landing of every question (vendor, endpoint, key), are never deleted: promises 2 and 3 rest
+on them. Airflow's own tables are Airflow's to clean.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from psycopg2 import sql
+from sqlalchemy import Engine, text
+
+from closingbell.landing import LOCK, Landing
+from closingbell.settings import Settings, settings
+from closingbell.warehouse import db
+from closingbell.warehouse.stage import drop_table, lock_stage, stage_row
+from closingbell.warehouse.tables import shape
+
+log = logging.getLogger(__name__)
+
+
+def housekeep(engine: Engine, landing: Landing, limits: Settings | None = None) -> dict[str, int]:
+    """Apply the retention settings; how many of each were dropped: stages, audits, quarantine, revisions, landings."""
+    keep = limits or settings()
+    counts = {"stages": drop_abandoned(engine, keep.retain_stages_hours)}
+    with engine.begin() as connection, db.cursor_of(connection) as cursor:
+        for name, days in (
+            ("audit_results", keep.retain_audits_days),
+            ("quarantine", keep.retain_audits_days),
+            ("revisions", keep.retain_revisions_days),
+        ):
+            db.run(cursor, f"retain_{name}", {}, days=days)
+            counts[name] = cursor.rowcount
+    counts["landings"] = drop_landings(engine, landing, keep.retain_landings_days)
+    log.info("housekeeping: %s", counts)
+    return counts
+
+
+def drop_abandoned(engine: Engine, hours: int) -> int:
+    """Mark unpublished stages older than `hours` abandoned and drop their tables, and tables of no stage; how many."""
+    with engine.connect() as connection:
+        old = list(connection.execute(db.statement("retain_stages"), {"hours": hours}).scalars())
+    for stage_id in old:
+        with engine.begin() as connection, db.cursor_of(connection) as cursor:
+            lock_stage(connection, stage_id)  # waits for an audit or publish that is at work after all
+            row = stage_row(connection, stage_id)
+            if row.status == "published":
+                continue
+            drop_table(cursor, shape(connection, row.table_name).fragments(stage_id))
+            connection.execute(text("DELETE FROM ops.stage_batches WHERE stage_id = :id"), {"id": stage_id})
+            connection.execute(
+                text("UPDATE ops.stages SET status = 'abandoned' WHERE stage_id = :id"), {"id": stage_id}
+            )
+    with engine.begin() as connection, db.cursor_of(connection) as cursor:
+        stray = list(connection.execute(db.statement("retain_stray_tables")).scalars())
+        for name in stray:
+            db.run(cursor, "stage_drop", {"stage": sql.Identifier("staging", name)})
+    return len(old) + len(stray)
+
+
+def drop_landings(engine: Engine, landing: Landing, days: int) -> int:
+    """Delete landings fetched more than `days` ago, except the newest of each question, and files nobody names."""
+    with engine.begin() as connection:
+        # alone: an answer of the same bytes landing now would rely on a file that goes
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        dropped = connection.execute(db.statement("retain_landings"), {"days": days}).all()
+        paths = sorted({row.path for row in dropped})
+        named = connection.execute(text("SELECT path FROM ops.landings WHERE path = ANY(:paths)"), {"paths": paths})
+        for path in sorted(set(paths) - set(named.scalars())):
+            landing.drop(path)
+    return len(dropped)

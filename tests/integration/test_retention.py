@@ -1,0 +1,71 @@
+"""Housekeeping on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from load_steps import bars, rows, staged, staging_tables
+from sqlalchemy import text
+
+from closingbell.hooks.answer import Answer
+from closingbell.landing import LandingError
+from closingbell.warehouse import load, retention
+
+
+def test_abandoned_stages_and_stray_tables_are_dropped_and_live_ones_kept(database, landing):
+    old, live = staged(database, "old", {"b": bars([(1, 1.0)])}), staged(database, "live", {"b": bars([(1, 1.0)])})
+    with database.begin() as connection:
+        connection.execute(
+            text("UPDATE ops.stages SET opened_at = now() - interval '3 days' WHERE stage_id = :id"), {"id": old}
+        )
+        connection.execute(text("CREATE TABLE staging.stock_prices_of_nobody ()"))
+    assert retention.housekeep(database, landing)["stages"] == 2
+    assert [name for name in staging_tables(database) if live not in name] == []
+    assert rows(database, "SELECT run_id, status FROM ops.stages ORDER BY 1") == [
+        ("live", "open"),
+        ("old", "abandoned"),
+    ]
+    with pytest.raises(load.StageError, match="was abandoned; clear the run"):
+        load.audit(database, old)
+    assert staged(database, "old", {"b": bars([(1, 1.0)])}) == old  # a cleared run starts again
+    assert retention.housekeep(database, landing)["stages"] == 0
+
+
+def test_old_landings_go_but_the_newest_answer_to_each_question_stays(database, landing):
+    def put(body: bytes, days: int, key: str = "all") -> int:
+        at = datetime.now(UTC) - timedelta(days=days)
+        return landing.put(
+            Answer(
+                vendor="sec_edgar", endpoint="company_tickers", key=key, request={}, body=body, content_type=None,
+                answered_at=at, fetched_at=at,
+            )
+        )  # fmt: skip
+
+    first, shared, last = put(b"1", 30), put(b"2", 20), put(b"2", 5)
+    only = put(b"3", 30, key="other")
+    assert retention.drop_landings(database, landing, days=10) == 2
+    for gone in (first, shared):
+        with pytest.raises(LandingError):
+            landing.read(gone)
+    assert (landing.read(last).body, landing.read(only).body) == (b"2", b"3")
+    assert len(list(Path(landing.root).rglob("*.gz"))) == 2
+
+
+def test_audits_and_revisions_past_their_days_are_deleted_and_the_ledger_is_not(database, landing):
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ops.revisions (stage_id, table_name, key, old_row, revised_at) "
+                "VALUES ('s', 't', '{}', '{}', now() - interval '20 years'), ('s', 't', '{}', '{}', now())"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO ops.audit_results (stage_id, expectation, severity, passed, audited_at) "
+                "VALUES ('s', 'e', 'info', true, now() - interval '500 days'), ('s2', 'e', 'info', true, now())"
+            )
+        )
+    counts = retention.housekeep(database, landing)
+    assert (counts["revisions"], counts["audit_results"], counts["quarantine"]) == (1, 1, 0)
