@@ -1,4 +1,4 @@
-"""Makes the session timetable known to the scheduler, which reads DAGs back from their serialized form."""
+"""Makes the session timetable and the deadline known to the scheduler, which reads DAGs in their serialized form."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
+from closingbell.orchestration.deadlines import SessionClose
 from closingbell.orchestration.timetables import XNYSSessionTimetable
 
 
 class ClosingBellTimetables(AirflowPlugin):
-    """The timetables of this deployment."""
+    """What a serialized DAG of this deployment refers to."""
 
     name = "closing_bell_timetables"
     timetables: ClassVar[list[Any]] = [XNYSSessionTimetable]
+    deadline_references: ClassVar[list[Any]] = [SessionClose]

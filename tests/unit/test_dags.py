@@ -97,12 +97,28 @@ def test_params_make_a_form(dags, dag_id):
 
 
 def test_deadline_of_a_session_s_scores(dags):
+    """Counted from the close. A deadline from the queueing makes clearing a task fail in Airflow 3.3.2 (HTTP 500)."""
     from datetime import timedelta
+
+    from closingbell.orchestration.deadlines import SessionClose
 
     for dag_id in ("market_close", "scores_and_recommendations"):
         (alert,) = dags[dag_id].deadline
-        assert alert.interval == timedelta(minutes=120)  # due 240 minutes after the close, starts 120 after it
+        assert alert.interval == timedelta(minutes=240)
+        assert isinstance(alert.reference, SessionClose)
         assert alert.callback.path == "closingbell.orchestration.notify.session_late"
+
+
+def test_deadline_is_the_close_and_history_has_none():
+    from datetime import UTC, datetime
+
+    from closingbell.orchestration.deadlines import close_of_recent
+
+    now = datetime(2025, 11, 28, 20, 0, tzinfo=UTC)
+    assert close_of_recent("2025-11-28", now) == datetime(2025, 11, 28, 18, 0, tzinfo=UTC)  # 13:00 New York
+    assert close_of_recent("2025-11-26", now) is None
+    assert close_of_recent("2025-11-27", now) is None
+    assert close_of_recent(None, now) is None
 
 
 def test_only_unmapped_last_tasks_emit_the_asset_and_the_scores_alone_listen(dags):

@@ -6,8 +6,9 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
-from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
+from airflow.sdk import AsyncCallback, DeadlineAlert
 
+from closingbell.orchestration.deadlines import SessionClose
 from closingbell.orchestration.retry import VendorRetryPolicy
 from closingbell.settings import settings
 
@@ -36,11 +37,10 @@ class Tag(Enum):
 
 def scores_deadline() -> list[DeadlineAlert]:
     """Tells the operators when a session's run is not finished by the time its scores are due."""
-    minutes = max(settings().scores_due_minutes - settings().close_delay_minutes, 1)
     return [
         DeadlineAlert(
-            reference=DeadlineReference.DAGRUN_QUEUED_AT,
-            interval=timedelta(minutes=minutes),
+            reference=SessionClose(),
+            interval=timedelta(minutes=settings().scores_due_minutes),
             callback=AsyncCallback("closingbell.orchestration.notify.session_late"),
             name="scores_due",
         )

@@ -7,7 +7,7 @@ plugins; without one the answer is 401, and 403 without the right.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from closingbell.orchestration.pages import late
 from closingbell.settings import settings
@@ -24,23 +24,21 @@ def make_app() -> FastAPI:
     """The pages as an ASGI application, for the API server to mount under `PREFIX`."""
     from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
     from airflow.api_fastapi.core_api.security import requires_access_view
-    from fastapi import Depends, FastAPI, Query
+    from fastapi import Depends, FastAPI
     from fastapi.responses import HTMLResponse
 
     may_look = Depends(requires_access_view(AccessView.PLUGINS))
     app = FastAPI(title="Closing Bell", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[may_look])
 
     @app.get("/run", response_class=HTMLResponse)
-    def run(
-        dag_id: Annotated[str, Query(max_length=250)], run_id: Annotated[str, Query(max_length=250)]
-    ) -> HTMLResponse:
+    def run(dag_id: str, run_id: str) -> Any:
         """Rows, audits, quarantined rows, failed companies and quota of one run."""
-        return HTMLResponse(_render("run.html", **run_facts(dag_id, run_id)))
+        return _render("run.html", **run_facts(dag_id, run_id))
 
     @app.get("/late", response_class=HTMLResponse)
-    def why_late(session: date | None = None) -> HTMLResponse:
+    def why_late(session: date | None = None) -> Any:
         """The chain of one session, the last due one by default, and what to do at the first gap."""
-        return HTMLResponse(_render("late.html", **late_facts(session, datetime.now(UTC))))
+        return _render("late.html", **late_facts(session, datetime.now(UTC)))
 
     return app
 
