@@ -39,7 +39,7 @@ CREATE TABLE closingbell.ticker_history (
     valid_from  date NOT NULL,
     valid_to    date,               -- last day it was this security's; NULL while it is; before valid_from: never was
     security_id bigint NOT NULL,
-    assumed     boolean NOT NULL,   -- valid_from is not known: the earliest day stands for it
+    assumed     boolean NOT NULL DEFAULT false,  -- valid_from is not known: the earliest day stands for it
     landing_id  bigint,
     fetched_at  timestamptz NOT NULL,
     PRIMARY KEY (ticker, valid_from)
