@@ -129,7 +129,9 @@ def statements(
     rows = _changed(rows, ["cik", "end", "period_type"], [*FIGURES, *RATIOS, "currency"])
     rows = _with_fiscal_labels(rows, durations, year_ends or {})
     return (
-        rows.rename({"end": "period_end", "day": "known_on", "start": "period_start", "sources": "source_accession_nos"})
+        rows.rename(
+            {"end": "period_end", "day": "known_on", "start": "period_start", "sources": "source_accession_nos"}
+        )
         .with_columns(_accession_nos(rows["sources"], events["sources"]))
         .select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
         .sort("cik", "period_end", "period_type", "known_on")
@@ -182,8 +184,11 @@ def _observations(facts: pl.DataFrame) -> pl.DataFrame:
         facts.filter(pl.col("form").str.contains(STATEMENT_FORMS))
         .join(tags.rename({"unit": "measure"}), on=["taxonomy", "concept"])
         .with_columns(
-            pl.when(pl.col("measure") != "shares").then(pl.col("unit").str.extract(r"^([A-Z]{3})(?:/shares)?$")).alias("money"),
+            pl.when(pl.col("measure") != "shares")
+            .then(pl.col("unit").str.extract(r"^([A-Z]{3})(?:/shares)?$"))
+            .alias("money"),
             ((pl.col("period_end") - pl.col("period_start")).dt.total_days() + 1).alias("days"),
+            pl.when("absolute").then(pl.col("value").abs()).otherwise("value").alias("value"),
         )
         .filter(
             pl.when(pl.col("measure") == "money")
@@ -213,7 +218,7 @@ def _observations(facts: pl.DataFrame) -> pl.DataFrame:
         .with_columns(span.alias("span"))
         .filter(pl.col("span").is_not_null())
     )
-    return _of_report(_years_only(_snapped(_in_order_of_knowledge(seen))))
+    return _of_report(_years_only(_snapped(_without_part_tags(_in_order_of_knowledge(seen)))))
 
 
 def _lasts(days: pl.Expr, span: str) -> pl.Expr:
@@ -231,6 +236,21 @@ def _in_order_of_knowledge(seen: pl.DataFrame) -> pl.DataFrame:
     return seen.join(days.select("cik", "day", "before"), on=["cik", "day"]).with_columns(
         pl.max_horizontal("known_at", "before").alias("known_at")
     )
+
+
+def _without_part_tags(seen: pl.DataFrame) -> pl.DataFrame:
+    """Without tags that a filing shows to be parts, in any of its periods, of what they should be the total of."""
+    filing, period = ["cik", "day", "accession_no"], ["start", "end"]
+    for tag, other in concept_map().not_below:
+        totals, others = (seen.filter(pl.col("concept") == name) for name in (tag, other))
+        parts = (
+            totals.join(others, on=[*filing, *period], suffix="_other")
+            .filter(pl.col("value") < 0.995 * pl.col("value_other"))
+            .select(*filing, pl.lit(tag).alias("concept"))
+            .unique()
+        )
+        seen = seen.join(parts, on=[*filing, "concept"], how="anti")
+    return seen
 
 
 def _snapped(seen: pl.DataFrame) -> pl.DataFrame:
@@ -259,7 +279,9 @@ def _snapped(seen: pl.DataFrame) -> pl.DataFrame:
     return (
         seen.join(moved, on=["cik", "end"], how="left")
         .join(before, on=["cik", "start"], how="left")
-        .filter(~((pl.col("span") == "I") & (pl.col("end_to") == pl.col("end").dt.offset_by("-1d"))))
+        .filter(
+            ((pl.col("span") == "I") & (pl.col("end_to") == pl.col("end").dt.offset_by("-1d"))).fill_null(False).not_()
+        )
         .with_columns(pl.coalesce("end_to", "end").alias("end"), pl.coalesce("start_to", "start").alias("start"))
         .drop("end_to", "start_to")
     )
@@ -269,7 +291,9 @@ def _years_only(seen: pl.DataFrame) -> pl.DataFrame:
     """Without twelve months of interim reports that end where no year is known to end."""
     interim = pl.col("form").str.contains(INTERIM_FORMS)
     year_ends = (
-        seen.filter((pl.col("span") == "Y") & ~interim).group_by("cik", "end").agg(pl.col("day").min().alias("year_known"))
+        seen.filter((pl.col("span") == "Y") & ~interim)
+        .group_by("cik", "end")
+        .agg(pl.col("day").min().alias("year_known"))
     )
     return (
         seen.join(year_ends, on=["cik", "end"], how="left")
@@ -294,7 +318,7 @@ def _of_report(seen: pl.DataFrame) -> pl.DataFrame:
         )
         .filter(pl.col("end").is_not_null())
         .sort("known_at", "accession_no", "stated_end", "days")
-        .unique([*ROW, "concept", "taxonomy", "day"], keep="last", maintain_order=True)
+        .unique([*ROW, "item", "concept", "taxonomy", "day"], keep="last", maintain_order=True)
         .select(*ROW, "item", "kind", "concept", "rank", "day", "start", "days", "value", "accession_no", "known_at")
     )
 
@@ -307,7 +331,7 @@ def _events(seen: pl.DataFrame) -> pl.DataFrame:
     leads = seen.group_by("cik", "currency", "day", "item").agg(pl.col("rank").min().alias("lead"))
     stated = seen.with_columns(pl.col("accession_no").alias("sources"), pl.lit(False).alias("derived"))
     flows = stated.filter((pl.col("kind") == "flow"))
-    by_tag = _differences(flows, "concept").join(
+    by_tag = _differences(flows.unique([*ROW, "concept", "day"]), "concept").join(
         seen.select("concept", "item", "rank").unique(), on="concept", maintain_order="left"
     )
     columns = [*ROW, "item", "rank", "day", "start", "value", "sources", "accession_no", "known_at", "derived"]
@@ -341,7 +365,20 @@ def _differences(flows: pl.DataFrame, of: str) -> pl.DataFrame:
         flows.sort(*series, "day")
         .with_columns((pl.col("value") != pl.col("value").shift(1)).over(series).alias("restated"))
         .with_columns(pl.when("restated").then("day").forward_fill().over(series).alias("restated_on"))
-        .select("cik", "currency", of, "span", "start", "end", "day", "value", "restated_on", "sources", "accession_no", "known_at")
+        .select(
+            "cik",
+            "currency",
+            of,
+            "span",
+            "start",
+            "end",
+            "day",
+            "value",
+            "restated_on",
+            "sources",
+            "accession_no",
+            "known_at",
+        )
     )
     periods = amounts.select("cik", "currency", of, "span", "start", "end").unique()
     keys = ["cik", "currency", of, "start"]
@@ -354,8 +391,7 @@ def _differences(flows: pl.DataFrame, of: str) -> pl.DataFrame:
     sides = []
     for side, end in (("long", "end"), ("short", "end_short")):
         sides.append(
-            pairs.join(amounts, left_on=[*keys, end], right_on=[*keys, "end"], suffix="_amount")
-            .select(
+            pairs.join(amounts, left_on=[*keys, end], right_on=[*keys, "end"], suffix="_amount").select(
                 *pair,
                 "day",
                 "known_at",
@@ -428,7 +464,7 @@ def _versions(events: pl.DataFrame) -> pl.DataFrame:
         *[pl.Series(f"{item}_day", day[ids]) for item, ids in which.items() if item.startswith(("eps_", "shares_"))],
     )
     return (
-        _with_figures(known)
+        _with_figures(_plausible(known))
         .with_columns(
             pl.coalesce("eps_diluted_reported_day", "eps_basic_reported_day").alias("eps_filed_on"),
             _shares_filed_on().alias("shares_filed_on"),
@@ -470,6 +506,42 @@ def _with_balances(events: pl.DataFrame) -> pl.DataFrame:
     ).with_row_index("event")
 
 
+def _plausible(known: pl.DataFrame) -> pl.DataFrame:
+    """Items that contradict the statement they stand beside dropped.
+
+    Costs of goods that are one of many costs: revenue less them would be no gross profit. McDonald's tags its own
+    restaurants' costs so, beside those of franchised ones. They are parts where the company shows a total of all costs
+    and no gross profit, and selling, administration and research explain too little of what lies between them and
+    operating income. CostOfRevenue is everything by definition.
+    A gross profit that leads to operating income less well than revenue less costs does (Costco's of merchandise).
+    Equity "with minority" that is far from the parent's: a part of it (Nike 2013: 274 million of 11 billion).
+    """
+    c = pl.col
+    costs = pl.coalesce(c("cost_total"), _formula((Term("cost_of_goods", 1, True), Term("cost_of_services", 1, True))))
+    running = pl.coalesce(c("selling_general"), c("selling").fill_null(0.0) + c("administration").fill_null(0.0)) + c(
+        "research"
+    ).fill_null(0.0)
+    between = c("revenue_reported") - costs - c("operating_income_reported")
+    part = (
+        c("cost_by_definition").is_null()
+        & c("gross_profit_reported").is_null()
+        & ((between - running) > 0.25 * c("costs_and_expenses"))
+    ).fill_null(False)
+    reported_gap = (c("gross_profit_reported") - c("operating_income_reported") - running).abs()
+    contradicted = (
+        ((c("gross_profit_reported") - c("revenue_reported") + costs).abs() > 0.005 * c("revenue_reported"))
+        & (running > 0)
+        & ((between - running).abs() < reported_gap)
+    ).fill_null(False)
+    astray = ((c("equity_with_minority") - c("equity_of_parent")).abs() > 0.25 * c("assets")).fill_null(False)
+    dropped = {
+        **dict.fromkeys(("cost_total", "cost_of_goods", "cost_of_services"), part),
+        "gross_profit_reported": contradicted,
+        "equity_with_minority": astray,
+    }
+    return known.with_columns(pl.when(~drop).then(c(name)).alias(name) for name, drop in dropped.items())
+
+
 def _with_figures(known: pl.DataFrame) -> pl.DataFrame:
     for figure, formulas in concept_map().figures.items():
         known = known.with_columns(pl.coalesce(_formula(terms) for terms in formulas).alias(figure))
@@ -478,7 +550,8 @@ def _with_figures(known: pl.DataFrame) -> pl.DataFrame:
 
 def _formula(terms: tuple[Term, ...]) -> pl.Expr:
     total = pl.sum_horizontal(
-        pl.col(term.name).fill_null(0.0) * term.sign if term.optional else pl.col(term.name) * term.sign for term in terms
+        pl.col(term.name).fill_null(0.0) * term.sign if term.optional else pl.col(term.name) * term.sign
+        for term in terms
     )
     needed = [pl.col(term.name).is_not_null() for term in terms if not term.optional]
     some = pl.any_horizontal(pl.col(term.name).is_not_null() for term in terms)
@@ -641,8 +714,10 @@ def _with_ratios(rows: pl.DataFrame) -> pl.DataFrame:
     c = pl.col
     known_debt = c("short_term_debt").is_not_null() | c("long_term_debt").is_not_null()
     debt = pl.when(known_debt).then(pl.sum_horizontal("short_term_debt", "long_term_debt"))
-    tax_rate = pl.when(c("pretax_income") > 0).then((c("income_tax") / c("pretax_income")).clip(0, 0.5)).otherwise(
-        pl.when(c("pretax_income").is_not_null()).then(0.0)
+    tax_rate = (
+        pl.when(c("pretax_income") > 0)
+        .then((c("income_tax") / c("pretax_income")).clip(0, 0.5))
+        .otherwise(pl.when(c("pretax_income").is_not_null()).then(0.0))
     )
     return rows.with_columns(
         over(c("gross_profit"), c("revenue")).alias("gross_margin"),
@@ -650,9 +725,9 @@ def _with_ratios(rows: pl.DataFrame) -> pl.DataFrame:
         over(c("net_income"), c("revenue")).alias("net_margin"),
         over(c("net_income"), c("shareholders_equity")).alias("roe"),
         over(c("net_income"), c("total_assets")).alias("roa"),
-        over(
-            c("operating_income") * (1 - tax_rate), debt + c("shareholders_equity") - c("cash_and_equivalents")
-        ).alias("roic"),
+        over(c("operating_income") * (1 - tax_rate), debt + c("shareholders_equity") - c("cash_and_equivalents")).alias(
+            "roic"
+        ),
         over(debt, c("shareholders_equity")).alias("debt_to_equity"),
         over(c("current_assets"), c("current_liabilities")).alias("current_ratio"),
         over(c("current_assets") - c("inventory"), c("current_liabilities")).alias("quick_ratio"),

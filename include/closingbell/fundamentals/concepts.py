@@ -24,9 +24,14 @@ class Term:
 
 @dataclass(frozen=True)
 class ConceptMap:
-    """tags: taxonomy, concept, item, kind, unit, rank (0 best). figures: name -> formulas of terms, best first."""
+    """What concepts.toml says.
+
+    not_below: (tag, the tag it may not be less than). tags: taxonomy, concept, item, kind, unit, absolute, rank (0 best). figures: name -> formulas of
+    terms, best first.
+    """
 
     tags: pl.DataFrame
+    not_below: tuple[tuple[str, str], ...]
     kinds: dict[str, str]
     figures: dict[str, tuple[tuple[Term, ...], ...]]
 
@@ -49,16 +54,25 @@ def concept_map() -> ConceptMap:
             raise ValueError(f"concepts.toml: item {item} has kind {line['kind']!r} and unit {line['unit']!r}")
         for taxonomy in TAXONOMIES:
             rows += [
-                (taxonomy, tag, item, line["kind"], line["unit"], rank) for rank, tag in enumerate(line.get(taxonomy, ()))
+                (taxonomy, tag, item, line["kind"], line["unit"], line.get("absolute", False), rank)
+                for rank, tag in enumerate(line.get(taxonomy, ()))
             ]
-    tags = pl.DataFrame(rows, schema=["taxonomy", "concept", "item", "kind", "unit", "rank"], orient="row")
+    tags = pl.DataFrame(rows, schema=["taxonomy", "concept", "item", "kind", "unit", "absolute", "rank"], orient="row")
     names = set(content["items"])
     figures: dict[str, tuple[tuple[Term, ...], ...]] = {}
     for figure, formulas in content["figures"].items():
         figures[figure] = tuple(_terms(figure, formula, names) for formula in formulas)
         names.add(figure)
     kinds = {item: line["kind"] for item, line in content["items"].items()}
-    return ConceptMap(tags=tags.with_columns(pl.col("rank").cast(pl.Int16)), kinds=kinds, figures=figures)
+    not_below = tuple(
+        (tag, other)
+        for line in content["items"].values()
+        for tag, others in line.get("not_below", {}).items()
+        for other in others
+    )
+    return ConceptMap(
+        not_below=not_below, tags=tags.with_columns(pl.col("rank").cast(pl.Int16)), kinds=kinds, figures=figures
+    )
 
 
 def _terms(figure: str, formula: str, names: set[str]) -> tuple[Term, ...]:

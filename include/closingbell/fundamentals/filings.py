@@ -101,7 +101,9 @@ def parse_submissions(body: bytes) -> Submissions:
     try:
         answer = msgspec.json.decode(body, type=_Submissions)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise ValueError(f"sec_edgar submissions: {error}; SEC's shape has changed or this is another answer") from error
+        raise ValueError(
+            f"sec_edgar submissions: {error}; SEC's shape has changed or this is another answer"
+        ) from error
     cik = int(answer.cik)
     return Submissions(
         cik=cik,
@@ -165,12 +167,18 @@ def _frame(columns: _Columns, cik: int, endpoint: str) -> pl.DataFrame:
             pl.col("accepted").replace("", None).str.head(19).str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us"),
         )
     except pl.exceptions.InvalidOperationError as error:
-        raise ValueError(f"sec_edgar {endpoint} of CIK {cik}: filingDate, reportDate or acceptanceDateTime: {error}") from error
+        raise ValueError(
+            f"sec_edgar {endpoint} of CIK {cik}: filingDate, reportDate or acceptanceDateTime: {error}"
+        ) from error
     as_utc = pl.col("accepted").dt.replace_time_zone("UTC")
     as_new_york = (
-        pl.col("accepted").dt.replace_time_zone(NEW_YORK, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
+        pl.col("accepted")
+        .dt.replace_time_zone(NEW_YORK, ambiguous="earliest", non_existent="null")
+        .dt.convert_time_zone("UTC")
     )
-    utc_breaks, new_york_breaks = dated.select(_rule_breaks(as_utc).alias("utc"), _rule_breaks(as_new_york).alias("ny")).row(0)
+    utc_breaks, new_york_breaks = dated.select(
+        _rule_breaks(as_utc).alias("utc"), _rule_breaks(as_new_york).alias("ny")
+    ).row(0)
     accepted, source = (
         (as_new_york, "acceptance_new_york") if new_york_breaks < utc_breaks else (as_utc, "acceptance_utc")
     )
@@ -178,7 +186,10 @@ def _frame(columns: _Columns, cik: int, endpoint: str) -> pl.DataFrame:
         dated.with_columns(
             pl.lit(cik, dtype=pl.Int64).alias("cik"),
             pl.coalesce(accepted, known_without_acceptance(pl.col("filed_on"))).alias("known_at"),
-            pl.when(accepted.is_not_null()).then(pl.lit(source)).otherwise(pl.lit("filed_on_22")).alias("known_at_source"),
+            pl.when(accepted.is_not_null())
+            .then(pl.lit(source))
+            .otherwise(pl.lit("filed_on_22"))
+            .alias("known_at_source"),
         )
         .unique("accession_no", keep="first", maintain_order=True)
         .select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
@@ -188,9 +199,13 @@ def _frame(columns: _Columns, cik: int, endpoint: str) -> pl.DataFrame:
 def _rule_breaks(accepted: pl.Expr) -> pl.Expr:
     """How many filings break EDGAR's hours and dates, were this their moment of acceptance (UTC)."""
     local = accepted.dt.convert_time_zone(NEW_YORK)
-    seconds = local.dt.hour().cast(pl.Int32) * 3600 + local.dt.minute().cast(pl.Int32) * 60 + local.dt.second().cast(pl.Int32)
+    seconds = (
+        local.dt.hour().cast(pl.Int32) * 3600 + local.dt.minute().cast(pl.Int32) * 60 + local.dt.second().cast(pl.Int32)
+    )
     cutoff = pl.when(pl.col("form").str.contains(OWNERSHIP_FORMS)).then(OWNERSHIP_CUTOFF).otherwise(CUTOFF)
     late = seconds > cutoff
-    dated_wrongly = pl.when(late).then(pl.col("filed_on") <= local.dt.date()).otherwise(pl.col("filed_on") != local.dt.date())
+    dated_wrongly = (
+        pl.when(late).then(pl.col("filed_on") <= local.dt.date()).otherwise(pl.col("filed_on") != local.dt.date())
+    )
     closed = (seconds < OPENS) | (seconds > OWNERSHIP_CUTOFF + 60)
     return (pl.col("form").str.contains(DATED_FORMS) & (dated_wrongly | closed)).fill_null(False).sum()

@@ -65,7 +65,9 @@ def companyfacts(body: bytes) -> pl.DataFrame:
     try:
         answer = _ANSWER.decode(body)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise ValueError(f"sec_edgar companyfacts: {error}; SEC's shape has changed or this is another answer") from error
+        raise ValueError(
+            f"sec_edgar companyfacts: {error}; SEC's shape has changed or this is another answer"
+        ) from error
     cik = int(answer.cik)
     facts: list[_Fact] = []
     labels: list[tuple[str, str, str, int]] = []
