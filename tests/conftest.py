@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -15,8 +16,11 @@ from sqlalchemy import Engine, make_url, text
 from closingbell.settings import REPOSITORY
 from closingbell.warehouse import db
 
-TEMPLATE = "closingbell_template"
 _numbers = count(1)
+
+if "AIRFLOW_HOME" not in os.environ:  # importing airflow writes there, and a test leaves no trace in a home
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="closingbell-airflow-")
+    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

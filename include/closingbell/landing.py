@@ -280,15 +280,25 @@ class _S3:
         self.hook.load_file(str(source), self.prefix + path, self.bucket, replace=True)
 
     def read(self, path: str) -> bytes:
-        return self.hook.get_key(self.prefix + path, self.bucket).get()["Body"].read()
+        return self._object(path).get()["Body"].read()
 
     def local(self, path: str) -> Path:
         # content-addressed, so a copy that is there is the right one; the caller checks its sha256
         copy = Path(tempfile.gettempdir()) / "closingbell-landing" / path
         if not copy.exists():
             with _Whole(copy) as out:
-                self.hook.get_key(self.prefix + path, self.bucket).download_fileobj(out)
+                self._object(path).download_fileobj(out)
         return copy
+
+    def _object(self, path: str) -> Any:
+        from botocore.exceptions import ClientError
+
+        try:
+            return self.hook.get_key(self.prefix + path, self.bucket)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+                raise FileNotFoundError(f"no such object: {error}") from error
+            raise
 
     def delete(self, path: str) -> None:
         self.hook.delete_objects(self.bucket, self.prefix + path)
