@@ -94,11 +94,12 @@ def configured(conn_id: str) -> bool:
 def environment(base_url: str, *, contact: str = "operator@closing-bell.test") -> dict[str, str]:
     """AIRFLOW_CONN_<ID> for a sandbox at `base_url`: the same connection ids as production, other hosts.
 
-    Its keys are no secrets, so any is taken; plans are the large ones, since the market stands on this machine.
+    Its keys are no secrets, so any is taken; plans are the large ones, since the market stands on this machine, and
+    SEC's throttle page passes in seconds there, not in ten minutes.
     """
     root = base_url.rstrip("/")
     connections: dict[str, dict[str, Any]] = {
-        "sec_edgar": {"conn_type": "sec_edgar", "host": root, "extra": {"contact": contact}},
+        "sec_edgar": {"conn_type": "sec_edgar", "host": root, "extra": {"contact": contact, "throttle_seconds": 15}},
         "polygon": {
             "conn_type": "polygon",
             "host": f"{root}/polygon",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from closingbell.connections import configured, environment, resolve
 from closingbell.hooks import open_hook
@@ -138,6 +139,15 @@ def test_connections_survive_the_uri_that_airflows_test_route_makes_of_them(sand
     assert endpoint.extra["contact"] == "a@example.org"
 
 
+def test_a_hook_of_a_warehouse_paces_itself_by_its_plan_for_all_processes(sandbox, database):
+    hook = open_hook("sec_edgar", database)
+    hook.company_tickers()
+    hook.close()
+    with database.connect() as connection:
+        row = connection.execute(text("SELECT vendor, key, per_second FROM ops.vendor_quota")).one()
+    assert tuple(row) == ("sec_edgar", "all", 8)
+
+
 # -- clock -----------------------------------------------------------------------------------------------------------
 
 
@@ -171,10 +181,10 @@ def test_it_says_what_market_it_is(sandbox):
 # -- limits and refusals ---------------------------------------------------------------------------------------------
 
 
-def test_sec_throttles_the_eleventh_request_of_a_second_by_a_page(sandbox):
+def test_sec_throttles_more_than_ten_requests_a_second_by_a_page(sandbox):
     sec = open_hook("sec_edgar", None)
     with pytest.raises(ThrottlePage):
-        [sec.company_tickers() for _ in range(60)]
+        [sec.company_tickers() for _ in range(101)]  # at once, in a window of ten seconds
 
 
 def test_sec_does_not_answer_who_does_not_say_who_asks(sandbox):
@@ -356,7 +366,8 @@ def test_recorded_answers_are_the_files_untouched_and_prices_become_grouped_bars
 
 def test_an_empty_folder_of_recordings_is_fine(tmp_path):
     with running(Sandbox(open_market("recorded", recordings=tmp_path), mode="recorded")) as url:
-        assert httpx.get(f"{url}/_sandbox/market").json()["companies"] == 0
+        said = httpx.get(f"{url}/_sandbox/market").json()
+        assert (said["companies"], said["last_session"]) == (0, None)
 
 
 # -- the command -----------------------------------------------------------------------------------------------------

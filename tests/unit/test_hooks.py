@@ -266,6 +266,13 @@ def test_sec_throttle_page_holds_back_everybody_for_ten_minutes_and_is_not_asked
     assert len(vendor.asked) == 1
 
 
+def test_sec_throttle_page_in_place_of_a_bulk_file_holds_back_everybody_too(vendor, tmp_path):
+    vendor.answers(403, b"<html><title>SEC.gov | Request Rate Threshold Exceeded</title></html>")
+    with pytest.raises(ThrottlePage):
+        vendor.sec(throttle_seconds=5).submissions_zip(tmp_path)
+    assert vendor.tokens.throttled == [5]
+
+
 def test_sec_refusal_for_want_of_a_contact_is_no_throttle(vendor):
     vendor.answers(403, b"<p>Your Request Originates from an Undeclared Automated Tool</p>")
     with pytest.raises(AuthFailed, match="CLOSINGBELL_SEC_CONTACT"):
@@ -340,14 +347,22 @@ def _cut_gzip(request):
     answer(request, 200, body, Content_Encoding="gzip", Content_Length=str(len(body)))
 
 
-@pytest.mark.parametrize("cut", [_cut_connection, _cut_json, _cut_gzip])
+def _broken_gzip(request):
+    answer(request, 200, b"\x1f\x8b\x08 no gzip at all", Content_Encoding="gzip")
+
+
+@pytest.mark.parametrize("cut", [_cut_connection, _cut_json, _cut_gzip, _broken_gzip])
 def test_truncated_body_is_asked_again(vendor, cut):
     vendor.in_turn(cut, lambda r: answer(r, 200, b'{"results":[1]}'))
     assert vendor.polygon().grouped_daily(SESSION).body == b'{"results":[1]}'
     assert len(vendor.asked) == 2
 
 
-@pytest.mark.parametrize("cut", [_cut_connection, _cut_json, _cut_gzip])
+def _broken_gzip(request):
+    answer(request, 200, b"\x1f\x8b\x08 no gzip at all", Content_Encoding="gzip")
+
+
+@pytest.mark.parametrize("cut", [_cut_connection, _cut_json, _cut_gzip, _broken_gzip])
 def test_body_that_stays_truncated_is_a_server_error(vendor, cut):
     vendor.script = cut
     with pytest.raises(ServerError):

@@ -54,6 +54,8 @@ MAX_DOWNLOAD = 6 << 30
 CHUNK = 1 << 16
 
 Promise = Literal["json", "text", "zip"]
+Refusal = Callable[[int, bytes], VendorError | None]
+"""(status, body) -> the error that this vendor means by them, or None."""
 
 
 class Tokens(Protocol):
@@ -112,7 +114,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         promise: Promise = "json",
         max_bytes: int = MAX_BODY,
-        refusal: Callable[[int, bytes], VendorError | None] | None = None,
+        refusal: Refusal | None = None,
     ) -> Answer:
         """The whole answer in memory. `refusal` may give the error that status and body mean to this vendor."""
 
@@ -128,7 +130,16 @@ class Client:
 
         return self.tried(once)
 
-    def download(self, url: str, folder: Path, *, endpoint: str, key: str, max_bytes: int = MAX_DOWNLOAD) -> Answer:
+    def download(
+        self,
+        url: str,
+        folder: Path,
+        *,
+        endpoint: str,
+        key: str,
+        max_bytes: int = MAX_DOWNLOAD,
+        refusal: Refusal | None = None,
+    ) -> Answer:
         """A bulk zip, streamed to a file in `folder`, which is complete or absent; the answer's body is its path."""
         path = folder / url.rsplit("/", 1)[-1]
         partial = path.with_name(path.name + ".part")
@@ -138,6 +149,8 @@ class Client:
             with self._asked(url, endpoint, key, None, {"Accept-Encoding": "identity"}) as response:
                 if response.status_code != 200:
                     body = self._body(response, endpoint, key, MAX_BODY)
+                    if refusal and (error := refusal(response.status_code, body)):
+                        raise error
                     self.refuse(endpoint, key, response.status_code, response.headers, body)
                 size = 0
                 with partial.open("wb") as file:
@@ -288,7 +301,11 @@ class Client:
         gunzip = zlib.decompressobj(31) if response.headers.get("content-encoding") == "gzip" else None
         parts = bytearray()
         for raw in response.iter_raw(CHUNK):
-            parts += gunzip.decompress(raw, max_bytes + 1 - len(parts)) if gunzip else raw
+            try:
+                parts += gunzip.decompress(raw, max_bytes + 1 - len(parts)) if gunzip else raw
+            except zlib.error as error:
+                message = f"the gzip stream is broken: {error}"
+                raise ServerError(self.vendor, endpoint, key, response.status_code, message) from None
             if len(parts) > max_bytes:
                 raise BadAnswer(
                     self.vendor, endpoint, key, response.status_code, f"more than {max_bytes:,} bytes; refused"

@@ -15,7 +15,7 @@ from time import sleep as _sleep
 from closingbell.connections import ConnectionMissing, Endpoint
 from closingbell.hooks.answer import Answer
 from closingbell.hooks.errors import AuthFailed, NotFound, VendorError
-from closingbell.hooks.http import Client, Tokens
+from closingbell.hooks.http import Client, Promise, Refusal, Tokens
 from closingbell.settings import settings
 
 THROTTLED = b"Request Rate Threshold Exceeded"
@@ -74,17 +74,19 @@ class SecEdgar:
     def daily_index(self, day: date) -> Answer:
         """What was filed on `day`, by form type; NotFound on days without filings (or not indexed yet)."""
         url = f"{self.www}/Archives/edgar/daily-index/{day.year}/QTR{(day.month + 2) // 3}/form.{day:%Y%m%d}.idx"
-        return self._get(url, "daily_index", day.isoformat(), promise_json=False)
+        return self._get(url, "daily_index", day.isoformat(), promise="text")
 
     def companyfacts_zip(self, folder: Path) -> Answer:
         """Company facts of every filer, written to `folder` (over 1 GB)."""
-        url = f"{self.www}/Archives/edgar/daily-index/xbrl/companyfacts.zip"
-        return self.client.download(url, Path(folder), endpoint="companyfacts_zip", key="all")
+        return self._download(
+            f"{self.www}/Archives/edgar/daily-index/xbrl/companyfacts.zip", "companyfacts_zip", folder
+        )
 
     def submissions_zip(self, folder: Path) -> Answer:
         """Submissions of every filer, older pages included, written to `folder` (over 1 GB)."""
-        url = f"{self.www}/Archives/edgar/daily-index/bulkdata/submissions.zip"
-        return self.client.download(url, Path(folder), endpoint="submissions_zip", key="all")
+        return self._download(
+            f"{self.www}/Archives/edgar/daily-index/bulkdata/submissions.zip", "submissions_zip", folder
+        )
 
     def test(self) -> tuple[bool, str]:
         """Whether SEC answers us, and what it said."""
@@ -98,27 +100,27 @@ class SecEdgar:
         """Give the connections back."""
         self.client.close()
 
-    def _get(self, url: str, endpoint: str, key: str, *, promise_json: bool = True) -> Answer:
-        def refusal(status: int, body: bytes) -> VendorError | None:
+    def _get(self, url: str, endpoint: str, key: str, *, promise: Promise = "json") -> Answer:
+        return self.client.get(url, endpoint=endpoint, key=key, promise=promise, refusal=self._refusal(endpoint, key))
+
+    def _download(self, url: str, endpoint: str, folder: Path) -> Answer:
+        refusal = self._refusal(endpoint, "all")
+        return self.client.download(url, Path(folder), endpoint=endpoint, key="all", refusal=refusal)
+
+    def _refusal(self, endpoint: str, key: str) -> Refusal:
+        def meant(status: int, body: bytes) -> VendorError | None:
             # the throttle page is a 403, seldom a 429, and once in a while a 200
             if THROTTLED in body[:8192]:
                 return self.client.throttled(endpoint, key, status, "SEC's page 'Request Rate Threshold Exceeded'")
             if UNDECLARED in body[:8192]:
-                return AuthFailed(
-                    self.vendor,
-                    endpoint,
-                    key,
-                    status,
-                    "SEC takes us for an undeclared tool: CLOSINGBELL_SEC_CONTACT must be a real contact",
-                )
+                said = "SEC takes us for an undeclared tool: CLOSINGBELL_SEC_CONTACT must be a real contact"
+                return AuthFailed(self.vendor, endpoint, key, status, said)
             # the archive's store says AccessDenied for a file that is not there
             if status == 403 and b"<Code>AccessDenied</Code>" in body[:8192]:
                 return NotFound(self.vendor, endpoint, key, status, "not there (AccessDenied by the archive's store)")
             return None
 
-        return self.client.get(
-            url, endpoint=endpoint, key=key, promise="json" if promise_json else "text", refusal=refusal
-        )
+        return meant
 
 
 def _cik10(cik: int | str) -> str:

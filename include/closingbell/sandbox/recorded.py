@@ -47,16 +47,15 @@ class Recorded:
         return sorted({int(m[1]) for name in names if (m := re.match(r"CIK(\d{10})\.json", name))})
 
     @property
-    def last_session(self) -> date:
-        """The last day of the recorded prices; without any, the last day that has a daily index, else today."""
-        if self._bars.height:
-            return self._bars["Date"].item(-1)
-        days = [date.fromisoformat(f"{d[:4]}-{d[4:6]}-{d[6:]}") for d in self._indices]
-        return max(days, default=datetime.now(NEW_YORK).date())
+    def last_session(self) -> date | None:
+        """The last day of the recorded prices; None without any."""
+        return self._bars["Date"].item(-1) if self._bars.height else None
 
     @property
     def default_clock(self) -> datetime:
-        """18:05 New York on the evening of the last session."""
+        """18:05 New York on the evening of the last session; now, where no prices are recorded."""
+        if self.last_session is None:
+            return datetime.now(UTC)
         return datetime.combine(self.last_session, time(18, 5), NEW_YORK).astimezone(UTC)
 
     # -- SEC ------------------------------------------------------------------------------------------------------
@@ -98,7 +97,7 @@ class Recorded:
     def polygon_tickers(self, active: bool, now: datetime) -> list[dict[str, Any]]:
         """Every ticker with bars by then; inactive where its bars stopped a week before the last recorded day."""
         today = now.astimezone(NEW_YORK).date()
-        market_last = min(self.last_session, today)
+        market_last = min(self.last_session or today, today)
         rows = []
         for ticker, first, last in self._spans.iter_rows():
             listed = last >= market_last - timedelta(days=LISTED_DAYS)
@@ -122,7 +121,7 @@ class Recorded:
         span = self._span_of.get(ticker)
         if span is None or span[0] > day:
             return None
-        active = span[1] >= min(self.last_session, day) - timedelta(days=LISTED_DAYS)
+        active = span[1] >= min(self.last_session or day, day) - timedelta(days=LISTED_DAYS)
         return self._reference(ticker) | {"active": active, "list_date": span[0].isoformat()}
 
     def ticker_events(self, ticker: str, now: datetime) -> dict[str, Any] | None:
