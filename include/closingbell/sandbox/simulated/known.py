@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from closingbell.sandbox.simulated.companies import Company
@@ -44,7 +45,8 @@ RATIOS = (
 )  # fmt: skip
 METRICS = FIGURES + RATIOS
 BANKS_LACK = {
-    "cost_of_revenue", "gross_profit", "operating_income", "capex", "inventory", "current_assets", "current_liabilities",
+    "cost_of_revenue", "gross_profit", "operating_income", "capex", "inventory", "current_assets",
+    "current_liabilities",
 }  # fmt: skip
 
 Period = tuple[int, int]  # first and last fiscal quarter
@@ -137,7 +139,7 @@ class Shown:
 
 def _last_change(rows: list[tuple[date, float]]) -> date | None:
     """The day a value last became another one; None where it never did."""
-    changes = [later[0] for earlier, later in zip(rows, rows[1:], strict=False) if earlier[1] != later[1]]
+    changes = [later[0] for earlier, later in pairwise(rows) if earlier[1] != later[1]]
     return changes[-1] if changes else None
 
 

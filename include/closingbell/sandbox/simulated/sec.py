@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from closingbell.sandbox.simulated import companies as made
@@ -195,6 +196,8 @@ def company_facts(books: Books, now: datetime) -> dict[str, Any]:
     """The companyfacts answer of one company."""
     company = books.company
     ends = company.quarter_ends
+    end_text = [end.isoformat() for end in ends]
+    start_text = [company.quarter_start(quarter).isoformat() for quarter in range(len(ends))]
     ifrs = company.index == made.IFRS
     taxonomy, money = ("ifrs-full", company.currency) if ifrs else ("us-gaap", "USD")
     facts: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -214,7 +217,7 @@ def company_facts(books: Books, now: datetime) -> dict[str, Any]:
         for concept, metric, kind in tags(company, filing):
             rows = facts[taxonomy, concept, money]
             for first, last in periods[kind]:
-                end = ends[last].isoformat()
+                end = end_text[last]
                 if kind == "balance":
                     rows.append({"end": end, "val": books.balance(metric, last, at), **source})
                     continue
@@ -222,7 +225,7 @@ def company_facts(books: Books, now: datetime) -> dict[str, Any]:
                     value = contract_revenue(books.flow("revenue", first, last, at))
                 else:
                     value = books.flow(metric, first, last, at)
-                rows.append({"start": company.quarter_start(first).isoformat(), "end": end, "val": value, **source})
+                rows.append({"start": start_text[first], "end": end, "val": value, **source})
         names = (
             (
                 "BasicEarningsLossPerShare",
@@ -241,7 +244,7 @@ def company_facts(books: Books, now: datetime) -> dict[str, Any]:
             )
         )
         for first, last in periods["income"]:
-            period = {"start": company.quarter_start(first).isoformat(), "end": ends[last].isoformat()}
+            period = {"start": start_text[first], "end": end_text[last]}
             for name, diluted in ((names[0], False), (names[1], True)):
                 facts[taxonomy, name, f"{money}/shares"].append(
                     {**period, "val": books.eps(first, last, filing, diluted), **source}
@@ -254,7 +257,7 @@ def company_facts(books: Books, now: datetime) -> dict[str, Any]:
                     facts[taxonomy, name, "shares"].append({**period, "val": int(shares), **source})
         for _, last in periods["balance"] if on_balance else ():
             facts[taxonomy, names[4], "shares"].append(
-                {"end": ends[last].isoformat(), "val": int(company.shares_at(ends[last], filing.filed_on)), **source}
+                {"end": end_text[last], "val": int(company.shares_at(ends[last], filing.filed_on)), **source}
             )
         cover = filing.filed_on - timedelta(days=7)
         if on_cover:
@@ -282,19 +285,24 @@ def _frames(rows: list[dict[str, Any]]) -> None:
     """Mark the last fact of each calendar frame, as SEC does; rows come sorted."""
     newest: dict[str, dict[str, Any]] = {}
     for row in rows:
-        end = date.fromisoformat(row["end"])
-        if "start" not in row:
-            middle = end - timedelta(days=20)
-            newest[f"CY{middle.year}Q{(middle.month - 1) // 3 + 1}I"] = row
-            continue
-        days = (end - date.fromisoformat(row["start"])).days + 1
-        middle = end - timedelta(days=days // 2)
-        if 80 <= days <= 100:
-            newest[f"CY{middle.year}Q{(middle.month - 1) // 3 + 1}"] = row
-        elif 350 <= days <= 380:
-            newest[f"CY{middle.year}"] = row
+        if frame := _frame(row.get("start"), row["end"]):
+            newest[frame] = row
     for frame, row in newest.items():
         row["frame"] = frame
+
+
+@lru_cache(maxsize=20_000)
+def _frame(start: str | None, end: str) -> str | None:
+    """The calendar frame a period falls in: CY2021, CY2021Q1, CY2021Q1I; None for other lengths."""
+    last = date.fromisoformat(end)
+    if start is None:
+        middle = last - timedelta(days=20)
+        return f"CY{middle.year}Q{(middle.month - 1) // 3 + 1}I"
+    days = (last - date.fromisoformat(start)).days + 1
+    middle = last - timedelta(days=days // 2)
+    if 80 <= days <= 100:
+        return f"CY{middle.year}Q{(middle.month - 1) // 3 + 1}"
+    return f"CY{middle.year}" if 350 <= days <= 380 else None
 
 
 def _label(concept: str) -> str:

@@ -228,7 +228,8 @@ def plan_filings(company: Company, year_filed: int | None = None) -> tuple[tuple
         items = "1.03" if company.index == made.BANKRUPT else "2.01,3.01,5.01"
         events.append((new_york(day, 17, 5).astimezone(UTC), "8-K", None, items))
     events.sort(key=lambda event: (event[0], event[1]))
-    filings, numbers = [], {}
+    filings: list[Filing] = []
+    numbers: dict[int, int] = {}
     for accepted, form, about, items in events:
         filed_on = filing_day(accepted)
         if year_filed and filed_on.year != year_filed:
@@ -249,21 +250,34 @@ class Books:
         self.company = company
         self.filings, self.mistakes = plan_filings(company)
         self.true = _bank(company) if company.is_bank else _operating(company)
+        self._running = {metric: [0, *np.cumsum(self.true[metric]).tolist()] for metric in FLOWS}
+        self._held = {metric: self.true[metric].tolist() for metric in BALANCES}
+        self._weighted: dict[tuple[int, int, float], float] = {}
 
     def flow(self, metric: str, first: int, last: int, at: datetime) -> int:
         """The sum of quarters first..last as a filing accepted at `at` shows it."""
-        wrong = sum(m.excess.get(metric, 0) for m in self.mistakes if first <= m.quarter <= last and at < m.corrected)
-        return int(self.true[metric][first : last + 1].sum()) + wrong
+        total: int = self._running[metric][last + 1] - self._running[metric][first]
+        for mistake in self.mistakes:
+            if first <= mistake.quarter <= last and at < mistake.corrected:
+                total += mistake.excess.get(metric, 0)
+        return total
 
     def balance(self, metric: str, quarter: int, at: datetime) -> int:
         """The balance at a quarter's end as a filing accepted at `at` shows it."""
-        wrong = sum(m.excess.get(metric, 0) for m in self.mistakes if quarter == m.quarter and at < m.corrected)
-        return int(self.true[metric][quarter]) + wrong
+        total: int = self._held[metric][quarter]
+        for mistake in self.mistakes:
+            if quarter == mistake.quarter and at < mistake.corrected:
+                total += mistake.excess.get(metric, 0)
+        return total
 
     def weighted_shares(self, first: int, last: int, basis: date) -> float:
         """Average shares over quarters first..last, on the split basis of `basis`."""
-        middles = [self.company.quarter_ends[q] - timedelta(days=45) for q in range(first, last + 1)]
-        return float(round(sum(self.company.shares_at(day, basis) for day in middles) / len(middles)))
+        key = (first, last, self.company.to_basis(basis))
+        if key not in self._weighted:
+            middles = [self.company.quarter_ends[q] - timedelta(days=45) for q in range(first, last + 1)]
+            shares = [self.company.shares_at(day, basis) for day in middles]
+            self._weighted[key] = float(round(sum(shares) / len(shares)))
+        return self._weighted[key]
 
     def diluted_shares(self, first: int, last: int, basis: date, at: datetime) -> float:
         """Weighted shares with options; a loss dilutes nothing."""
