@@ -230,10 +230,11 @@ def _plan_tickers(run: Run, session: date, window: list[date]) -> list[Batch]:
 
 def _land_tickers(run: Run, hook: Any, batch: Batch, tickers: dict[str, str]) -> list[int]:
     last = date.fromisoformat(batch["last"])
-    endpoint, fetch = "daily_prices", hook.daily_prices
     if settings().price_vendor == "yahoo":
         # its bars are adjusted for every split up to today, and only a range up to today shows them all
         endpoint, fetch, last = "chart", hook.chart, max(last, datetime.now(NEW_YORK).date())
+    else:
+        endpoint, fetch = "daily_prices", hook.daily_prices
     landed = base.land_each(
         run,
         endpoint,
