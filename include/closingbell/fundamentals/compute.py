@@ -105,7 +105,8 @@ def statements(
     year_ends: fiscal-year end MMDD by cik as EDGAR has it today; it only labels periods that no year-to-date amount
     places in a year (the facts go first: companies change their year). since: drop periods that ended before.
     """
-    seen = _observations(facts)
+    accession_nos = facts["accession_no"].unique().sort()
+    seen = _observations(_encoded(facts, accession_nos))
     if seen.is_empty():
         return pl.DataFrame(schema=SCHEMA)
     durations = seen.filter(pl.col("kind") != "instant")
@@ -114,7 +115,7 @@ def statements(
     rows = pl.concat(
         [
             versions.filter(pl.col("span").is_in(["Q", "Y"])).with_columns(
-                pl.col("span").replace({"Y": "FY"}).alias("period_type")
+                pl.col("span").cast(pl.String).replace({"Y": "FY"}).alias("period_type")
             ),
             _trailing(versions),
         ],
@@ -132,7 +133,7 @@ def statements(
         rows.rename(
             {"end": "period_end", "day": "known_on", "start": "period_start", "sources": "source_accession_nos"}
         )
-        .with_columns(_accession_nos(rows["sources"], events["sources"]))
+        .with_columns(_accession_nos(rows["sources"], events, accession_nos), accession_nos.gather(rows["accession_no"]))
         .select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
         .sort("cik", "period_end", "period_type", "known_on")
     )
@@ -177,13 +178,34 @@ def on_split_basis(rows: pl.DataFrame, splits: pl.DataFrame, on: date) -> pl.Dat
 # ---------------------------------------------------------------- what filings state
 
 
+SPAN = pl.Enum([*LENGTHS, "I"])
+
+
+def _encoded(facts: pl.DataFrame, accession_nos: pl.Series) -> pl.DataFrame:
+    """Facts of statement forms with what their tags mean; texts as small integers in the same order (fast to sort)."""
+    concepts = concept_map()
+    items = pl.Enum(list(concepts.kinds))
+    tags = concepts.tags.rename({"unit": "measure"}).with_columns(pl.col("item").cast(items))
+    numbered = _numbered_tags()
+    accessions = pl.DataFrame({"accession_no": accession_nos}).with_row_index("accession")
+    return (
+        facts.select(
+            "cik", "taxonomy", "concept", "unit", "period_start", "period_end", "accession_no", "value", "form",
+            "filed_on", "known_at",
+        )
+        .filter(pl.col("form").str.contains(STATEMENT_FORMS))
+        .join(tags.join(numbered, on=["taxonomy", "concept"]), on=["taxonomy", "concept"])
+        .join(accessions, on="accession_no")
+        .with_columns(pl.col("form").str.contains(INTERIM_FORMS).alias("interim"))
+        .drop("taxonomy", "concept", "accession_no", "form")
+        .rename({"accession": "accession_no"})
+    )  # fmt: skip
+
+
 def _observations(facts: pl.DataFrame) -> pl.DataFrame:
     """One row an item's tag, period and filing day: span (Q, H, N, Y; I for dates), start, end, value, accession."""
-    tags = concept_map().tags
     seen = (
-        facts.filter(pl.col("form").str.contains(STATEMENT_FORMS))
-        .join(tags.rename({"unit": "measure"}), on=["taxonomy", "concept"])
-        .with_columns(
+        facts.with_columns(
             pl.when(pl.col("measure") != "shares")
             .then(pl.col("unit").str.extract(r"^([A-Z]{3})(?:/shares)?$"))
             .alias("money"),
@@ -215,9 +237,11 @@ def _observations(facts: pl.DataFrame) -> pl.DataFrame:
     seen = (
         seen.join(currencies, on=["cik", "day"])
         .filter(pl.col("money").is_null() | (pl.col("money") == pl.col("currency")))
-        .with_columns(span.alias("span"))
+        .with_columns(span.cast(SPAN).alias("span"))
         .filter(pl.col("span").is_not_null())
     )
+    names = pl.Enum(seen["currency"].unique().sort())
+    seen = seen.with_columns(pl.col("currency").cast(names))
     return _of_report(_years_only(_snapped(_without_part_tags(_in_order_of_knowledge(seen)))))
 
 
@@ -241,15 +265,15 @@ def _in_order_of_knowledge(seen: pl.DataFrame) -> pl.DataFrame:
 def _without_part_tags(seen: pl.DataFrame) -> pl.DataFrame:
     """Without tags that a filing shows to be parts, in any of its periods, of what they should be the total of."""
     filing, period = ["cik", "day", "accession_no"], ["start", "end"]
-    for tag, other in concept_map().not_below:
-        totals, others = (seen.filter(pl.col("concept") == name) for name in (tag, other))
+    for tag, other in _not_below():
+        totals, others = (seen.filter(pl.col("tag") == number) for number in (tag, other))
         parts = (
             totals.join(others, on=[*filing, *period], suffix="_other")
             .filter(pl.col("value") < 0.995 * pl.col("value_other"))
-            .select(*filing, pl.lit(tag).alias("concept"))
+            .select(*filing, "tag")
             .unique()
         )
-        seen = seen.join(parts, on=[*filing, "concept"], how="anti")
+        seen = seen.join(parts, on=[*filing, "tag"], how="anti")
     return seen
 
 
@@ -289,7 +313,7 @@ def _snapped(seen: pl.DataFrame) -> pl.DataFrame:
 
 def _years_only(seen: pl.DataFrame) -> pl.DataFrame:
     """Without twelve months of interim reports that end where no year is known to end."""
-    interim = pl.col("form").str.contains(INTERIM_FORMS)
+    interim = pl.col("interim")
     year_ends = (
         seen.filter((pl.col("span") == "Y") & ~interim)
         .group_by("cik", "end")
@@ -318,8 +342,8 @@ def _of_report(seen: pl.DataFrame) -> pl.DataFrame:
         )
         .filter(pl.col("end").is_not_null())
         .sort("known_at", "accession_no", "stated_end", "days")
-        .unique([*ROW, "item", "concept", "taxonomy", "day"], keep="last", maintain_order=True)
-        .select(*ROW, "item", "kind", "concept", "rank", "day", "start", "days", "value", "accession_no", "known_at")
+        .unique([*ROW, "item", "tag", "day"], keep="last", maintain_order=True)
+        .select(*ROW, "item", "kind", "tag", "rank", "day", "start", "days", "value", "accession_no", "known_at")
     )
 
 
@@ -329,12 +353,16 @@ def _of_report(seen: pl.DataFrame) -> pl.DataFrame:
 def _events(seen: pl.DataFrame) -> pl.DataFrame:
     """What each row's items are from each day on: ROW, item, day, value, start, sources, accession_no, known_at."""
     leads = seen.group_by("cik", "currency", "day", "item").agg(pl.col("rank").min().alias("lead"))
-    stated = seen.with_columns(pl.col("accession_no").alias("sources"), pl.lit(False).alias("derived"))
-    flows = stated.filter((pl.col("kind") == "flow"))
-    by_tag = _differences(flows.unique([*ROW, "concept", "day"]), "concept").join(
-        seen.select("concept", "item", "rank").unique(), on="concept", maintain_order="left"
+    stated = seen.with_columns(
+        pl.col("accession_no").alias("source"),
+        pl.lit(None, dtype=pl.UInt32).alias("source_less"),
+        pl.lit(False).alias("derived"),
     )
-    columns = [*ROW, "item", "rank", "day", "start", "value", "sources", "accession_no", "known_at", "derived"]
+    flows = stated.filter((pl.col("kind") == "flow"))
+    by_tag = _differences(flows.unique([*ROW, "tag", "day"]), "tag").join(
+        seen.select("tag", "item", "rank").unique(), on="tag"
+    )
+    columns = [*ROW, "item", "rank", "day", "start", "value", "source", "source_less", "accession_no", "known_at", "derived"]
     events = _chosen(
         pl.concat([stated.select(columns), by_tag.select(columns)]).join(leads, on=["cik", "currency", "day", "item"]),
         (pl.col("rank") > pl.col("lead")).cast(pl.Int8),
@@ -375,7 +403,7 @@ def _differences(flows: pl.DataFrame, of: str) -> pl.DataFrame:
             "day",
             "value",
             "restated_on",
-            "sources",
+            "source",
             "accession_no",
             "known_at",
         )
@@ -399,10 +427,10 @@ def _differences(flows: pl.DataFrame, of: str) -> pl.DataFrame:
                 pl.col("value").alias(f"{side}_value"),
                 pl.col("day").alias(f"{side}_filed"),
                 pl.col("restated_on").alias(f"{side}_restated"),
-                pl.col("sources").alias(f"{side}_sources"),
+                pl.col("source").alias(f"{side}_source"),
             )
         )
-    state = [f"{side}_{name}" for side in ("long", "short") for name in ("value", "filed", "restated", "sources")]
+    state = [f"{side}_{name}" for side in ("long", "short") for name in ("value", "filed", "restated", "source")]
     return (
         pl.concat(sides, how="diagonal")
         .sort(*pair, "day", "known_at")
@@ -420,13 +448,14 @@ def _differences(flows: pl.DataFrame, of: str) -> pl.DataFrame:
         .select(
             "cik",
             "currency",
-            pl.lit("Q").alias("span"),
+            pl.lit("Q", dtype=SPAN).alias("span"),
             "end",
             of,
             "day",
             pl.col("end_short").dt.offset_by("1d").alias("start"),
             "value",
-            (pl.col("long_sources") + ";" + pl.col("short_sources")).alias("sources"),
+            pl.col("long_source").alias("source"),
+            pl.col("short_source").alias("source_less"),
             "accession_no",
             "known_at",
             pl.lit(True).alias("derived"),
@@ -474,20 +503,31 @@ def _versions(events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _accession_nos(ids: pl.Series, of_event: pl.Series) -> pl.Series:
+def _accession_nos(ids: pl.Series, events: pl.DataFrame, accession_nos: pl.Series) -> pl.Series:
     """Lists of event ids -> sorted lists of the accession numbers these events come from."""
     one = ids.to_frame("id").with_row_index("row").explode("id")
-    named = one.select("row", pl.Series("accession_no", of_event.gather(one["id"])))
-    return (
-        named.unique()
-        .with_columns(pl.col("accession_no").str.split(";"))
-        .explode("accession_no")
+    named = (
+        pl.concat(one.select("row", of=events[source].gather(one["id"])) for source in ("source", "source_less"))
+        .drop_nulls()
         .unique()
-        .sort("row", "accession_no")
+        .sort("row", "of")
+    )
+    return (
+        named.select("row", accession_no=accession_nos.gather(named["of"]))
         .group_by("row", maintain_order=True)
         .agg("accession_no")["accession_no"]
         .alias("source_accession_nos")
     )
+
+
+def _not_below() -> list[tuple[int, int]]:
+    """The pairs of ConceptMap.not_below by tag number."""
+    number = {concept: tag for tag, concept in _numbered_tags().select("tag", "concept").iter_rows()}
+    return [(number[tag], number[other]) for tag, other in concept_map().not_below]
+
+
+def _numbered_tags() -> pl.DataFrame:
+    return concept_map().tags.select("taxonomy", "concept").unique(maintain_order=True).with_row_index("tag")
 
 
 def _with_balances(events: pl.DataFrame) -> pl.DataFrame:
@@ -501,7 +541,7 @@ def _with_balances(events: pl.DataFrame) -> pl.DataFrame:
         [
             events.filter(pl.col("span") != "I"),
             dated.select(events.columns),
-            alone.with_columns(pl.lit("Q").alias("span")),
+            alone.with_columns(pl.lit("Q", dtype=SPAN).alias("span")),
         ]
     ).with_row_index("event")
 
@@ -639,10 +679,10 @@ def _parts(periods: pl.DataFrame) -> pl.DataFrame:
         same = periods.filter(pl.col("span") == span).select(target).sort("end")
         running.append(earlier(to_date.filter(pl.col("span") == span), "now", 364, 8, same, "then"))
     year_to_date = pl.concat(running).drop_nulls("then").with_columns(pl.col("now").alias("end"))
-    parts = [years.select(*target, role=pl.lit("y"), part_span=pl.lit("Y"), part_end=pl.col("end"))]
+    parts = [years.select(*target, role=pl.lit("y"), part_span=pl.lit("Y", dtype=SPAN), part_end=pl.col("end"))]
     for role in ("q0", "q1", "q2", "q3"):
-        parts.append(chain.select(*target, role=pl.lit(role), part_span=pl.lit("Q"), part_end=pl.col(role)))
-    for role, span in (("base", pl.lit("Y")), ("now", pl.col("span")), ("then", pl.col("span"))):
+        parts.append(chain.select(*target, role=pl.lit(role), part_span=pl.lit("Q", dtype=SPAN), part_end=pl.col(role)))
+    for role, span in (("base", pl.lit("Y", dtype=SPAN)), ("now", pl.col("span")), ("then", pl.col("span"))):
         parts.append(year_to_date.select(*target, role=pl.lit(role), part_span=span, part_end=pl.col(role)))
     return pl.concat(parts).drop_nulls("part_end").unique([*target, "role"], keep="first", maintain_order=True)
 
