@@ -65,7 +65,7 @@ bench: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks
 
 soak: $(STAMP)
-	@$(BIN)/python -m tests.e2e.soak --minutes '$(MINUTES)'
+	@$(BIN)/python -m tests.e2e.soak --minutes '$(MINUTES)' --companies '$(COMPANIES)' --port '$(PORT)'
 
 # Resolves requirements.txt and the development tools afresh; nothing is installed.
 lock:

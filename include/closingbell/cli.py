@@ -236,9 +236,12 @@ def replay(table: Annotated[str, typer.Argument(help="Table to rebuild from the 
 def housekeeping() -> None:
     """Drop abandoned stages and apply retention."""
     _joined()
-    from closingbell.pipelines import housekeeping as step
+    from closingbell.landing import Landing
+    from closingbell.settings import settings
+    from closingbell.warehouse import db, retention
 
-    for name, count in step.housekeeping().items():
+    engine = db.engine()
+    for name, count in retention.housekeep(engine, Landing(settings().landing, engine)).items():
         typer.echo(f"{name}: {count}")
 
 

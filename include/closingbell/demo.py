@@ -38,12 +38,12 @@ class Progress:
         self._last = ""
         self._at = 0.0
 
-    def show(self, text: str, clock: str) -> None:
-        """Show where a run is; `clock` alone makes no new line."""
+    def show(self, text: str, time_taken: str) -> None:
+        """Show where a run is; another time alone makes no new line."""
         if self._live:
-            print(f"\r\033[K{text}  {clock}"[:200], end="", file=sys.stderr, flush=True)
+            print(f"\r\033[K{text}  {time_taken}"[:200], end="", file=sys.stderr, flush=True)
         elif text != self._last and time.monotonic() - self._at > 10:
-            print(f"  {text}  {clock}", file=sys.stderr, flush=True)
+            print(f"  {text}  {time_taken}", file=sys.stderr, flush=True)
             self._last, self._at = text, time.monotonic()
 
     def done(self, text: str) -> None:
@@ -58,17 +58,17 @@ def demo(state: State, *, session: str, tickers: list[str], say: Callable[[str],
     api, progress = state.airflow(), Progress()
     chosen = _session(state, session)
     tickers = tickers or _default_tickers(state.spec, say)
-    _await_dags(api, progress)
+    await_dags(api, progress)
     conf = {"tickers": tickers} if tickers else {}
     for dag_id in ("universe", "sec_financials"):
         api.unpause(dag_id)
-        _finish(api, dag_id, _start(api, dag_id, conf, None), progress)
+        finish(api, dag_id, start(api, dag_id, conf, None), progress)
     for dag_id in ("scores_and_recommendations", "market_close"):
         api.unpause(dag_id)
     known = {run["dag_run_id"] for run in api.runs("scores_and_recommendations", partition_key=chosen.isoformat())}
-    _finish(api, "market_close", _start(api, "market_close", conf, chosen.isoformat()), progress)
-    _finish(api, "scores_and_recommendations", _consumer(api, chosen.isoformat(), known, progress), progress)
-    say(f"all runs succeeded in {_clock(time.monotonic() - began)}")
+    finish(api, "market_close", start(api, "market_close", conf, chosen.isoformat()), progress)
+    finish(api, "scores_and_recommendations", consumer(api, chosen.isoformat(), known, progress), progress)
+    say(f"all runs succeeded in {clock(time.monotonic() - began)}")
     return board(state, chosen)
 
 
@@ -124,7 +124,8 @@ def _default_tickers(spec: Spec, say: Callable[[str], None]) -> list[str]:
     return list(KEYLESS_TICKERS)
 
 
-def _await_dags(api: AirflowAPI, progress: Progress) -> None:
+def await_dags(api: AirflowAPI, progress: Progress) -> None:
+    """Wait until Airflow has parsed every DAG file; raises DemoFailed with the error of one that does not parse."""
     began = time.monotonic()
     while missing := set(DAGS) - set(api.dags()):
         if errors := api.import_errors():
@@ -132,11 +133,11 @@ def _await_dags(api: AirflowAPI, progress: Progress) -> None:
             raise DemoFailed(f"{file} does not parse: {trace.strip().splitlines()[-1]}")
         if (waited := time.monotonic() - began) > _PARSE_SECONDS:
             raise DemoFailed(f"Airflow shows no DAG {', '.join(sorted(missing))} after {waited:.0f} s; see its log")
-        progress.show("waiting for the DAG files to be parsed", _clock(waited))
+        progress.show("waiting for the DAG files to be parsed", clock(waited))
         time.sleep(1)
 
 
-def _start(api: AirflowAPI, dag_id: str, conf: dict[str, Any], partition_key: str | None) -> str:
+def start(api: AirflowAPI, dag_id: str, conf: dict[str, Any], partition_key: str | None) -> str:
     """Take the run that the scheduler made of its own accord, or trigger one."""
     deadline = time.monotonic() + _ADOPT_SECONDS
     while not conf and time.monotonic() < deadline:
@@ -148,19 +149,21 @@ def _start(api: AirflowAPI, dag_id: str, conf: dict[str, Any], partition_key: st
     return api.trigger(dag_id, {name: value for name, value in conf.items() if name in taken}, partition_key)
 
 
-def _consumer(api: AirflowAPI, partition_key: str, known: set[str], progress: Progress) -> str:
+def consumer(api: AirflowAPI, partition_key: str, known: set[str], progress: Progress) -> str:
+    """Id of the scores' run of a session that is not among `known`; waits for it."""
     began = time.monotonic()
     dag_id = "scores_and_recommendations"
     while (waited := time.monotonic() - began) < _CONSUMER_SECONDS:
         for run in api.runs(dag_id, partition_key=partition_key):
             if run["dag_run_id"] not in known:
                 return str(run["dag_run_id"])
-        progress.show(f"waiting for {dag_id} of {partition_key} to start", _clock(waited))
+        progress.show(f"waiting for {dag_id} of {partition_key} to start", clock(waited))
         time.sleep(1)
     raise DemoFailed(f"market_close of {partition_key} started no run of {dag_id} within {_CONSUMER_SECONDS:.0f} s")
 
 
-def _finish(api: AirflowAPI, dag_id: str, run_id: str, progress: Progress) -> None:
+def finish(api: AirflowAPI, dag_id: str, run_id: str, progress: Progress) -> None:
+    """Show the run until it has succeeded; raises DemoFailed with the task that failed and its last log lines."""
     began = time.monotonic()
     while True:
         run = api.run(dag_id, run_id)
@@ -169,13 +172,13 @@ def _finish(api: AirflowAPI, dag_id: str, run_id: str, progress: Progress) -> No
         waited = time.monotonic() - began
         name = " ".join(filter(None, (dag_id, run.get("partition_key"))))
         if run["state"] == "success":
-            progress.done(f"{name}: {counts['success']} tasks in {_clock(waited)}")
+            progress.done(f"{name}: {counts['success']} tasks in {clock(waited)}")
             return
         if run["state"] == "failed":
-            progress.done(f"{name}: failed after {_clock(waited)}")
+            progress.done(f"{name}: failed after {clock(waited)}")
             raise DemoFailed(_why(api, dag_id, tasks))
         if waited > _RUN_SECONDS:
-            raise DemoFailed(f"{name} is not finished after {_clock(waited)}: look at {api.base_url}/dags/{dag_id}")
+            raise DemoFailed(f"{name} is not finished after {clock(waited)}: look at {api.base_url}/dags/{dag_id}")
         active = [
             task["task_id"] if task["map_index"] < 0 else f"{task['task_id']} {task['rendered_map_index']}"
             for task in tasks
@@ -184,7 +187,7 @@ def _finish(api: AirflowAPI, dag_id: str, run_id: str, progress: Progress) -> No
         states = ", ".join(f"{counts[state]} {state}" for state in _SHOWN if counts[state])
         done = counts["success"] + counts["skipped"]
         detail = ": " + ", ".join(active[:3]) if active else ""
-        progress.show(f"{name}: {done} of {len(tasks)} tasks done, {states or 'starting'}{detail}", _clock(waited))
+        progress.show(f"{name}: {done} of {len(tasks)} tasks done, {states or 'starting'}{detail}", clock(waited))
         time.sleep(2)
 
 
@@ -199,5 +202,6 @@ def _why(api: AirflowAPI, dag_id: str, tasks: list[dict[str, Any]]) -> str:
     return f"{shown}\n{dag_id}: task {task['task_id']} failed (try {task['try_number']}): {reason}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Minutes and seconds."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -40,7 +40,7 @@ FREE_DISK = 2 * 1024**3  # a small simulated market with Airflow's logs stays be
 _SANDBOX_SECONDS = 180.0
 _AIRFLOW_SECONDS = 300.0
 _LIVE_SECONDS = 20.0
-_MARK = "CLOSINGBELL_STACK_ID"
+MARK = "CLOSINGBELL_STACK_ID"  # in the environment of everything a stack starts
 _NONE = (0, 0.0)  # no process has this id
 
 # vendor keys of .env -> the connection that holds them; the first that is set counts
@@ -139,15 +139,13 @@ def spec(
     if not 1024 <= port <= 65535:
         raise StackError(f"PORT={port}: use 1024 to 65535")
     if faults:
+        from closingbell.sandbox.faults import rates
+
         try:
-            rates = json.loads(faults)
-            if not isinstance(rates, dict) or not all(0 <= float(rate) <= 1 for rate in rates.values()):
-                raise ValueError("rates between 0 and 1 are needed")
-        except (ValueError, TypeError) as error:
-            raise StackError(
-                f"""FAULTS={faults}: write JSON such as '{{"429": 0.1, "5xx": 0.05}}' ({error})"""
-            ) from None
-        faults = json.dumps(rates, sort_keys=True)
+            rates(faults)
+            faults = json.dumps(json.loads(faults), sort_keys=True)
+        except ValueError as error:
+            raise StackError(f"FAULTS={faults}: {error}") from None
     if chosen == "live":
         faults = ""
     return Spec(
@@ -244,7 +242,7 @@ def environment(state: State) -> dict[str, str]:
     """What the stack's processes, and a command that joins it, find in their environment beside the caller's own."""
     wanted = state.spec
     found = {
-        _MARK: state.id,
+        MARK: state.id,
         "CLOSINGBELL_DATABASE_URL": state.warehouse_url(),
         "CLOSINGBELL_LANDING": str(wanted.folder / "landing"),
         "AIRFLOW_CONN_WAREHOUSE": json.dumps(_postgres_connection(state.warehouse_url())),
@@ -496,7 +494,7 @@ def _spawn(state: State, name: str, command: list[str], log: Path, own: Mapping[
         process = subprocess.Popen(
             command,
             cwd=REPOSITORY,
-            env={**os.environ, _MARK: state.id, **own},
+            env={**os.environ, MARK: state.id, **own},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -553,7 +551,7 @@ def _marked(stack_id: str) -> Iterator[psutil.Process]:
 
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            if process.environ().get(_MARK) == stack_id and not process.name().startswith("postgres"):
+            if process.environ().get(MARK) == stack_id and not process.name().startswith("postgres"):
                 yield process
 
 
