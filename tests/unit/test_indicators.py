@@ -91,7 +91,10 @@ def test_a_split_changes_levels_by_its_ratio_and_no_ratio_indicator(numerator, d
     ratio = numerator / denominator
     earlier = pl.col("session") < ex_date
     traded = smooth.with_columns(
-        *(pl.when(earlier).then(pl.col(name) * ratio).otherwise(pl.col(name)) for name in ("open", "high", "low", "close")),
+        *(
+            pl.when(earlier).then(pl.col(name) * ratio).otherwise(pl.col(name))
+            for name in ("open", "high", "low", "close")
+        ),
         pl.when(earlier).then(pl.col("volume") / ratio).otherwise(pl.col("volume")).alias("volume"),
     )
     with_split = technical_indicators(traded, split(1, ex_date, numerator, denominator), sessions=[LAST])

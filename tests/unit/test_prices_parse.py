@@ -137,12 +137,21 @@ def tiingo_day(day: str, **more) -> dict:
 
 
 def test_tiingo_gives_unadjusted_bars_and_the_actions_of_the_day():
-    rows = [tiingo_day("2020-08-28"), tiingo_day("2020-08-31", splitFactor=4.0), tiingo_day("2020-11-06", divCash=0.205)]
+    rows = [
+        tiingo_day("2020-08-28"),
+        tiingo_day("2020-08-31", splitFactor=4.0),
+        tiingo_day("2020-11-06", divCash=0.205),
+    ]
     parsed = parse.tiingo_daily(json.dumps(rows).encode(), ticker="aapl")
     assert parsed.bars["close"].to_list() == [10.5] * 3
     assert parsed.bars["adjusted_as_of"].null_count() == 3
     split, dividend = parsed.actions.to_dicts()
-    assert (split["ticker"], split["ex_date"], split["numerator"], split["denominator"]) == ("AAPL", date(2020, 8, 31), 4, 1)
+    assert (split["ticker"], split["ex_date"], split["numerator"], split["denominator"]) == (
+        "AAPL",
+        date(2020, 8, 31),
+        4,
+        1,
+    )
     assert (dividend["kind"], dividend["amount"], dividend["currency"]) == ("dividend", 0.205, "USD")
 
 
@@ -160,7 +169,9 @@ def test_tiingos_all_tickers_answer_names_its_tickers():
     assert parsed.actions["ticker"].to_list() == ["A"]
 
 
-def yahoo(days: list[date], closes: list[float | None], splits: dict[date, tuple[float, float]], dividends=None) -> bytes:
+def yahoo(
+    days: list[date], closes: list[float | None], splits: dict[date, tuple[float, float]], dividends=None
+) -> bytes:
     def stamp(day: date) -> int:
         return int(datetime(day.year, day.month, day.day, 9, 30, tzinfo=NEW_YORK).timestamp())
 
@@ -254,7 +265,10 @@ def test_an_operators_csv_is_adjusted_as_of_its_last_day_unless_said():
 
 
 def test_polygon_actions_of_a_page():
-    splits = {"status": "OK", "results": [{"ticker": "AAPL", "execution_date": "2020-08-31", "split_from": 1, "split_to": 4}]}
+    splits = {
+        "status": "OK",
+        "results": [{"ticker": "AAPL", "execution_date": "2020-08-31", "split_from": 1, "split_to": 4}],
+    }
     row = parse.polygon_splits(json.dumps(splits).encode()).actions.row(0, named=True)
     assert (row["ex_date"], row["numerator"], row["denominator"]) == (date(2020, 8, 31), 4.0, 1.0)
     dividend = {
@@ -262,7 +276,9 @@ def test_polygon_actions_of_a_page():
         "ex_dividend_date": "2021-11-05", "frequency": 4, "id": "E8", "pay_date": "2021-11-11",
         "record_date": "2021-11-08", "ticker": "AAPL",
     }  # fmt: skip
-    row = parse.polygon_dividends(json.dumps({"status": "OK", "results": [dividend]}).encode()).actions.row(0, named=True)
+    row = parse.polygon_dividends(json.dumps({"status": "OK", "results": [dividend]}).encode()).actions.row(
+        0, named=True
+    )
     assert (row["amount"], row["declared_on"], row["dividend_type"]) == (0.22, date(2021, 10, 28), "CD")
     assert parse.polygon_splits(b'{"status": "OK", "results": []}').actions.is_empty()
     with pytest.raises(ValueError, match="polygon splits: column results is missing"):

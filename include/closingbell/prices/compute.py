@@ -265,7 +265,8 @@ def _splits(frame: pl.DataFrame, evidence: _Evidence, problems: list[dict[str, A
     kept: list[dict[str, Any]] = []
     for security_id, rows in by_security.items():
         rows = _one_a_day(security_id, rows, evidence, problem)
-        for row, following in zip(rows, [*rows[1:], None], strict=True):
+        for at, row in enumerate(rows):
+            following = rows[at + 1] if at + 1 < len(rows) else None
             contradicted = evidence.contradicts(security_id, row["ex_date"], row["ratio"])
             said = f"{row['numerator']:g} for {row['denominator']:g}"
             if contradicted:

@@ -1,0 +1,196 @@
+"""Market value over share classes and split bases, and what has no ratio."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+import pytest
+
+from closingbell.prices.valuation import STALE_AFTER_DAYS, VALUATION_RATIOS, valuation_ratios
+from closingbell.universe.compute import SECURITIES
+
+SESSION = date(2024, 6, 10)
+FINANCIALS = {
+    "cik": pl.Int64, "period_end": pl.Date, "period_type": pl.String, "known_on": pl.Date, "currency": pl.String,
+    "revenue": pl.Float64, "net_income": pl.Float64, "shareholders_equity": pl.Float64, "shares_outstanding": pl.Float64,
+}  # fmt: skip
+NO_SPLITS = pl.DataFrame(
+    schema={"security_id": pl.Int64, "ex_date": pl.Date, "numerator": pl.Float64, "denominator": pl.Float64}
+)
+
+
+def closes(prices: dict[int, float], adjusted_as_of: date | None = None) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"security_id": list(prices), "session": [SESSION] * len(prices), "close": list(prices.values())},
+        schema={"security_id": pl.Int64, "session": pl.Date, "close": pl.Float64},
+    ).with_columns(pl.lit(adjusted_as_of, dtype=pl.Date).alias("adjusted_as_of"))
+
+
+def security(security_id: int, **more) -> dict:
+    return {
+        "security_id": security_id, "cik": security_id // 1000, "name": "X", "type": "CS", "shares_per_base": 1.0, **more
+    }  # fmt: skip
+
+
+def securities(*rows: dict) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=SECURITIES)
+
+
+def statements(cik: int = 1, known_on: date = date(2024, 5, 1), **more) -> pl.DataFrame:
+    values = {
+        "currency": "USD", "revenue": 400.0, "net_income": 100.0, "shareholders_equity": 500.0,
+        "shares_outstanding": 50.0, "period_end": date(2024, 3, 31), **more,
+    }  # fmt: skip
+    return pl.DataFrame(
+        [
+            {"cik": cik, "period_type": "Q", "known_on": known_on, **values, "revenue": 1.0, "net_income": 1.0},
+            {"cik": cik, "period_type": "TTM", "known_on": known_on, **values, "shares_outstanding": None},
+        ],
+        schema=FINANCIALS,
+    )
+
+
+def splits(*rows: tuple[int, date, float, float]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=NO_SPLITS.schema, orient="row")
+
+
+def value(prices, held, known, split=NO_SPLITS, **more) -> tuple[dict, dict[str, str]]:
+    found = valuation_ratios(closes(prices, **more), held, known, split, session=SESSION)
+    assert found.ratios.schema == VALUATION_RATIOS
+    row = found.ratios.row(0, named=True)
+    reasons = found.reasons.filter(pl.col("security_id") == row["security_id"])
+    return row, dict(reasons.select("value", "reason").rows())
+
+
+def test_ratios_are_of_market_value_against_ttm_and_the_newest_balance():
+    row, reasons = value({1001: 20.0}, securities(security(1001)), statements())
+    # 50 shares at 20 are 1,000; TTM net income 100, equity 500, TTM revenue 400
+    assert row["market_cap"] == 1000
+    assert (row["pe_ratio"], row["pb_ratio"], row["ps_ratio"]) == (10, 2, 2.5)
+    assert (row["earnings_yield"], row["book_yield"], row["sales_yield"]) == (0.1, 0.5, 0.4)
+    assert (row["statement_period_end"], row["statement_known_on"]) == (date(2024, 3, 31), date(2024, 5, 1))
+    assert reasons == {}
+
+
+def test_negative_earnings_have_a_yield_and_no_pe():
+    row, reasons = value(
+        {1001: 20.0}, securities(security(1001)), statements(net_income=-100.0, shareholders_equity=-5.0)
+    )
+    assert row["pe_ratio"] is None
+    assert row["earnings_yield"] == -0.1
+    assert row["pb_ratio"] is None
+    assert row["book_yield"] == -0.005
+    assert reasons == {"pe_ratio": "net_income is not positive", "pb_ratio": "shareholders_equity is not positive"}
+
+
+def test_shares_filed_before_a_split_are_counted_on_the_sessions_basis():
+    """NVDA's 10-Q of 2024-05-29 has 2,460M shares; 10 for 1 on 2024-06-10; 121.79 that day: 2,996 billion, not 300."""
+    known = statements(known_on=date(2024, 5, 29), shares_outstanding=2460e6)
+    row, _ = value({1001: 121.79}, securities(security(1001)), known, splits((1001, SESSION, 10, 1)))
+    assert row["shares_outstanding"] == 24600e6
+    assert row["market_cap"] == pytest.approx(2996.034e9)
+    # a split before the filing is in its numbers already, one after the session is not there yet
+    row, _ = value(
+        {1001: 121.79},
+        securities(security(1001)),
+        known,
+        splits((1001, date(2021, 7, 20), 4, 1), (1001, date(2024, 7, 1), 2, 1)),
+    )
+    assert row["shares_outstanding"] == 2460e6
+
+
+def test_googl_and_goog_both_show_the_market_value_of_all_classes():
+    """Alphabet 2024-06: 5,874M class A, 867M class B (unlisted), 5,617M class C: 12,358M shares in the statement."""
+    held = securities(
+        security(1652044001, share_class="C", class_shares=5617e6, class_shares_on=date(2024, 4, 1)),
+        security(1652044002, share_class="A", class_shares=5874e6, class_shares_on=date(2024, 4, 1)),
+    )
+    found = valuation_ratios(
+        closes({1652044001: 177.0, 1652044002: 175.0}),
+        held,
+        statements(cik=1652044, shares_outstanding=12358e6),
+        NO_SPLITS,
+        session=SESSION,
+    )
+    mean = (5617e6 * 177 + 5874e6 * 175) / (5617e6 + 5874e6)
+    assert found.ratios["market_cap"].to_list() == [pytest.approx(12358e6 * mean)] * 2
+    assert found.ratios["close"].to_list() == [177.0, 175.0]
+
+
+def test_berkshires_classes_count_by_their_ratio():
+    """One class A share converts into 1,500 class B: at 615,000 and 410 both are worth 410 a base share."""
+    held = securities(
+        security(1067983001, share_class="A", shares_per_base=1500.0), security(1067983002, share_class="B")
+    )
+    row, _ = value({1067983001: 615_000.0, 1067983002: 410.0}, held, statements(cik=1067983, shares_outstanding=2.16e9))
+    assert row["market_cap"] == pytest.approx(2.16e9 * 410)
+
+
+def test_without_a_statements_count_the_classes_own_shares_are_summed():
+    held = securities(
+        security(1001, share_class="A", class_shares=30.0, class_shares_on=date(2024, 4, 1)),
+        security(1002, share_class="B", class_shares=10.0, class_shares_on=date(2024, 4, 1)),
+    )
+    row, _ = value(
+        {1001: 10.0, 1002: 12.0}, held, statements(shares_outstanding=None), splits((1001, date(2024, 5, 1), 2, 1))
+    )
+    assert row["market_cap"] == 60 * 10 + 10 * 12
+    # counts of a later day are not known on the session
+    late = held.with_columns(pl.lit(date(2024, 7, 1)).alias("class_shares_on"))
+    row, reasons = value({1001: 10.0, 1002: 12.0}, late, statements(shares_outstanding=None))
+    assert row["market_cap"] is None
+    assert "no shares outstanding" in reasons["market_cap"]
+
+
+def test_prices_adjusted_as_of_another_day_have_no_market_value():
+    """Trap 22: shares of 2014 times a price on the basis of 2017."""
+    held = securities(security(1001))
+    row, reasons = value({1001: 20.0}, held, statements(), adjusted_as_of=date(2024, 6, 11))
+    assert row["market_cap"] is None
+    assert row["earnings_yield"] is None
+    assert reasons == {"market_cap": "the close is adjusted as of 2024-06-11; shares are not"}
+    row, _ = value({1001: 20.0}, held, statements(), adjusted_as_of=SESSION)
+    assert row["market_cap"] == 1000
+
+
+def test_statements_in_another_currency_have_no_ratio_to_dollars():
+    row, reasons = value({1001: 20.0}, securities(security(1001)), statements(currency="EUR"))
+    assert row["market_cap"] == 1000
+    assert row["pe_ratio"] is None
+    assert row["sales_yield"] is None
+    assert reasons["earnings_yield"] == "statements are in EUR"
+
+
+def test_an_adr_without_its_ratio_has_no_market_value():
+    row, reasons = value({1001: 20.0}, securities(security(1001, type="ADRC")), statements())
+    assert row["market_cap"] is None
+    assert "ADR" in reasons["market_cap"]
+
+
+def test_a_company_that_stopped_filing_has_no_ratios():
+    """SunEdison's last statement is of 2015-09-30."""
+    old = date.fromordinal(SESSION.toordinal() - STALE_AFTER_DAYS - 1)
+    row, reasons = value({1001: 20.0}, securities(security(1001)), statements(period_end=old))
+    assert row["market_cap"] is None
+    assert row["statement_period_end"] is None
+    assert "550 days" in reasons["market_cap"]
+    edge = date.fromordinal(SESSION.toordinal() - STALE_AFTER_DAYS)
+    assert value({1001: 20.0}, securities(security(1001)), statements(period_end=edge))[0]["market_cap"] == 1000
+
+
+def test_a_missing_number_is_missing_not_zero():
+    row, reasons = value({1001: 20.0}, securities(security(1001)), statements(revenue=None))
+    assert row["ps_ratio"] is None
+    assert row["sales_yield"] is None
+    assert row["pe_ratio"] == 10
+    assert set(reasons) == {"sales_yield"}
+
+
+def test_funds_and_warrants_get_no_row_and_securities_without_company_no_value():
+    held = securities(security(1001, type="ETF"), security(1002, type="WARRANT"), {**security(10**15), "cik": None})
+    found = valuation_ratios(
+        closes({1001: 1.0, 1002: 1.0, 10**15: 1.0}), held, statements(), NO_SPLITS, session=SESSION
+    )
+    assert found.ratios["security_id"].to_list() == [10**15]
+    assert found.ratios["market_cap"].to_list() == [None]
