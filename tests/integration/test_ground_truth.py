@@ -1,0 +1,190 @@
+"""The simulated market's own account against what the pipelines publish, clean, again, in parts and with faults."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine, text
+
+from closingbell import connections
+from closingbell.fundamentals.compute import FIGURES, RATIOS
+from closingbell.landing import Landing
+from closingbell.pipelines import LOADS, base, reconcile
+from closingbell.pipelines.base import Run
+from closingbell.sandbox.faults import rates
+from closingbell.sandbox.server import Sandbox, open_market, running
+from closingbell.sessions import NEW_YORK, close_of, last_sessions
+from closingbell.settings import settings
+from closingbell.warehouse import db
+
+PIPELINES = ("universe", "sec_financials", "prices", "indicators", "valuation_ratios", "scores")
+WARMUP = 60
+COMPARED = (
+    "companies", "securities", "ticker_history", "index_members", "filings", "financial_facts", "financials",
+    "corporate_actions", "stock_prices", "technical_indicators", "valuation_ratios", "ic_scores", "score_inputs",
+)  # fmt: skip
+FAULTS = '{"429": 0.1, "5xx": 0.05, "truncated": 0.03, "duplicates": 0.05}'
+
+
+@dataclasses.dataclass
+class Deployment:
+    """A warehouse, a landing zone, and the sandbox that the connections point at."""
+
+    engine: Engine
+    landing: Landing
+    box: Sandbox
+
+    def run(self, name: str, run_id: str, session: date, **params: Any) -> dict[str, dict[str, int]]:
+        run = Run(
+            dag_id=name, run_id=run_id, partition_key=session.isoformat(), engine=self.engine, landing=self.landing,
+            params=params,
+        )  # fmt: skip
+        return base.run_load(LOADS[name], run)
+
+    def rows(self, table: str) -> list[str]:
+        """Every row without lineage, as text, in order."""
+        statement = f"SELECT (to_jsonb(t) - 'landing_id' - 'fetched_at')::text FROM closingbell.{table} t ORDER BY 1"
+        with self.engine.connect() as connection:
+            return list(connection.execute(text(statement)).scalars())
+
+
+@pytest.fixture(scope="module")
+def market() -> Any:
+    return open_market("simulated", seed=7, companies=25)
+
+
+@pytest.fixture(scope="module")
+def last(market: Any) -> date:
+    return market.last_session
+
+
+def deployed(market: Any, url: str, folder: Any, faults: str = "") -> Iterator[Deployment]:
+    box = Sandbox(market, mode="simulated", seed=7, faults=rates(faults) if faults else None)
+    with pytest.MonkeyPatch.context() as environment, running(box) as address:
+        for name, value in connections.environment(address).items():
+            environment.setenv(name, value)
+        environment.setenv("CLOSINGBELL_DATABASE_URL", url)
+        environment.setenv("CLOSINGBELL_WARMUP_SESSIONS", str(WARMUP))
+        settings.cache_clear()
+        engine = db.engine(url)
+        yield Deployment(engine, Landing(str(folder), engine), box)
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def clean(market, last, new_database, migrated_template, tmp_path_factory) -> Iterator[Deployment]:
+    """Everything loaded once, without faults, at the sandbox's own time: two hours after the last close."""
+    for deployment in deployed(market, new_database(migrated_template), tmp_path_factory.mktemp("clean")):
+        for name in PIPELINES:
+            deployment.run(name, "first", last)
+        yield deployment
+
+
+def test_statements_equal_the_ground_truth_as_known_on_three_sessions(clean, market):
+    for session in (date(2019, 11, 1), date(2023, 5, 10), market.last_session):
+        as_of = close_of(session)
+        with clean.engine.connect() as connection:
+            published = db.query(connection, "financials_as_of", as_of=as_of, ciks=None)
+        key = ["cik", "period_type", "period_end"]
+        values = [*FIGURES, *RATIOS]
+        truth = market.truth.statements(as_of)
+        assert published.height > 500
+        assert sorted(published.select(key).rows()) == sorted(truth.select(key).rows())
+        both = truth.join(published, on=key, suffix="_published")
+        for value in values:
+            wrong = both.filter(~_close(pl.col(value), pl.col(f"{value}_published")))
+            assert wrong.is_empty(), (session, value, wrong.select(*key, value, f"{value}_published").head(5))
+
+
+def test_bars_equal_the_ground_truth_provisional_for_the_last_session_alone(clean, market, last):
+    figis = db.query(clean.engine, "securities_all").select("security_id", "figi")
+    for session in (*last_sessions(last, 3)[:2], last_sessions(last, WARMUP)[0], last):
+        truth = market.truth.provisional_bars(session) if session == last else market.truth.bars(session)
+        _assert_bars(clean, figis, session, truth, final=session != last)
+
+
+def test_actions_equal_the_ground_truth(clean, market, last):
+    figis = db.query(clean.engine, "securities_all").select("security_id", "figi")
+    first = last_sessions(last, WARMUP)[0]
+    stored = db.query(clean.engine, "price_splits", last=last + timedelta(days=90)).join(figis, on="security_id")
+    truth = market.truth.actions(market.default_clock).filter(
+        (pl.col("kind") == "split") & pl.col("ex_date").is_between(first, last + timedelta(days=45))
+    )
+    columns = ["figi", "ex_date", "numerator", "denominator"]
+    assert sorted(stored.select(columns).rows()) == sorted(truth.select(columns).rows())
+
+
+def test_each_ticker_is_the_security_that_bore_it_on_each_session(clean, market, last):
+    history = db.query(clean.engine, "ticker_history")
+    ciks = dict(db.query(clean.engine, "securities_all").select("security_id", "cik").rows())
+    for session in (market.first_session, date(2024, 3, 1), last):
+        held = history.filter(
+            (pl.col("valid_from") <= session) & (pl.col("valid_to").is_null() | (pl.col("valid_to") >= session))
+        )
+        found = {ticker: ciks[security_id] for ticker, security_id in held.select("ticker", "security_id").rows()}
+        assert market.truth.ticker_on(session).items() <= found.items(), session
+
+
+def test_an_identical_rerun_changes_no_row(clean, last):
+    before = {table: clean.rows(table) for table in COMPARED}
+    for name in PIPELINES:
+        for table, counts in clean.run(name, "again", last).items():
+            assert counts["inserted"] == counts["updated"] == counts["deleted"] == 0, (name, table, counts)
+    assert {table: clean.rows(table) for table in COMPARED} == before
+
+
+def test_a_backfill_of_sessions_gives_the_same_bytes_as_one_by_one(clean, last):
+    sessions = last_sessions(last, 3)
+    for name in ("indicators", "valuation_ratios", "scores"):
+        for session in sessions:
+            clean.run(name, f"daily {session}", session)
+    days = {"first": sessions[0].isoformat(), "last": sessions[-1].isoformat()}
+    for name in ("prices", "indicators", "valuation_ratios", "scores"):
+        for table, counts in clean.run(name, "backfill", last, **days).items():
+            assert counts["inserted"] == counts["updated"] == counts["deleted"] == 0, (name, table, counts)
+
+
+def test_with_faults_the_tables_equal_those_of_a_clean_run_row_for_row(
+    clean, market, last, new_database, migrated_template, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("closingbell.hooks.http.MAX_WAIT", 0.05, raising=False)
+    for faulty in deployed(market, new_database(migrated_template), tmp_path, faults=FAULTS):
+        for name in PIPELINES:
+            for attempt in range(4):  # what Airflow's retries, and the next scheduled run, would do
+                faulty.run(name, f"try {attempt}", last)
+                if not db.query(faulty.engine, "doctor_failures").height:
+                    break
+        for table in COMPARED:
+            assert set(faulty.rows(table)) ^ set(clean.rows(table)) == set(), table
+
+
+def test_the_morning_after_brings_the_final_bars_and_scores_again(clean, market, last):
+    """Last in the file: it moves the sandbox's clock."""
+    clean.box.clock = datetime.combine(last + timedelta(days=1), datetime.min.time(), NEW_YORK).replace(hour=7, minute=5)
+    counts = clean.run("reconcile", "morning", last)
+    assert counts["stock_prices"]["updated"] > 0
+    figis = db.query(clean.engine, "securities_all").select("security_id", "figi")
+    _assert_bars(clean, figis, last, market.truth.bars(last), final=True)
+    run = Run(
+        dag_id="reconcile", run_id="morning", partition_key=last.isoformat(), engine=clean.engine, landing=clean.landing
+    )
+    assert reconcile.sessions_to_score(run) == [last]
+    clean.run("scores", "again in the morning", last)
+    assert reconcile.sessions_to_score(run) == []
+
+
+def _assert_bars(deployment: Deployment, figis: pl.DataFrame, session: date, truth: pl.DataFrame, *, final: bool) -> None:
+    stored = db.query(deployment.engine, "bars_of_session", session=session).join(figis, on="security_id")
+    columns = ["figi", "open", "high", "low", "close", "volume", "vwap", "trades"]
+    assert sorted(stored.select(columns).rows()) == sorted(truth.select(columns).rows()), session
+    assert stored["final"].unique().to_list() == [final]
+
+
+def _close(a: pl.Expr, b: pl.Expr) -> pl.Expr:
+    same = (a - b).abs() <= 1e-9 * pl.max_horizontal(a.abs(), b.abs(), pl.lit(1e-12))
+    return pl.when(a.is_null() | b.is_null()).then(a.is_null() & b.is_null()).otherwise(same)
