@@ -19,7 +19,7 @@ from closingbell.stack import USER, Spec, State, libpq_url
 DAGS = ("universe", "sec_financials", "market_close", "scores_and_recommendations")
 KEYLESS_TICKERS = ("AAPL", "MSFT", "NVDA", "GOOGL", "AMZN", "JPM", "XOM", "WMT", "COST", "DIS")
 _PARSE_SECONDS = 180.0  # DAG files are parsed within so long after Airflow's start
-_ADOPT_SECONDS = 6.0  # a DAG that is unpaused for the first time may start a scheduled run by itself within so long
+_ADOPT_SECONDS = 30.0  # a scheduled run that is due starts within so long after its DAG was unpaused
 _CONSUMER_SECONDS = 120.0  # the scores' run appears within so long after market_close
 _RUN_SECONDS = 6 * 3600.0
 _LOG_LINES = 15
@@ -138,12 +138,15 @@ def await_dags(api: AirflowAPI, progress: Progress) -> None:
 
 
 def start(api: AirflowAPI, dag_id: str, conf: dict[str, Any], partition_key: str | None) -> str:
-    """Take the run that the scheduler made of its own accord, or trigger one."""
+    """Take the run that the scheduler makes of its own accord, where one is due, or trigger one."""
     deadline = time.monotonic() + _ADOPT_SECONDS
-    while not conf and time.monotonic() < deadline:
+    due = str(api.dags()[dag_id]["next_dagrun_run_after"] or "9999") <= datetime.now(UTC).isoformat()
+    while not conf:
         for run in api.runs(dag_id, partition_key=partition_key):
             if run["state"] in ("queued", "running"):
                 return str(run["dag_run_id"])
+        if not due or time.monotonic() > deadline:
+            break
         time.sleep(1)
     taken = api.params(dag_id)
     return api.trigger(dag_id, {name: value for name, value in conf.items() if name in taken}, partition_key)
