@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from fixtures.plain_indicators import plain
 
 from closingbell.prices import compute, parse
 from closingbell.prices.indicators import technical_indicators
+from fixtures.plain_indicators import plain
 
 pytestmark = pytest.mark.real
 

@@ -7,12 +7,12 @@ from datetime import date
 import numpy as np
 import polars as pl
 import pytest
-from fixtures.plain_indicators import plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from closingbell.prices.indicators import COLUMNS, TECHNICAL_INDICATORS, WINDOW, technical_indicators
 from closingbell.sessions import last_sessions
+from fixtures.plain_indicators import plain
 
 LAST = date(2024, 6, 28)
 DAYS = last_sessions(LAST, 520)

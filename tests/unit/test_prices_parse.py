@@ -60,7 +60,8 @@ def test_a_bar_keeps_its_day_across_both_clock_changes(session):
     parsed = parse.polygon_grouped_daily(grouped([bar(session=session)]), answered_on=session, session=session)
     assert parsed.bars["session"][0] == session
     midnight = datetime(session.year, session.month, session.day, tzinfo=NEW_YORK)
-    text = f"ticker,volume,open,close,high,low,window_start,transactions\nA,1,2,2,2,2,{int(midnight.timestamp())}000000000,1\n"
+    header = "ticker,volume,open,close,high,low,window_start,transactions"
+    text = f"{header}\nA,1,2,2,2,2,{int(midnight.timestamp())}000000000,1\n"
     assert parse.polygon_day_aggregates(text.encode()).bars["session"][0] == session
 
 
@@ -90,7 +91,7 @@ def test_a_cut_body_is_an_error_that_says_so():
 
 
 def test_bars_of_another_day_are_an_error():
-    with pytest.raises(ValueError, match="bars of other days .* in column t"):
+    with pytest.raises(ValueError, match=r"bars of other days .* in column t"):
         parse.polygon_grouped_daily(grouped([bar()]), answered_on=ANSWERED, session=date(2024, 3, 6))
 
 
@@ -192,7 +193,7 @@ def yahoo(
 
 
 def test_yahoos_split_adjusted_bars_are_put_back_as_traded():
-    """AAPL closed at 499.23 on 2020-08-28, 4:1 on the 31st (129.04); Yahoo serves 124.80750274658203 (a 32-bit float)."""
+    """AAPL closed at 499.23 on 2020-08-28, 4:1 on the 31st; Yahoo serves 124.80750274658203 (a 32-bit float)."""
     days = [date(2020, 8, 28), date(2020, 8, 31)]
     body = yahoo(days, [124.80750274658203, 129.0399932861328], {date(2020, 8, 31): (4, 1)}, {date(2020, 8, 7): 0.205})
     parsed = parse.yahoo_chart(body, answered_on=date(2024, 1, 2), ticker="AAPL")

@@ -13,7 +13,8 @@ from closingbell.universe.compute import SECURITIES
 SESSION = date(2024, 6, 10)
 FINANCIALS = {
     "cik": pl.Int64, "period_end": pl.Date, "period_type": pl.String, "known_on": pl.Date, "currency": pl.String,
-    "revenue": pl.Float64, "net_income": pl.Float64, "shareholders_equity": pl.Float64, "shares_outstanding": pl.Float64,
+    "revenue": pl.Float64, "net_income": pl.Float64, "shareholders_equity": pl.Float64,
+    "shares_outstanding": pl.Float64,
 }  # fmt: skip
 NO_SPLITS = pl.DataFrame(
     schema={"security_id": pl.Int64, "ex_date": pl.Date, "numerator": pl.Float64, "denominator": pl.Float64}
@@ -28,9 +29,8 @@ def closes(prices: dict[int, float], adjusted_as_of: date | None = None) -> pl.D
 
 
 def security(security_id: int, **more) -> dict:
-    return {
-        "security_id": security_id, "cik": security_id // 1000, "name": "X", "type": "CS", "shares_per_base": 1.0, **more
-    }  # fmt: skip
+    row = {"security_id": security_id, "cik": security_id // 1000, "name": "X", "type": "CS", "shares_per_base": 1.0}
+    return {**row, **more}
 
 
 def securities(*rows: dict) -> pl.DataFrame:

@@ -385,8 +385,10 @@ def test_a_rank_that_changes_begins_a_new_interval():
 def test_a_list_is_matched_by_ticker_then_cik_then_name_and_the_rest_is_listed():
     universe = built(
         polygon(
-            {"ticker": "JPM", "cik": 19617, "name": "JPMORGAN CHASE & CO"}, {"ticker": "WMT", "cik": 104169, "name": "Walmart Inc."},
-            {"ticker": "TGT", "cik": 27419, "name": "TARGET CORP"}, {"ticker": "CBDY", "cik": 1586554, "name": "TARGET GROUP INC."},
+            {"ticker": "JPM", "cik": 19617, "name": "JPMORGAN CHASE & CO"},
+            {"ticker": "WMT", "cik": 104169, "name": "Walmart Inc."},
+            {"ticker": "TGT", "cik": 27419, "name": "TARGET CORP"},
+            {"ticker": "CBDY", "cik": 1586554, "name": "TARGET GROUP INC."},
             {"ticker": "ES", "cik": 72741, "name": "EVERSOURCE ENERGY"},
         )
     )  # fmt: skip
@@ -407,7 +409,8 @@ def test_a_list_is_matched_by_ticker_then_cik_then_name_and_the_rest_is_listed()
 
 def test_company_tickers_in_both_shapes():
     old = b'{"0": {"cik_str": 1067983, "ticker": "BRK-B", "title": "BERKSHIRE HATHAWAY INC"}}'
-    new = b'{"fields": ["cik", "name", "ticker", "exchange"], "data": [[1067983, "BERKSHIRE HATHAWAY INC", "BRK-B", "NYSE"]]}'
+    fields = b'"fields": ["cik", "name", "ticker", "exchange"]'
+    new = b"{" + fields + b', "data": [[1067983, "BERKSHIRE HATHAWAY INC", "BRK-B", "NYSE"]]}'
     assert parse.company_tickers(old).row(0) == (1067983, "BRK.B", "BERKSHIRE HATHAWAY INC", None)
     assert parse.company_tickers(new).row(0) == (1067983, "BRK.B", "BERKSHIRE HATHAWAY INC", "NYSE")
     with pytest.raises(ValueError, match="sec_edgar company_tickers: column title is missing"):
@@ -446,7 +449,12 @@ def test_fortune500_says_which_ranks_are_missing_twice_or_beyond():
 
 def test_an_operators_stocks_table():
     frame = pl.DataFrame(
-        {"Symbol": ["brk-b", "AAPL", None], "Name": ["B", "A", "C"], "CIK": ["0001067983", "320193", None], "Sector": ["Financial Services", "?", None]}
+        {
+            "Symbol": ["brk-b", "AAPL", None],
+            "Name": ["B", "A", "C"],
+            "CIK": ["0001067983", "320193", None],
+            "Sector": ["Financial Services", "?", None],
+        }
     )  # fmt: skip
     assert parse.stocks(frame).rows() == [("BRK.B", "B", 1067983, "Financials"), ("AAPL", "A", 320193, None)]
     assert parse.stocks(frame.select("Symbol", "Name")).rows()[0] == ("BRK.B", "B", None, None)
