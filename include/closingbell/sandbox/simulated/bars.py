@@ -244,7 +244,8 @@ class Bars:
                 for key in FIELDS:
                     columns[key].append(_cents(fields[key][:, column] * premium))
                 part = 0.6 / listing.per_base
-                columns["volume"].append(np.maximum(np.floor(fields["volume"][:, column] * part), 1))
+                base = fields["volume"][:, column]
+                columns["volume"].append(np.where(base > 0, np.maximum(np.floor(base * part), 1), 0))
         return {key: np.column_stack(values) for key, values in columns.items()}
 
 

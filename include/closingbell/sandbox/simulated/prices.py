@@ -280,7 +280,6 @@ class Vendors:
         dividends = {d.ex_date: d for d in company.dividends if d.ex_date <= today}
         rows: list[dict[str, Any]] = []
         price_factor = volume_factor = 1.0
-        following: date | None = None
         for number in range(len(bars) - 1, -1, -1):
             bar = bars[number]
             split_factor, cash = 1.0, 0.0
@@ -314,8 +313,6 @@ class Vendors:
                 volume_factor *= split_factor
                 if cash:
                     price_factor *= max(0.01, 1 - cash * split_factor / before)
-            following = bar.session
-        del following
         return [row for row in reversed(rows) if first.isoformat() <= row["date"][:10] <= last.isoformat()]
 
     def tiingo_daily_all(self, now: datetime) -> list[dict[str, Any]]:
@@ -377,7 +374,7 @@ class Vendors:
         if listing.ticker_on(today) != ticker.upper().replace("-", "."):
             return _yahoo_error(ticker)
         company = self.registry[listing.company]
-        everything = self.tiingo_like(listing, now)
+        everything = self.adjustments(listing, now)
         bars = [row for row in everything if first <= row[0].session <= last]
         stamps = [int(new_york(bar.session, 9, 30).timestamp()) for bar, _, _ in bars]
         span = {bar.session for bar, _, _ in bars}
@@ -451,7 +448,7 @@ class Vendors:
             result["indicators"] = {"quote": [{}], "adjclose": [{}]}
         return {"chart": {"result": [result], "error": None}}
 
-    def tiingo_like(self, listing: Listing, now: datetime) -> list[tuple[Bar, float, float]]:
+    def adjustments(self, listing: Listing, now: datetime) -> list[tuple[Bar, float, float]]:
         """Each bar with its split divisor and its full adjustment factor as of `now`, oldest first."""
         company, today = self.registry[listing.company], self.today(now)
         bars = self._served(listing, made.FIRST_SESSION, made.LAST_SESSION, now, POLYGON_DELAY)
