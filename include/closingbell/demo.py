@@ -31,7 +31,7 @@ class DemoFailed(RuntimeError):
 
 
 class Progress:
-    """One live line where a person watches; else a line when what it says has changed, every ten seconds at most."""
+    """One live line where a person watches; else a line every ten seconds, or every minute where nothing changed."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
@@ -42,7 +42,7 @@ class Progress:
         """Show where a run is; another time alone makes no new line."""
         if self._live:
             print(f"\r\033[K{text}  {time_taken}"[:200], end="", file=sys.stderr, flush=True)
-        elif text != self._last and time.monotonic() - self._at > 10:
+        elif time.monotonic() - self._at > (60 if text == self._last else 10):
             print(f"  {text}  {time_taken}", file=sys.stderr, flush=True)
             self._last, self._at = text, time.monotonic()
 

@@ -197,6 +197,8 @@ def up(wanted: Spec, say: Callable[[str], None]) -> State:
             or _process(*running.processes.get("airflow", _NONE)) is None
         ):
             _check_port(wanted.port)
+        if given := _configured_server():
+            db.engine(given).connect().close()
         if running is not None:
             if running.spec == wanted and running.server == _server() and is_up(running):
                 say(f"the stack is up already: {running.spec.name}")
@@ -563,7 +565,7 @@ def _server() -> str:
     from sqlalchemy import make_url
 
     given = _configured_server()
-    return make_url(given).set(password=None).render_as_string() if given else ""
+    return make_url(given).render_as_string(hide_password=True) if given else ""
 
 
 def _server_url(server: str) -> str:

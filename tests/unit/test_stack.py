@@ -159,6 +159,28 @@ def test_libpq_url_names_the_socket_folder(embedded: None) -> None:
     assert stack.libpq_url(state()) == "postgresql://postgres@/cb_simulated_7_60?host=%2Frun%2Fpg"
 
 
+def test_a_server_of_ones_own_holds_the_same_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = "postgresql://me:word@db.example.com:5433/postgres"
+    monkeypatch.setattr(stack, "dotenv", lambda: {"CLOSINGBELL_DATABASE_URL": server})
+    own = state()
+    own.server = stack._server()
+    assert own.server == "postgresql://me:***@db.example.com:5433/postgres"  # state.json holds no password of it
+    assert own.warehouse_url() == "postgresql+psycopg2://me:word@db.example.com:5433/cb_simulated_7_60"
+    assert own.metadata_url() == "postgresql+psycopg2://me:word@db.example.com:5433/airflow_simulated_7_60"
+    assert stack.libpq_url(own) == "postgresql://me:word@db.example.com:5433/cb_simulated_7_60"
+
+
+def test_an_unreachable_server_is_one_line_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = "postgresql://me:word@127.0.0.1:1/postgres"
+    monkeypatch.setattr(stack, "dotenv", lambda: {"CLOSINGBELL_DATABASE_URL": server})
+    monkeypatch.setattr(stack, "_stop", lambda *_, **__: pytest.fail("the stack that is up was stopped"))
+    stack._save(state())
+    with pytest.raises(stack.StackError, match=r"127\.0\.0\.1.*Connection refused.*CLOSINGBELL_DATABASE_URL") as caught:
+        stack.up(stack.Spec(port=stack._free_port()), lambda _: None)
+    assert "\n" not in str(caught.value)
+    assert "word" not in str(caught.value)
+
+
 def test_live_refuses_without_a_contact_and_invents_none() -> None:
     with pytest.raises(stack.StackError, match="CLOSINGBELL_SEC_CONTACT"):
         stack.check_live()
