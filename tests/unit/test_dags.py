@@ -25,7 +25,7 @@ IDS = {
 }
 HEAVY = (
     "kubernetes", "airflow.providers.cncf.kubernetes.operators", "polars", "pandas", "great_expectations", "exchange_calendars", "talib",
-    "torch", "closingbell.pipelines", "closingbell.warehouse",
+    "torch", "botocore", "closingbell.pipelines", "closingbell.warehouse",
 )  # fmt: skip
 
 

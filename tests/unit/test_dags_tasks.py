@@ -1,0 +1,146 @@
+"""The tasks around the load path: whose session they write, what they log, whom they tell."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from closingbell.orchestration import groups, metrics, notify
+from closingbell.settings import Settings, settings
+
+told: list[dict] = []
+
+
+class Notifier:
+    """Stands for an Airflow notifier."""
+
+    def __call__(self, context) -> None:
+        told.append(context)
+
+
+def broken(context) -> None:
+    raise RuntimeError("no such channel")
+
+
+@pytest.fixture(autouse=True)
+def clean():
+    told.clear()
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture
+def in_task(monkeypatch):
+    """Makes the context of a running task, and opens runs without a database."""
+    from closingbell.pipelines import base
+
+    monkeypatch.setattr(base, "open_run", lambda *run: run)
+
+    def make(partition_key=None, **params):
+        run_after = datetime(2025, 12, 6, 3, 0, tzinfo=UTC)  # 22:00 New York on the 5th
+        dag_run = SimpleNamespace(dag_id="d", run_id="r", partition_key=partition_key, run_after=run_after)
+        monkeypatch.setattr(groups, "get_current_context", lambda: {"dag_run": dag_run, "params": params})
+
+    return make
+
+
+def test_run_without_partition_key_is_refused_with_what_to_do():
+    with pytest.raises(AirflowFailException, match="field 'Partition key', or backfill a range"):
+        groups.session_of(None, "market_close")
+
+
+@pytest.mark.parametrize("key", ["2025-11-27", "2025-11-29", "today", "2025-12-5 "])
+def test_partition_key_that_is_no_session_is_refused(key):
+    with pytest.raises(AirflowFailException, match="no New York session"):
+        groups.session_of(key, "scores_and_recommendations")
+
+
+def test_run_of_a_session_writes_that_session(in_task):
+    in_task("2025-12-05", dry_run=False)
+    assert groups.current_run(by_session=True) == ("d", "r", "2025-12-05", {"dry_run": False})
+
+
+def test_run_without_sessions_is_named_by_its_new_york_day(in_task):
+    in_task()
+    assert groups.current_run()[2] == "2025-12-05"
+
+
+def test_reconcile_takes_the_form_s_session_or_the_last_that_closed(in_task, monkeypatch):
+    in_task(session="2025-11-28")
+    assert groups.current_run()[2] == "2025-11-28"
+    in_task(session=None)
+    assert groups.current_run()[2] == "2025-12-05"
+    monkeypatch.setenv("CLOSINGBELL_MARKET_ENDS_ON", "2017-11-10")
+    settings.cache_clear()
+    assert groups.current_run()[2] == "2017-11-10"
+
+
+def test_log_says_done_of_total_and_the_expected_end():
+    started = datetime(2025, 12, 5, 23, 0, tzinfo=UTC)
+    now = started + timedelta(minutes=10)
+    assert groups.progress(5, 20, started, now) == "5 of 20 done, expected end 2025-12-05 23:40 UTC"
+    assert groups.progress(20, 20, started, now) == "20 of 20 done"
+
+
+def test_freshness_is_the_age_of_the_session():
+    assert metrics.freshness("2025-11-28", datetime(2025, 11, 28, 20, 0, tzinfo=UTC)) == 7200  # 13:00 close
+    assert metrics.freshness("2025-11-27", datetime(2025, 11, 28, 20, 0, tzinfo=UTC)) is None
+
+
+def test_metrics_report_rows_duration_success_and_freshness(monkeypatch):
+    from airflow.sdk.observability import stats
+
+    sent = {}
+    for kind in ("incr", "timing", "gauge"):
+        monkeypatch.setattr(stats, kind, lambda name, value=1, **_: sent.update({name: value}))
+    run = SimpleNamespace(partition_key="2025-12-05")
+    metrics.published(run, "prices", {"stock_prices": {"rows_in": 60, "rows_updated": 0}}, since=datetime.now(UTC))
+    assert sent["closing_bell.prices.success"] == 1
+    assert sent["closing_bell.prices.stock_prices.rows_in"] == 60
+    assert sent["closing_bell.prices.freshness_seconds"] > 0
+    assert isinstance(sent["closing_bell.prices.duration"], timedelta)
+
+
+def test_settings_turn_into_airflow_s_logs_and_metrics():
+    assert metrics.environment(Settings(_env_file=None)) == {}
+    statsd = Settings(_env_file=None, json_logs=True, metrics="statsd", metrics_endpoint="stats:9125")
+    assert metrics.environment(statsd) == {
+        "AIRFLOW__LOGGING__JSON_LOGS": "True",
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": "stats",
+        "AIRFLOW__METRICS__STATSD_PORT": "9125",
+    }
+    otel = metrics.environment(Settings(_env_file=None, metrics="otel", metrics_endpoint="https://collector:4318"))
+    assert otel["AIRFLOW__METRICS__OTEL_HOST"] == "collector"
+    assert otel["AIRFLOW__METRICS__OTEL_SSL_ACTIVE"] == "True"
+    with pytest.raises(ValueError, match="CLOSINGBELL_METRICS_ENDPOINT"):
+        metrics.environment(Settings(_env_file=None, metrics="statsd"))
+
+
+def test_failed_run_tells_the_configured_notifier(monkeypatch, caplog):
+    monkeypatch.setenv("CLOSINGBELL_NOTIFIER", f"{__name__}.Notifier")
+    run = SimpleNamespace(dag_id="market_close", run_id="r", partition_key="2025-12-05")
+    notify.run_failed({"dag_run": run})
+    assert told == [{"dag_run": run}]
+    assert "2025-12-05" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["no.such.module.Notifier", f"{__name__}.broken"])
+def test_notifier_that_fails_is_logged_and_hides_nothing(monkeypatch, caplog, path):
+    monkeypatch.setenv("CLOSINGBELL_NOTIFIER", path)
+    notify.run_failed({"dag_run": SimpleNamespace(dag_id="d", run_id="r", partition_key=None)})
+    assert "correct CLOSINGBELL_NOTIFIER" in caplog.text
+
+
+def test_late_session_tells_the_configured_notifier(monkeypatch, caplog):
+    import asyncio
+
+    monkeypatch.setenv("CLOSINGBELL_NOTIFIER", f"{__name__}.Notifier")
+    late = {"dag_run": {"dag_id": "market_close", "dag_run_id": "r", "partition_key": "2025-12-05"}}
+    asyncio.run(notify.session_late(context=late))
+    assert told == [late]
+    assert "is late" in caplog.text
