@@ -7,7 +7,8 @@ from datetime import date
 import polars as pl
 import pytest
 
-from closingbell.prices.valuation import STALE_AFTER_DAYS, VALUATION_RATIOS, valuation_ratios
+from closingbell.fundamentals.compute import STALE_AFTER_DAYS, STALE_YEAR_AFTER_DAYS
+from closingbell.prices.valuation import VALUATION_RATIOS, valuation_ratios
 from closingbell.universe.compute import SECURITIES
 
 SESSION = date(2024, 6, 10)
@@ -169,14 +170,28 @@ def test_an_adr_without_its_ratio_has_no_market_value():
 
 
 def test_a_company_that_stopped_filing_has_no_ratios():
-    """SunEdison's last statement is of 2015-09-30."""
-    old = date.fromordinal(SESSION.toordinal() - STALE_AFTER_DAYS - 1)
-    row, reasons = value({1001: 20.0}, securities(security(1001)), statements(period_end=old))
+    """SunEdison's last quarter is of 2015-09-30: a quarter is stale after 200 days, a year's report after 500."""
+
+    def at(days: int, *earlier: int) -> tuple[dict, dict[str, str]]:
+        ends = [date.fromordinal(SESSION.toordinal() - days - back) for back in (0, *earlier)]
+        known = pl.concat([statements(period_end=end, known_on=end) for end in ends])
+        return value({1001: 20.0}, securities(security(1001)), known)
+
+    row, reasons = at(STALE_AFTER_DAYS + 1, 91)
     assert row["market_cap"] is None
     assert row["statement_period_end"] is None
-    assert "550 days" in reasons["market_cap"]
-    edge = date.fromordinal(SESSION.toordinal() - STALE_AFTER_DAYS)
-    assert value({1001: 20.0}, securities(security(1001)), statements(period_end=edge))[0]["market_cap"] == 1000
+    assert "fresh enough" in reasons["market_cap"]
+    assert at(STALE_AFTER_DAYS, 91)[0]["market_cap"] == 1000
+    assert at(STALE_YEAR_AFTER_DAYS, 365)[0]["market_cap"] == 1000
+    assert at(STALE_YEAR_AFTER_DAYS + 1, 365)[0]["market_cap"] is None
+
+
+def test_shares_carried_over_from_an_older_filing_keep_its_split_basis():
+    """A row known on 2024-05-01 whose share count is of February, with a 2:1 split in March."""
+    held, march = securities(security(1001)), splits((1001, date(2024, 3, 11), 2, 1))
+    february = statements().with_columns(pl.lit(date(2024, 2, 1)).alias("shares_filed_on"))
+    assert value({1001: 20.0}, held, february, march)[0]["shares_outstanding"] == 100
+    assert value({1001: 20.0}, held, statements(), march)[0]["shares_outstanding"] == 50
 
 
 def test_a_missing_number_is_missing_not_zero():

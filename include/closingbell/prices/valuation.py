@@ -4,34 +4,35 @@ In, all as known at the session's close: closes (security_id, session, close, ad
 rows (the newest version of each period), splits (security_id, ex_date, numerator, denominator). Out: rows of
 valuation_ratios without lineage, and why a value is null (security_id, value, reason).
 
-Shares. A company's shares outstanding are those of its newest statement, on the split basis of its filing day
-(`known_on`), and are brought to the session's basis by the splits with known_on < ex_date <= session. Market value =
-shares x the price of one base share. A company of several classes has several prices: each class's close over
-`shares_per_base` (BRK-A: 1,500), weighted by the base shares of that class where every listed class's own shares are
-known, else equally. Unlisted classes (Alphabet's B) so count at the listed ones' price, and class counts of another
-day only weight prices that differ little. Where no statement has a share count, the classes' own shares are summed,
-if all are known of a day up to the session. An ADR's ratio to ordinary shares is in no source: without one it has no
-market value.
+Shares. A company's shares outstanding are those of its newest statement, on the split basis of the day they were
+filed (`shares_filed_on`), and are brought to the session's basis by the splits with that day < ex_date <= session.
+Market value = shares x the price of one base share. A company of several classes has several prices: each class's
+close over `shares_per_base` (BRK-A: 1,500), weighted by the base shares of that class where every listed class's own
+shares are known, else equally. Unlisted classes (Alphabet's B) so count at the listed ones' price, and class counts
+of another day only weight prices that differ little. Where no statement has a share count, the classes' own shares
+are summed, if all are known of a day up to the session. An ADR's ratio to ordinary shares is in no source: without
+one it has no market value.
 
 Prices adjusted as of another day than the session do not go together with a share count: null. Statements in another
-currency than USD give a market value but no ratios. Statements older than STALE_AFTER_DAYS give neither.
+currency than USD give a market value but no ratios. Stale statements (`fundamentals.compute`) give neither.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from fractions import Fraction
 from typing import Any
 
 import polars as pl
 
+from closingbell.fundamentals.compute import STALE_AFTER_DAYS, STALE_YEAR_AFTER_DAYS
 from closingbell.prices.compute import factor, split_fractions
 from closingbell.universe.compute import SCORED_TYPES
 
-STALE_AFTER_DAYS = 550
-"""From period_end to the session. A 20-F comes four months after its year and is the newest for twelve: 490 days."""
+QUARTER_GAP_DAYS = 120
+"""A company whose newest two statement dates are no farther apart reports by the quarter."""
 
 VALUATION_RATIOS: dict[str, Any] = {
     "security_id": pl.Int64,
@@ -69,9 +70,10 @@ def valuation_ratios(
 ) -> Valuation:
     """Ratios of `session` for every scored security that has a close on it.
 
-    financials needs cik, period_end, period_type, known_on, currency, revenue, net_income, shareholders_equity and
-    shares_outstanding. pe_ratio is null without positive earnings, pb_ratio without positive equity; the yields
-    (the inverses) keep their sign.
+    financials needs cik, period_end, period_type, known_on, currency, revenue, net_income, shareholders_equity,
+    shares_outstanding and shares_filed_on (the filing that its shares come from; known_on where that is null).
+    pe_ratio is null without positive earnings, pb_ratio without positive equity; the yields (the inverses) keep their
+    sign.
     """
     by_cik: dict[int | None, list[Row]] = {}
     scored = securities.filter(pl.col("type").is_in(SCORED_TYPES))
@@ -101,8 +103,16 @@ class _Statements:
 
 def _newest(financials: pl.DataFrame, session: date) -> dict[int, _Statements]:
     """Per company the newest TTM row and the newest Q or FY rows with equity and with shares, none of them stale."""
-    oldest = session - timedelta(days=STALE_AFTER_DAYS)
-    fresh = financials.filter((pl.col("period_end") >= oldest) & (pl.col("known_on") <= session))
+    known = financials.filter((pl.col("known_on") <= session) & (pl.col("period_end") <= session))
+    dates = known.select("cik", "period_end").unique().sort("period_end")
+    gaps = dates.group_by("cik", maintain_order=True).agg(
+        pl.col("period_end").diff().last().dt.total_days().alias("gap")
+    )
+    limit = (
+        pl.when(pl.col("gap").fill_null(0) <= QUARTER_GAP_DAYS).then(STALE_AFTER_DAYS).otherwise(STALE_YEAR_AFTER_DAYS)
+    )
+    age = (pl.lit(session) - pl.col("period_end")).dt.total_days()
+    fresh = known.join(gaps.select("cik", limit.alias("limit")), on="cik").filter(age <= pl.col("limit"))
     found: dict[int, _Statements] = {}
     # a year's last quarter stands in two rows; the FY row is the filed one
     for row in fresh.sort("period_end", "known_on", pl.col("period_type") == "FY").iter_rows(named=True):
@@ -142,7 +152,7 @@ def _company(
             ("ps_ratio", "sales_yield", of.ttm, "revenue"),
         ):
             if row is None or row[column] is None:
-                reasons[yield_] = f"no {column} in a statement of the last {STALE_AFTER_DAYS} days"
+                reasons[yield_] = f"no {column} in a statement that is fresh enough"
             elif row["currency"] != "USD":
                 reasons[yield_] = f"statements are in {row['currency']}"
             else:
@@ -168,7 +178,8 @@ def _shares(
     if statement is None:
         return None
     base = min(classes, key=lambda row: (row["shares_per_base"], row["security_id"]))
-    since = factor(fractions.get(base["security_id"], ()), statement["known_on"], session)
+    counted_on = statement.get("shares_filed_on") or statement["known_on"]
+    since = factor(fractions.get(base["security_id"], ()), counted_on, session)
     return statement["shares_outstanding"] * since.numerator / since.denominator
 
 
@@ -183,7 +194,7 @@ def _market_cap(
     known = [count for count in own if count is not None]
     if shares is None:
         if len(known) < len(classes):
-            return None, f"no shares outstanding in a statement of the last {STALE_AFTER_DAYS} days"
+            return None, "no shares outstanding in a statement that is fresh enough"
         return math.fsum(count * row["close"] for count, row in zip(known, classes, strict=True)), ""
     weights = [1.0] * len(classes)
     if len(known) == len(classes):
