@@ -12,8 +12,8 @@ How a figure is found:
 2. Periods are dates alone. A quarter lasts 80 to 100 days, a year 350 to 380; twelve months that end inside a fiscal
    year (utilities' 10-Qs) are no year. Ends up to six days apart are one end, named as first seen.
 3. Quarters that are not stated are differences of year-to-date amounts of one tag: six months less three, nine less
-   six, the year less nine. Where one of the two was restated after the other was last filed, the last consistent pair
-   stays. Per-share figures and share counts are never subtracted.
+   six, the year less nine. Where one of the two was restated after the other was last filed, and the other not yet,
+   the last consistent pair stays. Per-share figures and share counts are never subtracted.
 4. Of an item's tags each filing's own best counts (concepts.toml); between filings the newest.
 5. TTM is the year where one ends; else four adjoining quarters; else year + year to date - year to date before.
    TTM earnings per share: the year's, else the sum of four stated quarters on one split basis, else null (a fourth
@@ -133,7 +133,9 @@ def statements(
         rows.rename(
             {"end": "period_end", "day": "known_on", "start": "period_start", "sources": "source_accession_nos"}
         )
-        .with_columns(_accession_nos(rows["sources"], events, accession_nos), accession_nos.gather(rows["accession_no"]))
+        .with_columns(
+            _accession_nos(rows["sources"], events, accession_nos), accession_nos.gather(rows["accession_no"])
+        )
         .select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
         .sort("cik", "period_end", "period_type", "known_on")
     )
@@ -362,7 +364,19 @@ def _events(seen: pl.DataFrame) -> pl.DataFrame:
     by_tag = _differences(flows.unique([*ROW, "tag", "day"]), "tag").join(
         seen.select("tag", "item", "rank").unique(), on="tag"
     )
-    columns = [*ROW, "item", "rank", "day", "start", "value", "source", "source_less", "accession_no", "known_at", "derived"]
+    columns = [
+        *ROW,
+        "item",
+        "rank",
+        "day",
+        "start",
+        "value",
+        "source",
+        "source_less",
+        "accession_no",
+        "known_at",
+        "derived",
+    ]
     events = _chosen(
         pl.concat([stated.select(columns), by_tag.select(columns)]).join(leads, on=["cik", "currency", "day", "item"]),
         (pl.col("rank") > pl.col("lead")).cast(pl.Int8),
@@ -392,7 +406,10 @@ def _differences(flows: pl.DataFrame, of: str) -> pl.DataFrame:
     amounts = (
         flows.sort(*series, "day")
         .with_columns((pl.col("value") != pl.col("value").shift(1)).over(series).alias("restated"))
-        .with_columns(pl.when("restated").then("day").forward_fill().over(series).alias("restated_on"))
+        .with_columns(
+            pl.when("restated").then("day").forward_fill().over(series).alias("restated_on"),
+            pl.when("restated").then(pl.col("day").shift(1)).forward_fill().over(series).alias("old_until"),
+        )
         .select(
             "cik",
             "currency",
@@ -403,6 +420,7 @@ def _differences(flows: pl.DataFrame, of: str) -> pl.DataFrame:
             "day",
             "value",
             "restated_on",
+            "old_until",
             "source",
             "accession_no",
             "known_at",
@@ -427,10 +445,11 @@ def _differences(flows: pl.DataFrame, of: str) -> pl.DataFrame:
                 pl.col("value").alias(f"{side}_value"),
                 pl.col("day").alias(f"{side}_filed"),
                 pl.col("restated_on").alias(f"{side}_restated"),
+                pl.col("old_until").alias(f"{side}_old"),
                 pl.col("source").alias(f"{side}_source"),
             )
         )
-    state = [f"{side}_{name}" for side in ("long", "short") for name in ("value", "filed", "restated", "source")]
+    state = [f"{side}_{name}" for side in ("long", "short") for name in ("value", "filed", "restated", "old", "source")]
     return (
         pl.concat(sides, how="diagonal")
         .sort(*pair, "day", "known_at")
@@ -440,8 +459,8 @@ def _differences(flows: pl.DataFrame, of: str) -> pl.DataFrame:
         .filter(
             pl.col("long_value").is_not_null(),
             pl.col("short_value").is_not_null(),
-            pl.col("long_restated").is_null() | (pl.col("long_restated") <= pl.col("short_filed")),
-            pl.col("short_restated").is_null() | (pl.col("short_restated") <= pl.col("long_filed")),
+            _on_one_basis("long", "short"),
+            _on_one_basis("short", "long"),
         )
         .with_columns((pl.col("long_value") - pl.col("short_value")).alias("value"))
         .filter((pl.col("value") != pl.col("value").shift(1)).fill_null(True).over(pair))
@@ -463,6 +482,16 @@ def _differences(flows: pl.DataFrame, of: str) -> pl.DataFrame:
     )
 
 
+def _on_one_basis(side: str, other: str) -> pl.Expr:
+    """Whether `side`, where it was restated, has the `other` with it: filed since, or restated since the old value."""
+    restated = pl.col(f"{side}_restated")
+    return (
+        restated.is_null()
+        | (restated <= pl.col(f"{other}_filed"))
+        | (pl.col(f"{other}_restated") > pl.col(f"{side}_old")).fill_null(False)
+    )
+
+
 # ---------------------------------------------------------------- rows and their versions
 
 
@@ -477,9 +506,9 @@ def _versions(events: pl.DataFrame) -> pl.DataFrame:
     wide = wide.with_columns(pl.lit(None, dtype=pl.UInt32).alias(item) for item in items if item not in wide.columns)
     wide = wide.with_columns(pl.col(items).forward_fill().over(ROW))
     made = (
-        events.sort(*index, "known_at", "accession_no")
+        events.sort(*index, "known_at", "accession_no", "start")
         .group_by(index, maintain_order=True)
-        .agg(pl.col("known_at", "accession_no").last(), pl.col("start").drop_nulls().first())
+        .agg(pl.col("known_at", "accession_no").last(), pl.col("start").max())
         .with_columns(pl.col("start").forward_fill().over(ROW))
     )
     none = events.height

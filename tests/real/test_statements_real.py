@@ -1,0 +1,171 @@
+"""Statement rows of recorded companies against figures read by hand in their company facts.
+
+Each expected number stands next to the accession number and concept it was read from; derived ones show the sum.
+"""
+
+from __future__ import annotations
+
+import gzip
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from closingbell.fundamentals import compute, filings, parse
+
+pytestmark = pytest.mark.real
+
+NVDA, AAPL, COST, WMT, HD, MCD, DIS = 1045810, 320193, 909832, 104169, 354950, 63908, 1744489
+NKE, UAA, GOOGL, TXN, TSLA, SUNE, LPA = 320187, 1336917, 1652044, 97476, 1318605, 945436, 1997711
+M = 1e6
+
+
+@pytest.fixture(scope="module")
+def rows(recordings: Path) -> pl.DataFrame:
+    sec = recordings / "data.sec.gov"
+    paths = sorted(sec.glob("api/xbrl/companyfacts/CIK*.json.gz"))
+    facts = pl.concat([parse.companyfacts(gzip.decompress(path.read_bytes())) for path in paths])
+    histories = {}
+    for folder in ("submissions", "submissions_merged"):  # the merged ones go further back
+        for path in sorted((sec / folder).glob("CIK??????????.json.gz")):
+            history = filings.parse_submissions(gzip.decompress(path.read_bytes()))
+            histories[history.cik] = history
+    known = pl.concat([history.filings for history in histories.values()])
+    year_ends = {cik: history.fiscal_year_end for cik, history in histories.items()}
+    return compute.statements(parse.with_known_at(facts, known), year_ends)
+
+
+def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str, on: str = "2030-01-01"):
+    """A figure as known at the end of the day `on`."""
+    moment = datetime.combine(date.fromisoformat(on), datetime.max.time(), UTC)
+    view = compute.as_of(rows.filter(cik=cik, period_type=period_type, period_end=date.fromisoformat(end)), moment)
+    assert view.height <= 1
+    return view[figure].item() if view.height else None
+
+
+@pytest.mark.parametrize(
+    ("cik", "period_type", "end", "figure", "on", "expected"),
+    [
+        # NVIDIA: 0001045810-25-000230 Revenues 2025-07-28..2025-10-26
+        (NVDA, "Q", "2025-10-26", "revenue", "2025-11-20", 57_006 * M),
+        # 0001045810-26-000021 Revenues of the year 215,938 less nine months 147,811 of 0001045810-25-000230
+        (NVDA, "Q", "2026-01-25", "revenue", "2026-02-26", (215_938 - 147_811) * M),
+        (NVDA, "TTM", "2026-01-25", "revenue", "2026-02-26", 215_938 * M),
+        # six months 42,779 (0001045810-25-000209) less three 27,414 (0001045810-25-000116), NetCashProvidedBy...
+        (NVDA, "Q", "2025-07-27", "operating_cash_flow", "2025-08-28", (42_779 - 27_414) * M),
+        # EarningsPerShareDiluted: 1.74 in 0001045810-23-000017, after the 10:1 split 0.17 in 0001045810-25-000023
+        (NVDA, "FY", "2023-01-29", "eps_diluted", "2023-02-25", 1.74),
+        (NVDA, "FY", "2023-01-29", "eps_diluted", "2025-02-27", 0.17),
+        # Apple: SalesRevenueNet 36,537 in 0001193125-09-214859, restated to 42,905 by the 10-K/A 0001193125-10-012091
+        (AAPL, "FY", "2009-09-26", "revenue", "2010-01-24", 36_537 * M),
+        (AAPL, "FY", "2009-09-26", "revenue", "2010-01-26", 42_905 * M),
+        (AAPL, "FY", "2009-09-26", "net_income", "2010-01-26", 8_235 * M),
+        # NetCashProvidedBy...: year 63,598 (0000320193-17-000070) less nine months 47,942 (0000320193-17-000009)
+        (AAPL, "Q", "2017-09-30", "operating_cash_flow", "2018-07-31", (63_598 - 47_942) * M),
+        # nine months restated to 48,476 (0000320193-18-000100), the year not yet: the last consistent pair
+        (AAPL, "Q", "2017-09-30", "operating_cash_flow", "2018-08-02", (63_598 - 47_942) * M),
+        # both restated: 64,225 (0000320193-18-000145)
+        (AAPL, "Q", "2017-09-30", "operating_cash_flow", "2018-11-06", (64_225 - 48_476) * M),
+        # Costco, quarters of 12 and 16 weeks: Revenues 63,205 and 189,079 in 0000909832-25-000033, year 275,235
+        # in 0000909832-25-000101
+        (COST, "Q", "2025-05-11", "revenue", "2025-06-06", 63_205 * M),
+        (COST, "Q", "2025-08-31", "revenue", "2025-10-09", (275_235 - 189_079) * M),
+        (COST, "TTM", "2025-08-31", "net_income", "2025-10-09", 8_099 * M),  # NetIncomeLoss
+        # Walmart: Revenues (with membership), not its part SalesRevenueNet: 0000104169-25-000191, -26-000055
+        (WMT, "Q", "2025-10-31", "revenue", "2025-12-04", 179_496 * M),
+        (WMT, "Q", "2026-01-31", "revenue", "2026-03-14", (713_163 - 522_507) * M),
+        (WMT, "FY", "2023-01-31", "operating_income", "2023-03-18", 20_428 * M),
+        (WMT, "FY", "2023-01-31", "eps_diluted", "2023-03-18", 4.27),  # 0000104169-23-000020
+        (WMT, "FY", "2023-01-31", "eps_diluted", "2024-03-16", 1.42),  # 3:1 split, 0000104169-24-000056
+        (WMT, "Q", "2026-01-31", "total_assets", "2026-03-14", 284_668 * M),
+        # Home Depot: six months 8,968 (0000354950-25-000217) less three 4,325 (0000354950-25-000165)
+        (HD, "Q", "2025-08-03", "operating_cash_flow", "2025-08-27", (8_968 - 4_325) * M),
+        # year 13,723 (0000354950-20-000015), restated to 13,687 (0000354950-21-000089)
+        (HD, "FY", "2020-02-02", "operating_cash_flow", "2020-03-26", 13_723 * M),
+        (HD, "FY", "2020-02-02", "operating_cash_flow", "2021-03-25", 13_687 * M),
+        # negative equity: -3,116 (StockholdersEquity, 0000354950-20-000015); a return on it means nothing
+        (HD, "FY", "2020-02-02", "shareholders_equity", "2020-03-26", -3_116 * M),
+        (HD, "FY", "2020-02-02", "roe", "2020-03-26", None),
+        # McDonald's: Revenues 21,025.2 (0000063908-19-000010), restated to 21,257.9 (0000063908-21-000013)
+        (MCD, "FY", "2018-12-31", "revenue", "2019-03-01", 21_025.2 * M),
+        (MCD, "FY", "2018-12-31", "revenue", "2021-03-01", 21_257.9 * M),
+        # restaurants bought (PaymentsToAcquireProductiveAssets 140.6) are not capital expenditure 1,813.9
+        (MCD, "FY", "2015-12-31", "capex", "2016-02-26", 1_813.9 * M),
+        (MCD, "FY", "2023-12-31", "gross_profit", "2024-02-23", None),  # no such line
+        # Disney signs the year's InterestExpense -1,812 (0001744489-25-000155), nine months 1,396 (-25-000136)
+        (DIS, "Q", "2025-09-27", "interest_expense", "2025-11-14", (1_812 - 1_396) * M),
+        (DIS, "Q", "2025-09-27", "net_income", "2025-11-14", (12_404 - 11_091) * M),  # NetIncomeLoss
+        # Alphabet: RevenueFromContract... 350,018 (0001652044-25-000014) less 253,549 (0001652044-24-000118)
+        (GOOGL, "Q", "2024-12-31", "revenue", "2025-02-06", (350_018 - 253_549) * M),
+        # Under Armour changed its year: 2022-01-01..03-31 is a transition quarter (10-QT 0001336917-22-000017)
+        (UAA, "Q", "2022-03-31", "net_income", "2022-05-10", -59.610 * M),
+        (UAA, "Q", "2022-03-31", "net_income", "2024-05-30", -63.146 * M),  # restated, 0001336917-24-000073
+        # its SalesRevenueGoodsNet 1,063.927 is the total, SalesRevenueNet 1,024.55 a part (0001193125-12-078826)
+        (UAA, "FY", "2010-12-31", "revenue", "2012-02-28", 1_063.927 * M),
+        # SunEdison: SalesRevenueNet 2,484.4 (0000945436-15-000049), recast by 8-K 0000945436-15-000164
+        (SUNE, "FY", "2014-12-31", "revenue", "2015-06-01", 2_484.4 * M),
+        (SUNE, "FY", "2014-12-31", "revenue", "2015-06-30", 1_646.7 * M),
+        (SUNE, "Q", "2015-09-30", "revenue", "2015-11-10", 476.0 * M),  # 0000945436-15-000274
+        # LPA, ifrs-full: Revenue 31.983567 (0001493152-24-016772); basic EPS 0.048, then 0.28 (0001997711-25-000030)
+        (LPA, "FY", "2022-12-31", "revenue", "2024-04-27", 31_983_567.0),
+        (LPA, "FY", "2022-12-31", "eps_basic", "2024-04-27", 0.048),
+        (LPA, "FY", "2022-12-31", "eps_basic", "2025-04-03", 0.28),
+    ],
+)
+def test_figures_equal_those_read_in_the_filings(rows, cik, period_type, end, figure, on, expected):
+    found = value(rows, cik, period_type, end, figure, on)
+    assert found == (pytest.approx(expected, rel=1e-9) if expected is not None else None)
+
+
+def test_nothing_is_known_before_its_acceptance(rows):
+    # Apple's 0000320193-24-000123 was accepted at 06:01:36 New York on 2024-11-01
+    row = rows.filter(cik=AAPL, period_type="FY", period_end=date(2024, 9, 28)).sort("known_on").row(0, named=True)
+    assert row["accession_no"] == "0000320193-24-000123"
+    assert row["known_at"] == datetime(2024, 11, 1, 10, 1, 36, tzinfo=UTC)
+    assert row["fiscal_year"] == 2024
+
+
+def test_two_filings_on_one_day_make_one_row_known_with_the_later(rows):
+    # Apple 2010-01-25: 10-Q 0001193125-10-012085 and 10-K/A 0001193125-10-012091
+    day = rows.filter(pl.col("cik") == AAPL, pl.col("known_on") == date(2010, 1, 25))
+    assert not day.is_duplicated().any()
+    assert day.select("period_end", "period_type").is_unique().all()
+
+
+def test_quarters_of_52_and_53_week_years_follow_each_other(rows):
+    for cik in (NVDA, AAPL, COST, HD, TXN, NKE):
+        ends = rows.filter(pl.col("cik") == cik, pl.col("period_type") == "Q", pl.col("revenue").is_not_null())
+        gaps = ends["period_end"].unique().sort().diff().drop_nulls().dt.total_days()
+        assert gaps.min() >= 80
+        assert gaps.max() <= 126, cik
+
+
+@pytest.mark.parametrize("cik", [NVDA, AAPL, COST, WMT, HD, MCD, NKE, UAA, GOOGL, TXN, TSLA, DIS])
+def test_each_years_quarters_add_up_to_it_as_first_known(rows, cik):
+    first = rows.filter(cik=cik).sort("known_on").unique(["period_end", "period_type"], keep="first")
+    years = first.filter(pl.col("period_type") == "FY", pl.col("period_end") >= date(2012, 1, 1))
+    quarters = first.filter(pl.col("period_type") == "Q")
+    checked = 0
+    for year in years.iter_rows(named=True):
+        inside = quarters.filter(pl.col("period_end").is_between(year["period_start"], year["period_end"]))
+        if inside.height == 4 and inside["net_income"].null_count() == 0:
+            checked += 1
+            assert inside["net_income"].sum() == pytest.approx(year["net_income"], rel=0.05), year["period_end"]
+    assert checked >= 4
+
+
+def test_assets_are_liabilities_and_equity(rows):
+    sheets = rows.drop_nulls(["total_assets", "total_liabilities", "shareholders_equity"])
+    between = (pl.col("total_assets") - pl.col("total_liabilities") - pl.col("shareholders_equity")) / pl.col(
+        "total_assets"
+    )
+    # the rest is other owners': SunEdison's, of its yieldcos, 15 %
+    assert sheets.select(between.min()).item() > -0.01
+    assert sheets.filter(pl.col("cik") != SUNE).select(between.max()).item() < 0.12
+
+
+def test_a_company_that_stopped_filing_grows_stale(rows):
+    newest = rows.filter(pl.col("cik") == SUNE)["period_end"].max()
+    assert newest == date(2015, 9, 30)
+    assert (date(2016, 4, 21) - newest).days > compute.STALE_AFTER_DAYS  # the day of its bankruptcy
