@@ -1,0 +1,135 @@
+"""One million bars through stage, audit and publish, against a bare COPY and against pandas.to_sql.
+
+Both baselines write the same rows into a table of the same columns and keys, in the same run. to_sql is measured on a
+twentieth of the rows, with its fastest portable setting (multi-row inserts), and scaled up linearly, which flatters it:
+its cost a row does not fall. Imports are excluded. Run: python tests/benchmarks/publish.py
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from sqlalchemy import Engine, text
+
+ROWS = 1_000_000
+SECURITIES = 4_000
+TO_SQL_PART = 20
+BATCHES = 10
+
+
+def measure() -> list[dict[str, Any]]:
+    """The budgets of ARCHITECTURE's first line: rows a second of ours against both baselines."""
+    import great_expectations  # noqa: F401
+    import pandas  # noqa: F401
+
+    from closingbell import postgres
+    from closingbell.warehouse import db
+
+    with tempfile.TemporaryDirectory(prefix="closingbell-bench-", ignore_cleanup_errors=True) as folder:
+        server = Path(folder) / "pg"
+        try:
+            url = postgres.start(server)
+            db.migrate(url)
+            engine = db.engine(url)
+            bars = _bars()
+            copy = min(_timed(_bare_copy, engine, bars) for _ in range(2))
+            ours = min(_timed(_publish, engine, bars, run_id) for run_id in ("first", "second"))
+            to_sql = _timed(_to_sql, engine, bars.head(ROWS // TO_SQL_PART)) * TO_SQL_PART
+        finally:
+            postgres.stop(server)
+    return [
+        _line("publish 1M bars against bare COPY, rows a second", ROWS / ours, ROWS / copy, 0.3),
+        _line("publish 1M bars against pandas.to_sql, rows a second", ROWS / ours, ROWS / to_sql, 10),
+    ]
+
+
+def _line(name: str, value: float, baseline: float, budget: float) -> dict[str, Any]:
+    ratio = value / baseline
+    return {
+        "name": name, "value": round(value), "baseline": round(baseline), "ratio": round(ratio, 3), "budget": budget,
+        "holds": ratio >= budget,
+    }  # fmt: skip
+
+
+def _timed(step: Callable[..., None], *given: Any) -> float:
+    start = time.perf_counter()
+    step(*given)
+    return time.perf_counter() - start
+
+
+def _bars() -> pl.DataFrame:
+    sessions = ROWS // SECURITIES
+    random = np.random.default_rng(7)
+    close = 50 * np.exp(random.normal(0, 0.01, (SECURITIES, sessions)).cumsum(axis=1)).ravel().round(4)
+    days = pl.date_range(date(2020, 1, 1), date(2025, 12, 5), eager=True)
+    weekdays = days.filter(days.dt.weekday() < 6).head(sessions)
+    return pl.DataFrame(
+        {
+            "security_id": np.repeat(np.arange(1, SECURITIES + 1) * 1000 + 1, sessions),
+            "session": pl.concat([weekdays] * SECURITIES),
+            "open": close, "high": close * 1.01, "low": close * 0.99, "close": close,
+            "volume": random.integers(1_000, 10_000_000, ROWS).astype(float), "vwap": close,
+            "trades": random.integers(10, 100_000, ROWS), "source": pl.repeat("polygon", ROWS, eager=True),
+            "final": pl.repeat(True, ROWS, eager=True), "adjusted_as_of": pl.repeat(None, ROWS, dtype=pl.Date, eager=True),
+            "landing_id": pl.repeat(1, ROWS, dtype=pl.Int64, eager=True),
+            "fetched_at": pl.repeat(datetime(2025, 12, 6, tzinfo=UTC), ROWS, dtype=pl.Datetime("us", "UTC"), eager=True),
+        }
+    ).sort("session", "security_id")  # as vendors send them: a session at a time  # fmt: skip
+
+
+def _bare_copy(engine: Engine, bars: pl.DataFrame) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE IF EXISTS bare"))
+        connection.execute(text("CREATE TABLE bare (LIKE closingbell.stock_prices INCLUDING ALL)"))
+    with engine.begin() as connection:
+        cursor = connection.connection.cursor()
+        for part in bars.iter_slices(200_000):
+            content = io.BytesIO(part.write_csv(include_header=False).encode())
+            cursor.copy_expert("COPY bare FROM STDIN (FORMAT csv)", content)
+
+
+def _publish(engine: Engine, bars: pl.DataFrame, run_id: str) -> None:
+    from closingbell.warehouse import load
+
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE closingbell.stock_prices"))
+    stage_id = load.open_stage(
+        engine,
+        dag_id="bench",
+        run_id=run_id,
+        table="stock_prices",
+        partition_key="bench",
+        expected={
+            "sessions": [day.isoformat() for day in bars["session"].unique().sort()],
+            "securities": bars["security_id"].unique().sort().to_list(),
+        },
+    )
+    for number, part in enumerate(bars.iter_slices(ROWS // BATCHES)):
+        load.stage_batch(engine, stage_id, f"b{number}", part, inputs_sha256=str(number), landing_ids=[1])
+    load.audit(engine, stage_id)
+    published = load.publish(engine, stage_id)
+    if published.rows_inserted != ROWS:
+        raise AssertionError(f"published {published.rows_inserted} of {ROWS} bars")
+
+
+def _to_sql(engine: Engine, bars: pl.DataFrame) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE IF EXISTS by_pandas"))
+        connection.execute(text("CREATE TABLE by_pandas (LIKE closingbell.stock_prices INCLUDING ALL)"))
+    frame = bars.to_pandas(use_pyarrow_extension_array=False)
+    frame.to_sql("by_pandas", engine, if_exists="append", index=False, method="multi", chunksize=1_000)
+
+
+if __name__ == "__main__":
+    started = datetime.now(UTC)
+    for line in measure():
+        print(line)
+    print(f"in {(datetime.now(UTC) - started) / timedelta(seconds=1):.0f} s")
