@@ -78,10 +78,12 @@ def _bars() -> pl.DataFrame:
             "open": close, "high": close * 1.01, "low": close * 0.99, "close": close,
             "volume": random.integers(1_000, 10_000_000, ROWS).astype(float), "vwap": close,
             "trades": random.integers(10, 100_000, ROWS), "source": pl.repeat("polygon", ROWS, eager=True),
-            "final": pl.repeat(True, ROWS, eager=True), "adjusted_as_of": pl.repeat(None, ROWS, dtype=pl.Date, eager=True),
-            "landing_id": pl.repeat(1, ROWS, dtype=pl.Int64, eager=True),
-            "fetched_at": pl.repeat(datetime(2025, 12, 6, tzinfo=UTC), ROWS, dtype=pl.Datetime("us", "UTC"), eager=True),
         }
+    ).with_columns(
+        pl.lit(True).alias("final"),
+        pl.lit(None, pl.Date).alias("adjusted_as_of"),
+        pl.lit(1, pl.Int64).alias("landing_id"),
+        pl.lit(datetime(2025, 12, 6, tzinfo=UTC), pl.Datetime("us", "UTC")).alias("fetched_at"),
     ).sort("session", "security_id")  # as vendors send them: a session at a time  # fmt: skip
 
 
