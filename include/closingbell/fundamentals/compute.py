@@ -226,7 +226,7 @@ def _observations(facts: pl.DataFrame) -> pl.DataFrame:
         .rename({"filed_on": "day", "period_end": "end", "period_start": "start"})
     )
     currencies = (
-        seen.filter(pl.col("measure") == "money")
+        seen.drop_nulls("money")
         .group_by("cik", "day", "money")
         .len()
         .sort("cik", "day", "len", "money", descending=[False, False, True, False])

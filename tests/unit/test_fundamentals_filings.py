@@ -1,0 +1,109 @@
+"""Filing histories: the three shapes SEC's answers come in, and what an acceptance time means in each."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from closingbell.fundamentals import filings
+
+# (form, filed, acceptance as New York wall time): a filing accepted after 17:30 is dated the next business day
+ACCEPTED = [
+    ("10-K", "2024-11-01", "2024-11-01T06:01:36"),
+    ("10-Q", "2024-08-02", "2024-08-01T18:03:34"),
+    ("8-K", "2024-08-01", "2024-08-01T16:30:27"),
+    ("4", "2024-10-17", "2024-10-17T18:30:00"),
+    ("4", "2024-10-18", "2024-10-18T21:40:00"),
+]
+
+
+def columns(rows, *, offset_hours=0, accepted=True):
+    at = [datetime.fromisoformat(when) for *_, when in rows]
+    stamps = [(moment + timedelta(hours=offset_hours)).isoformat() for moment in at]
+    return {
+        "accessionNumber": [f"a-{n}" for n in range(len(rows))],
+        "filingDate": [filed for _, filed, _ in rows],
+        "reportDate": ["" for _ in rows],
+        "acceptanceDateTime": [f"{stamp}.000Z" if accepted else "" for stamp in stamps],
+        "form": [form for form, *_ in rows],
+        "size": [1 for _ in rows],
+    }
+
+
+def answer(recent, **company):
+    files = [
+        {
+            "name": "CIK0000000007-submissions-001.json",
+            "filingCount": 2,
+            "filingFrom": "2001-01-02",
+            "filingTo": "2010-02-03",
+        }
+    ]
+    return json.dumps({"cik": "0000000007", "name": "X CO", "sic": "3571", "sicDescription": "Computers",
+                       "fiscalYearEnd": "0926", "tickers": ["X"], "exchanges": ["Nasdaq"], "entityType": "operating",
+                       "stateOfIncorporation": "", "formerNames": [{"name": "Y CO"}],
+                       "filings": {"recent": recent, "files": files}, **company}).encode()  # fmt: skip
+
+
+@pytest.mark.parametrize(("offset", "source"), [(0, "acceptance_new_york"), (4, "acceptance_utc")])
+def test_each_answer_is_read_as_new_york_or_utc_by_the_half_past_five_rule(offset, source):
+    found = filings.parse_submissions(answer(columns(ACCEPTED, offset_hours=offset))).filings
+    assert found["known_at_source"].unique().to_list() == [source]
+    assert found["known_at"][0] == datetime(2024, 11, 1, 10, 1, 36, tzinfo=UTC)
+    assert found["known_at"][1] == datetime(2024, 8, 1, 22, 3, 34, tzinfo=UTC)
+
+
+def test_without_acceptance_a_filing_is_known_at_ten_in_the_evening():
+    found = filings.parse_submissions(answer(columns(ACCEPTED, accepted=False))).filings
+    assert found["known_at_source"].unique().to_list() == ["filed_on_22"]
+    assert found["known_at"][0] == datetime(2024, 11, 2, 2, tzinfo=UTC)
+
+
+def test_a_history_says_who_the_company_is_and_which_pages_are_older():
+    history = filings.parse_submissions(answer(columns(ACCEPTED, offset_hours=4)))
+    assert (history.cik, history.sic, history.fiscal_year_end, history.state) == (7, 3571, "0926", None)
+    assert (history.tickers, history.exchanges, history.former_names) == (("X",), ("Nasdaq",), ("Y CO",))
+    page = history.pages[0]
+    assert (page.name, page.filed_from, page.filed_to) == (
+        "CIK0000000007-submissions-001.json",
+        date(2001, 1, 2),
+        date(2010, 2, 3),
+    )
+
+
+def test_an_older_page_is_bare_columns():
+    page = filings.parse_page(json.dumps(columns(ACCEPTED, offset_hours=4)).encode(), cik=7)
+    assert page.filings["cik"].to_list() == [7] * 5
+
+
+def test_another_shape_is_an_error_that_names_the_column():
+    broken = columns(ACCEPTED)
+    del broken["filingDate"]
+    with pytest.raises(ValueError, match=r"sec_edgar submissions: .*filingDate"):
+        filings.parse_submissions(answer(broken))
+    short = columns(ACCEPTED) | {"form": ["10-K"]}
+    with pytest.raises(ValueError, match="columns of different length"):
+        filings.parse_submissions(answer(short))
+    with pytest.raises(ValueError, match="submissions_page of CIK 7"):
+        filings.parse_page(b"[]", cik=7)
+
+
+@pytest.mark.real
+def test_the_two_recordings_of_apples_history_agree_on_every_instant(recordings: Path):
+    # 0000320193-24-000123 is accepted at 06:01:36Z in one recording and 10:01:36Z in the other
+    one, two = (
+        filings.parse_submissions(
+            gzip.decompress((recordings / "data.sec.gov" / folder / "CIK0000320193.json.gz").read_bytes())
+        ).filings
+        for folder in ("submissions", "submissions_merged")
+    )
+    both = one.join(two, on="accession_no", suffix="_two")
+    assert both.height > 900
+    assert (both["known_at"] == both["known_at_two"]).all()
+    assert both.filter(accession_no="0000320193-24-000123")["known_at"].item() == datetime(
+        2024, 11, 1, 10, 1, 36, tzinfo=UTC
+    )

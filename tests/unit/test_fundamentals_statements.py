@@ -1,0 +1,429 @@
+"""The traps of company facts, each on a few hand-made facts, and the promise: nothing is known before its filing."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from closingbell.fundamentals import compute, filings, parse
+
+NO_FILINGS = pl.DataFrame(schema=filings.SCHEMA)
+REVENUE, NET, ASSETS = "RevenueFromContractWithCustomerExcludingAssessedTax", "NetIncomeLoss", "Assets"
+OCF = "NetCashProvidedByUsedInOperatingActivities"
+Q1, Q2, Q3, Q4 = (
+    ("2020-01-01", "2020-03-31"),
+    ("2020-04-01", "2020-06-30"),
+    ("2020-07-01", "2020-09-30"),
+    ("2020-10-01", "2020-12-31"),
+)
+H1, N9, FY = (("2020-01-01", end) for end in ("2020-06-30", "2020-09-30", "2020-12-31"))
+
+
+def fact(concept, period, value, filed, *, form="10-Q", unit="USD", taxonomy="us-gaap", accession=None, cik=1):
+    start, end = period if isinstance(period, tuple) else (None, period)
+    return {
+        "cik": cik,
+        "taxonomy": taxonomy,
+        "concept": concept,
+        "unit": unit,
+        "period_start": start and date.fromisoformat(start),
+        "period_end": date.fromisoformat(end),
+        "accession_no": accession or f"{cik}-{form}-{filed}",
+        "value": float(value),
+        "form": form,
+        "filed_on": date.fromisoformat(filed),
+    }
+
+
+def statements(*facts, year_ends=None) -> pl.DataFrame:
+    frame = pl.DataFrame(list(facts), schema=parse.SCHEMA)
+    return compute.statements(parse.with_known_at(frame, NO_FILINGS), year_ends)
+
+
+def known(rows, period_type, end, figure, on="2030-01-01"):
+    moment = datetime.combine(date.fromisoformat(on), datetime.max.time(), UTC) + timedelta(hours=8)
+    view = compute.as_of(rows, moment).filter(period_type=period_type, period_end=date.fromisoformat(end))
+    return view[figure].item() if view.height else None
+
+
+def year_of(concept, values=(10, 12, 14, 20), *, taxonomy="us-gaap", unit="USD"):
+    """A year's filings: quarters and year-to-date in 10-Qs, the year alone in the 10-K."""
+    a, b, c, d = values
+    common = {"taxonomy": taxonomy, "unit": unit}
+    return [
+        fact(concept, Q1, a, "2020-05-01", **common),
+        fact(concept, Q2, b, "2020-08-01", **common),
+        fact(concept, H1, a + b, "2020-08-01", **common),
+        fact(concept, Q3, c, "2020-11-01", **common),
+        fact(concept, N9, a + b + c, "2020-11-01", **common),
+        fact(concept, FY, a + b + c + d, "2021-02-15", form="10-K", **common),
+    ]
+
+
+def body(**concepts):
+    units = {name: {"label": None, "description": None, "units": {"USD": rows}} for name, rows in concepts.items()}
+    return json.dumps({"cik": 7, "entityName": "X", "facts": {"us-gaap": units}}).encode()
+
+
+def raw(val, end="2020-03-31", **more):
+    return {"start": "2020-01-01", "end": end, "val": val, "accn": "a", "fy": 2020, "fp": "Q1", "form": "10-Q",
+            "filed": "2020-05-01"} | more  # fmt: skip
+
+
+# ---------------------------------------------------------------- parse
+
+
+def test_fy_and_fp_describe_the_filing_not_the_period():
+    # the comparative quarter of 2019 stands in the 10-Q of 2020 under fy 2020, fp Q1
+    rows = [raw(10), raw(7, start="2019-01-01", end="2019-03-31")]
+    facts = parse.companyfacts(body(Revenues=rows))
+    assert "fy" not in facts.columns
+    found = compute.statements(parse.with_known_at(facts, NO_FILINGS))
+    assert known(found, "Q", "2019-03-31", "revenue") == 7
+    assert known(found, "Q", "2020-03-31", "revenue") == 10
+
+
+def test_unknown_and_missing_columns_are_errors_that_name_them():
+    with pytest.raises(ValueError, match=r"companyfacts of CIK 7: us-gaap:Revenues.*surprise"):
+        parse.companyfacts(body(Revenues=[raw(1, surprise=1)]))
+    broken = raw(1)
+    del broken["filed"]
+    with pytest.raises(ValueError, match="filed"):
+        parse.companyfacts(body(Revenues=[broken]))
+    with pytest.raises(ValueError, match="companyfacts"):
+        parse.companyfacts(b'{"filings": {}}')
+    with pytest.raises(ValueError, match="start, end or filed"):
+        parse.companyfacts(body(Revenues=[raw(1, end="soon")]))
+
+
+def test_duplicate_facts_in_one_filing_keep_the_more_precise():
+    facts = parse.companyfacts(body(Revenues=[raw(1_234_567), raw(1_235_000), raw(1_234_567)]))
+    assert facts["value"].to_list() == [1_234_567.0]
+
+
+def test_a_company_without_mapped_facts_has_no_rows():
+    facts = parse.companyfacts(b'{"cik": "0000000007", "entityName": "X", "facts": {}}')
+    assert facts.schema == pl.Schema(parse.SCHEMA)
+    assert compute.statements(parse.with_known_at(facts, NO_FILINGS)).schema == pl.Schema(compute.SCHEMA)
+
+
+def test_facts_of_a_filing_without_acceptance_are_known_at_ten_in_the_evening():
+    rows = statements(fact(REVENUE, Q1, 10, "2020-05-01"))
+    assert rows["known_at"][0] == datetime(2020, 5, 2, 2, tzinfo=UTC)  # 22:00 New York daylight time
+
+
+# ---------------------------------------------------------------- statements
+
+
+def test_q4_is_the_year_less_nine_months():
+    rows = statements(*year_of(REVENUE), *year_of(NET, (1, 2, 3, 4)))
+    assert known(rows, "Q", "2020-12-31", "revenue") == 20
+    assert known(rows, "Q", "2020-12-31", "revenue", on="2021-02-14") is None
+    assert known(rows, "TTM", "2020-12-31", "net_income") == 10
+    sources = rows.filter(period_type="Q", period_end=date(2020, 12, 31))["source_accession_nos"][0].to_list()
+    assert sources == ["1-10-K-2021-02-15", "1-10-Q-2020-11-01"]
+
+
+def test_per_share_figures_are_never_subtracted():
+    rows = statements(*year_of(NET), *year_of("EarningsPerShareDiluted", (1, 1, 1, 1), unit="USD/shares"))
+    assert known(rows, "FY", "2020-12-31", "eps_diluted") == 4
+    assert known(rows, "Q", "2020-12-31", "eps_diluted") is None
+
+
+def test_cash_flow_to_date_is_differenced():
+    rows = statements(
+        fact(OCF, Q1, 5, "2020-05-01"), fact(OCF, H1, 12, "2020-08-01"), fact(OCF, N9, 10, "2020-11-01"),
+        fact(OCF, FY, 30, "2021-02-15", form="10-K"),
+    )  # fmt: skip
+    quarters = compute.as_of(rows, datetime(2030, 1, 1, tzinfo=UTC)).filter(period_type="Q")
+    assert quarters["operating_cash_flow"].to_list() == [5, 7, -2, 20]
+    assert quarters["fiscal_quarter"].to_list() == [1, 2, 3, 4]
+
+
+def test_where_one_of_the_two_was_restated_the_last_consistent_pair_stays():
+    restated = (fact(OCF, N9, 31, "2021-11-01"), fact(OCF, FY, 55, "2022-02-15", form="10-K"))
+    rows = statements(*year_of(OCF, (10, 10, 10, 20)), *restated)
+    assert known(rows, "Q", "2020-12-31", "operating_cash_flow", on="2021-11-02") == 20
+    assert known(rows, "Q", "2020-12-31", "operating_cash_flow", on="2022-02-16") == 24
+
+
+def test_restated_quarter_keeps_the_first_filed_value():
+    rows = statements(fact(REVENUE, Q1, 10, "2020-05-01"), fact(REVENUE, Q1, 9, "2021-05-01"))
+    assert known(rows, "Q", "2020-03-31", "revenue", on="2020-12-31") == 10
+    assert known(rows, "Q", "2020-03-31", "revenue") == 9
+
+
+def test_late_restatement_of_an_old_period_does_not_replace_the_newest():
+    rows = statements(*year_of(REVENUE), fact(REVENUE, Q1, 9, "2021-03-01", form="10-K/A"))
+    newest = compute.as_of(rows, datetime(2030, 1, 1, tzinfo=UTC)).filter(period_type="Q").sort("period_end")
+    assert newest["period_end"].max() == date(2020, 12, 31)
+    assert newest.filter(period_end=date(2020, 3, 31))["revenue"].item() == 9
+
+
+def test_a_value_that_is_stated_again_makes_no_new_version():
+    rows = statements(fact(REVENUE, Q1, 10, "2020-05-01"), fact(REVENUE, Q1, 10, "2021-05-01"))
+    assert rows.filter(period_type="Q").height == 1
+
+
+def test_tags_migrate_and_each_period_takes_the_newest():
+    rows = statements(
+        fact("SalesRevenueNet", Q1, 10, "2020-05-01"),
+        fact("SalesRevenueNet", H1, 22, "2020-08-01"),
+        fact(REVENUE, Q3, 14, "2020-11-01"),
+        fact(REVENUE, Q1, 11, "2021-05-01"),
+    )
+    assert known(rows, "Q", "2020-06-30", "revenue") == 12
+    assert known(rows, "Q", "2020-09-30", "revenue") == 14
+    assert known(rows, "Q", "2020-03-31", "revenue") == 11
+
+
+def test_a_tag_that_changes_within_the_year_still_gives_q4():
+    rows = statements(fact("SalesRevenueNet", N9, 36, "2020-11-01"), fact(REVENUE, FY, 56, "2021-02-15", form="10-K"))
+    assert known(rows, "Q", "2020-12-31", "revenue") == 20
+
+
+def test_component_tags_never_replace_a_total():
+    total, part = "Revenues", REVENUE
+    rows = statements(
+        fact(total, Q1, 100, "2020-05-01"), fact(part, Q1, 80, "2020-05-01"),
+        fact(part, Q1, 80, "2021-05-01"), fact(total, ("2021-01-01", "2021-03-31"), 110, "2021-05-01"),
+    )  # fmt: skip
+    assert known(rows, "Q", "2020-03-31", "revenue") == 100
+    # and where a company stops using the total's tag, its other tag is the total
+    rows = statements(fact(total, Q1, 100, "2020-05-01"), fact(part, Q1, 95, "2021-05-01"))
+    assert known(rows, "Q", "2020-03-31", "revenue") == 95
+
+
+def test_a_total_less_than_its_part_is_none():
+    rows = statements(
+        fact("Revenues", FY, 90, "2021-02-15", form="10-K"), fact("SalesRevenueNet", FY, 100, "2021-02-15", form="10-K")
+    )
+    assert known(rows, "FY", "2020-12-31", "revenue") == 100
+
+
+def test_twelve_months_of_a_quarterly_report_are_no_fiscal_year():
+    rolling = ("2019-07-01", "2020-06-30")
+    rows = statements(*year_of(REVENUE), fact(REVENUE, rolling, 50, "2020-08-01"))
+    assert known(rows, "FY", "2020-06-30", "revenue") is None
+    assert rows.filter(period_type="FY")["period_end"].unique().to_list() == [date(2020, 12, 31)]
+
+
+def test_a_transition_period_is_a_quarter_only_when_it_lasts_one():
+    short, odd = ("2021-01-01", "2021-03-31"), ("2021-04-01", "2021-05-31")
+    rows = statements(
+        *year_of(REVENUE),
+        fact(REVENUE, short, 9, "2021-06-01", form="10-KT"),
+        fact(REVENUE, odd, 6, "2021-08-01", form="10-KT"),
+    )
+    assert known(rows, "Q", "2021-03-31", "revenue") == 9
+    assert rows.filter(period_end=date(2021, 5, 31)).is_empty()
+    assert known(rows, "TTM", "2021-03-31", "revenue") == 12 + 14 + 20 + 9
+
+
+def test_quarters_of_twelve_and_sixteen_weeks():
+    ends = [date(2020, 9, 6) + timedelta(weeks=12 * n) for n in range(4)]
+    start = ends[0] + timedelta(days=1)
+    to_date = [
+        fact(REVENUE, (str(start), str(end)), 10 * n, str(end + timedelta(20))) for n, end in enumerate(ends) if n
+    ]
+    last = ends[3] + timedelta(weeks=16)
+    rows = statements(*to_date, fact(REVENUE, (str(start), str(last)), 46, str(last + timedelta(40)), form="10-K"))
+    quarter = rows.filter(period_type="Q", period_end=last).row(0, named=True)
+    assert (quarter["revenue"], quarter["fiscal_quarter"]) == (16, 4)
+    assert (last - quarter["period_start"]).days + 1 == 112
+
+
+def test_sloppy_dates_are_one_period():
+    rows = statements(
+        fact(REVENUE, ("2020-01-01", "2020-03-31"), 10, "2020-05-01"),
+        fact(NET, ("2020-01-01", "2020-03-29"), 2, "2020-05-01"),
+        fact(REVENUE, ("2020-01-01", "2020-03-29"), 11, "2021-05-01"),
+    )
+    assert rows.filter(period_type="Q")["period_end"].n_unique() == 1
+
+
+def test_balances_stand_in_the_quarter_and_in_the_year_that_ends_then():
+    rows = statements(
+        *year_of(REVENUE),
+        fact(ASSETS, "2020-12-31", 99, "2021-02-15", form="10-K"),
+        fact(ASSETS, "2020-09-30", 90, "2020-11-01"),
+    )
+    assert known(rows, "Q", "2020-12-31", "total_assets") == 99
+    assert known(rows, "FY", "2020-12-31", "total_assets") == 99
+    assert known(rows, "Q", "2020-09-30", "total_assets") == 90
+
+
+def test_cover_page_shares_belong_to_the_reports_period():
+    rows = statements(
+        fact(REVENUE, Q1, 10, "2020-05-01"),
+        fact("EntityCommonStockSharesOutstanding", "2020-04-20", 500, "2020-05-01", taxonomy="dei", unit="shares"),
+    )
+    assert known(rows, "Q", "2020-03-31", "shares_outstanding") == 500
+    assert rows.filter(period_type="Q")["shares_filed_on"].to_list() == [date(2020, 5, 1)]
+
+
+def test_per_share_values_keep_the_split_basis_of_their_filing_until_adjusted():
+    eps = "EarningsPerShareBasic"
+    rows = statements(
+        fact(NET, FY, 8, "2021-02-15", form="10-K"), fact(eps, FY, 8.0, "2021-02-15", form="10-K", unit="USD/shares"),
+        fact(eps, FY, 2.0, "2022-02-15", form="10-K", unit="USD/shares"),
+    ).filter(period_type="FY")  # fmt: skip
+    split = pl.DataFrame({"cik": [1], "ex_date": [date(2021, 8, 1)], "numerator": [4.0], "denominator": [1.0]})
+    assert rows["eps_basic"].to_list() == [8.0, 2.0]
+    assert compute.on_split_basis(rows, split, date(2022, 3, 1))["eps_basic"].to_list() == [2.0, 2.0]
+    assert compute.on_split_basis(rows, split, date(2021, 7, 31))["eps_basic"].to_list() == [8.0, 2.0]
+
+
+def test_one_currency_makes_a_statement_and_is_carried():
+    rows = statements(
+        fact(REVENUE, FY, 70, "2021-02-15", form="20-F", unit="CNY"), fact(NET, FY, 7, "2021-02-15", form="20-F", unit="CNY"),
+        fact(REVENUE, FY, 10, "2021-02-15", form="20-F", unit="USD"),
+    )  # fmt: skip
+    assert known(rows, "FY", "2020-12-31", "revenue") == 70
+    assert rows["currency"].unique().to_list() == ["CNY"]
+
+
+def test_half_yearly_ifrs_reports_make_trailing_years():
+    def ifrs(period, value, filed, form):
+        return fact("Revenue", period, value, filed, form=form, taxonomy="ifrs-full", unit="EUR")
+
+    rows = statements(
+        ifrs(H1, 10, "2020-09-01", "6-K"), ifrs(FY, 25, "2021-03-01", "20-F"), ifrs(("2021-01-01", "2021-06-30"), 14, "2021-09-01", "6-K"),
+    )  # fmt: skip
+    assert known(rows, "TTM", "2020-12-31", "revenue") == 25
+    assert known(rows, "TTM", "2021-06-30", "revenue") == 25 + 14 - 10
+
+
+def test_missing_is_missing():
+    """A bank: no gross profit, no current assets; revenue is what it keeps of interest and its fees."""
+    rows = statements(
+        fact("InterestIncomeExpenseNet", FY, 60, "2021-02-15", form="10-K"),
+        fact("NoninterestIncome", FY, 40, "2021-02-15", form="10-K"),
+        fact(ASSETS, "2020-12-31", 900, "2021-02-15", form="10-K"),
+    )
+    assert known(rows, "FY", "2020-12-31", "revenue") == 100
+    for figure in ("gross_profit", "gross_margin", "current_assets", "current_ratio", "inventory", "capex", "roe"):
+        assert known(rows, "FY", "2020-12-31", figure) is None
+
+
+def test_negative_equity_makes_no_return_and_no_leverage():
+    rows = statements(
+        fact(NET, FY, 5, "2021-02-15", form="10-K"), fact("StockholdersEquity", "2020-12-31", -3, "2021-02-15", form="10-K"),
+        fact("LongTermDebtNoncurrent", "2020-12-31", 30, "2021-02-15", form="10-K"),
+    )  # fmt: skip
+    assert known(rows, "FY", "2020-12-31", "shareholders_equity") == -3
+    assert known(rows, "FY", "2020-12-31", "roe") is None
+    assert known(rows, "FY", "2020-12-31", "debt_to_equity") is None
+
+
+def test_figures_and_ratios_of_a_plain_statement():
+    def k(concept, value, period=FY):
+        return fact(concept, period, value, "2021-02-15", form="10-K")
+
+    end = "2020-12-31"
+    rows = statements(
+        k(REVENUE, 200), k("CostOfRevenue", 120), k("OperatingIncomeLoss", 30), k("InterestExpense", 5), k(NET, 20),
+        k("IncomeTaxExpenseBenefit", 5), k(OCF, 35), k("PaymentsToAcquirePropertyPlantAndEquipment", 15),
+        k("IncomeLossFromContinuingOperationsBeforeIncomeTaxesExtraordinaryItemsNoncontrollingInterest", 25),
+        k(ASSETS, 300, end), k("StockholdersEquity", 100, end), k("AssetsCurrent", 90, end), k("LiabilitiesCurrent", 60, end),
+        k("InventoryNet", 30, end), k("CashAndCashEquivalentsAtCarryingValue", 20, end), k("LongTermDebtCurrent", 10, end),
+        k("CommercialPaper", 6, end), k("LongTermDebtNoncurrent", 64, end),
+    )  # fmt: skip
+    row = rows.filter(period_type="FY").row(0, named=True)
+    expected = {
+        "gross_profit": 80, "operating_expenses": 50, "free_cash_flow": 20, "total_liabilities": 200, "short_term_debt": 16,
+        "gross_margin": 0.4, "operating_margin": 0.15, "net_margin": 0.1, "roe": 0.2, "roa": 20 / 300,
+        "roic": 30 * 0.8 / (16 + 64 + 100 - 20), "debt_to_equity": 0.8, "current_ratio": 1.5, "quick_ratio": 1.0,
+        "interest_coverage": 6.0,
+    }  # fmt: skip
+    assert {name: row[name] for name in expected} == pytest.approx(expected)
+
+
+def test_two_filings_on_one_day_make_one_row_with_the_later_known_at():
+    facts = pl.DataFrame(
+        [fact(REVENUE, Q1, 10, "2020-05-01", accession="a"), fact(NET, Q1, 2, "2020-05-01", accession="b", form="8-K")],
+        schema=parse.SCHEMA,
+    ).with_columns(
+        pl.Series("known_at", [datetime(2020, 5, 1, 12), datetime(2020, 5, 1, 20)]).dt.replace_time_zone("UTC")
+    )
+    rows = compute.statements(facts).filter(period_type="Q")
+    assert rows.height == 1
+    assert rows["known_at"][0].hour == 20
+    assert rows["accession_no"][0] == "b"
+
+
+def test_pay_tables_of_proxies_restate_nothing():
+    rows = statements(fact(NET, FY, 1234, "2021-02-15", form="10-K"), fact(NET, FY, 1200, "2021-04-01", form="DEF 14A"))
+    assert known(rows, "FY", "2020-12-31", "net_income") == 1234
+
+
+def test_companies_do_not_touch_each_other():
+    one, two = year_of(REVENUE), [f | {"cik": 2, "value": f["value"] * 3} for f in year_of(REVENUE)]
+    both = statements(*one, *two)
+    assert both.filter(cik=1).equals(statements(*one))
+    assert both.filter(cik=2)["revenue"].to_list() == [v * 3 for v in both.filter(cik=1)["revenue"]]
+
+
+def test_fiscal_year_end_given_only_labels_what_the_facts_do_not():
+    rows = statements(fact(ASSETS, "2020-06-30", 9, "2020-08-01"), *year_of(REVENUE)[:1], year_ends={1: "0930"})
+    labels = rows.filter(period_type="Q").select("period_end", "fiscal_year", "fiscal_quarter").rows()
+    assert labels == [(date(2020, 3, 31), 2020, 1), (date(2020, 6, 30), 2020, 3)]
+
+
+# ---------------------------------------------------------------- the promise
+
+QUARTER_ENDS = [
+    date(year, month, day) for year in (2019, 2020, 2021) for month, day in ((3, 31), (6, 30), (9, 30), (12, 31))
+]
+
+
+@st.composite
+def random_facts(draw):
+    facts = []
+    for _ in range(draw(st.integers(1, 40))):
+        at = draw(st.integers(0, len(QUARTER_ENDS) - 1))
+        end = QUARTER_ENDS[at] + timedelta(days=draw(st.sampled_from([0, 0, 0, 0, -2, 1])))
+        length = draw(st.integers(1, at % 4 + 1))
+        start = date(end.year, 1, 1) if draw(st.booleans()) else QUARTER_ENDS[at] - timedelta(days=91 * length - 1)
+        concept = draw(
+            st.sampled_from(
+                [REVENUE, "Revenues", "SalesRevenueNet", NET, OCF, "CostOfRevenue", ASSETS, "EarningsPerShareBasic"]
+            )
+        )
+        filed = QUARTER_ENDS[at] + timedelta(days=draw(st.integers(20, 800)))
+        form = draw(st.sampled_from(["10-Q", "10-K", "10-K/A", "8-K", "DEF 14A"]))
+        unit = "USD/shares" if concept.startswith("Earnings") else draw(st.sampled_from(["USD", "USD", "USD", "CAD"]))
+        period = str(end) if concept == ASSETS else (str(start), str(end))
+        facts.append(
+            fact(
+                concept, period, draw(st.integers(1, 50)), str(filed), form=form, unit=unit, cik=draw(st.integers(1, 2))
+            )
+        )
+    return pl.DataFrame(facts, schema=parse.SCHEMA).unique(parse.KEY, keep="first", maintain_order=True)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(random_facts(), st.integers(0, 1600))
+def test_what_was_known_at_a_moment_needs_no_later_fact(facts, days):
+    moment = datetime(2019, 4, 1, 4, tzinfo=UTC) + timedelta(days=days)  # no day's filings are half known then
+    facts = parse.with_known_at(facts, NO_FILINGS)
+    of_all = compute.as_of(compute.statements(facts), moment)
+    of_known = compute.as_of(compute.statements(facts.filter(pl.col("known_at") <= moment)), moment)
+    assert of_all.equals(of_known)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 10_000), min_size=4, max_size=4), st.booleans())
+def test_four_quarters_are_the_year(values, direct):
+    filed = year_of(REVENUE, tuple(values))
+    if not direct:  # only year-to-date, as in cash flows
+        filed = [f for f in filed if f["period_start"] == date(2020, 1, 1)]
+    rows = statements(*filed)
+    quarters = compute.as_of(rows, datetime(2030, 1, 1, tzinfo=UTC)).filter(period_type="Q")
+    assert quarters["revenue"].to_list() == values
+    assert known(rows, "FY", "2020-12-31", "revenue") == known(rows, "TTM", "2020-12-31", "revenue") == sum(values)
