@@ -4,7 +4,8 @@ It reads no vendor body, no tag and no date of a fact: it follows which quarters
 The rules (the same that `closingbell.fundamentals.compute` documents, written a second time on purpose):
 1. The newest showing of a period counts. A quarter that is not shown is a difference of year-to-date amounts: six
    months less three, nine less six, the year less nine; where one of the two changed after the other was last shown,
-   the last consistent pair stays. Earnings a share and share counts are never subtracted.
+   and the other has not changed since, the last consistent pair stays. Earnings a share and share counts are never
+   subtracted.
 2. A balance stands in the Q row of its date and in the FY row where the year ends then.
 3. TTM is the year where one ends, else four quarters, else year + year to date - year to date a year before.
 4. Ratios of a row are of its own figures; null where an input is missing or a base is not positive.
@@ -127,9 +128,7 @@ class Shown:
             known = [[row for row in side if row[0] <= day] for side in sides]
             if not all(known):
                 continue
-            changed = [_last_change(rows) for rows in known]
-            filed = [rows[-1][0] for rows in known]
-            if any(changed[one] is not None and changed[one] > filed[1 - one] for one in (0, 1)):  # type: ignore[operator]
+            if _behind(known[0], known[1]) or _behind(known[1], known[0]):
                 continue
             value = known[0][-1][1] - known[1][-1][1]
             if not found or found[-1][1] != value:
@@ -137,10 +136,18 @@ class Shown:
         return found
 
 
-def _last_change(rows: list[tuple[date, float]]) -> date | None:
-    """The day a value last became another one; None where it never did."""
-    changes = [later[0] for earlier, later in pairwise(rows) if earlier[1] != later[1]]
+def _last_change(rows: list[tuple[date, float]]) -> tuple[date, date] | None:
+    """The last day of a value's old showing and the day it became another; None where it never did."""
+    changes = [(earlier[0], later[0]) for earlier, later in pairwise(rows) if earlier[1] != later[1]]
     return changes[-1] if changes else None
+
+
+def _behind(one: list[tuple[date, float]], other: list[tuple[date, float]]) -> bool:
+    """Whether `one` was restated and `other`, neither shown nor restated since, has not caught up."""
+    changed, caught = _last_change(one), _last_change(other)
+    if changed is None or changed[1] <= other[-1][0]:
+        return False
+    return caught is None or caught[1] <= changed[0]
 
 
 def known_statements(books: Books, as_of: datetime) -> list[dict[str, Any]]:
