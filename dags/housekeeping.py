@@ -36,5 +36,5 @@ with DAG(
     tags=[Tag.OPERATIONS.value],
     on_failure_callback=notify.run_failed,
 ):
-    task(clean_warehouse, task_id="warehouse")()
-    task(clean_airflow_tables, task_id="airflow_tables")()
+    task(task_id="warehouse")(clean_warehouse)()
+    task(task_id="airflow_tables")(clean_airflow_tables)()

@@ -17,7 +17,8 @@ security's history is missing, gaps filled); `indicators` runs as a pod; `valuat
 - `indicators`: its log ends with the command's error; out of memory: raise `CLOSINGBELL_INDICATORS_MEMORY`.
 
 **Run it again, backfill**: clear the run, or trigger it with the session as partition key. A range:
-`airflow backfill create --dag-id market_close --from-date 2025-11-24 --to-date 2025-12-01 --reprocess-behavior completed`
+`airflow backfill create --dag-id market_close --from-date 2025-11-24 --to-date 2025-12-01`
+(with `--reprocess-behavior completed` for sessions that have a run)
 makes exactly its sessions, and each starts its scores. Repeating changes nothing that is already right.
 """
 
@@ -64,7 +65,7 @@ with DAG(
         memory=settings().indicators_memory,
         execution_timeout=timedelta(hours=settings().indicators_hours),
     )
-    ratios = task(whole_load, task_id="valuation_ratios")("valuation_ratios")
-    closed = task(session_closed, task_id="session_closed", outlets=[SESSION_CLOSED])()
+    ratios = task(task_id="valuation_ratios")(whole_load)("valuation_ratios")
+    closed = task(task_id="session_closed", outlets=[SESSION_CLOSED])(session_closed)()
 
     complete >> prices >> indicators >> ratios >> closed

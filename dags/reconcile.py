@@ -40,6 +40,6 @@ with DAG(
     on_failure_callback=notify.run_failed,
 ):
     # none_failed: a session without anything to correct skips the load, late filings still change scores
-    again = task(rescore, task_id="rescore", outlets=[SESSION_CLOSED], trigger_rule="none_failed")()
+    again = task(task_id="rescore", outlets=[SESSION_CLOSED], trigger_rule="none_failed")(rescore)()
 
     load_group("reconcile", pool=settings().price_vendor) >> again

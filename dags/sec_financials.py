@@ -2,7 +2,8 @@
 ### sec_financials: company facts, filings and statements from SEC EDGAR
 
 Owner: closing-bell. Sundays 02:00 UTC and on demand, in batches of 100 companies: those that filed since the last
-run, or all with *Full*. More than 500 come from SEC's bulk archives. At most 8 requests a second, all machines together.
+run, or all with *Full*. More than 500 come from SEC's bulk archives. At most 8 requests a
+second, all machines together.
 
 **When it fails**
 - `open`: "contact": set `CLOSINGBELL_SEC_CONTACT` (SEC answers nobody without one), then clear.

@@ -5,7 +5,7 @@ Every Airflow process loads its plugins, every task too; the pages are made by t
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -29,8 +29,8 @@ class ClosingBellPages(AirflowPlugin):
     """Where the pages are."""
 
     name = "closing_bell_pages"
-    fastapi_apps: ClassVar[list[Any]] = [{"app": Pages(), "url_prefix": "/closing-bell", "name": "Closing Bell pages"}]
-    external_views: ClassVar[list[Any]] = [
+    fastapi_apps: list[Any] = [{"app": Pages(), "url_prefix": "/closing-bell", "name": "Closing Bell pages"}]  # noqa: RUF012
+    external_views: list[Any] = [  # noqa: RUF012
         {
             "name": "Loads",
             "href": "/closing-bell/run?dag_id={DAG_ID}&run_id={RUN_ID}",

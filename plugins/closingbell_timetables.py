@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -14,5 +14,5 @@ class ClosingBellTimetables(AirflowPlugin):
     """What a serialized DAG of this deployment refers to."""
 
     name = "closing_bell_timetables"
-    timetables: ClassVar[list[Any]] = [XNYSSessionTimetable]
-    deadline_references: ClassVar[list[Any]] = [SessionClose]
+    timetables: list[Any] = [XNYSSessionTimetable]  # noqa: RUF012
+    deadline_references: list[Any] = [SessionClose]  # noqa: RUF012

@@ -26,7 +26,9 @@ PROGRAM = (
 
 def measure() -> list[dict[str, Any]]:
     """One row: the slowest file's seconds against the limit."""
-    seconds = {path.name: min(_parse(str(path)) for _ in range(3)) for path in sorted((REPOSITORY / "dags").glob("*.py"))}
+    seconds = {
+        path.name: min(_parse(str(path)) for _ in range(3)) for path in sorted((REPOSITORY / "dags").glob("*.py"))
+    }
     slowest = max(seconds, key=seconds.__getitem__)
     value = seconds[slowest]
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import os
 import re
@@ -24,7 +25,8 @@ IDS = {
     "housekeeping": "0 10 * * *",
 }
 HEAVY = (
-    "kubernetes", "airflow.providers.cncf.kubernetes.operators", "polars", "pandas", "great_expectations", "exchange_calendars", "talib",
+    "kubernetes", "airflow.providers.cncf.kubernetes.operators",
+    "polars", "pandas", "great_expectations", "exchange_calendars", "talib",
     "torch", "botocore", "closingbell.pipelines", "closingbell.warehouse",
 )  # fmt: skip
 
@@ -144,11 +146,15 @@ def test_a_session_is_at_most_twelve_task_instances(dags):
 
 
 def test_load_group_shows_the_load_path(dags):
-    for dag_id, load in (("market_close", "prices"), ("scores_and_recommendations", "scores"), ("universe", "universe")):
+    for dag_id, load in (
+        ("market_close", "prices"),
+        ("scores_and_recommendations", "scores"),
+        ("universe", "universe"),
+    ):
         dag = dags[dag_id]
         path = [f"{load}.{step}" for step in ("open", "land", "stage", "audit", "publish")]
         assert set(path) <= {task.task_id for task in dag.tasks}
-        for first, then in zip(path, path[1:], strict=False):
+        for first, then in itertools.pairwise(path):
             assert then in dag.get_task(first).downstream_task_ids
         assert [dag.get_task(task).is_mapped for task in path] == [False, True, True, False, False]
 
@@ -169,7 +175,9 @@ def test_resources_and_time_limits_are_settings(dags):
 
     indicators = dags["market_close"].get_task("indicators")
     assert (indicators.cpu, indicators.memory, indicators.execution_timeout) == (4, "8Gi", timedelta(hours=2))
-    assert dags["sec_financials"].get_task("sec_financials.stage").partial_kwargs["execution_timeout"] == timedelta(hours=12)
+    assert dags["sec_financials"].get_task("sec_financials.stage").partial_kwargs["execution_timeout"] == timedelta(
+        hours=12
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

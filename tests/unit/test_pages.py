@@ -79,7 +79,13 @@ def test_run_page_shows_what_the_run_left(app, monkeypatch):
             | {"observed": '{"missing": 3}', "audited_at": CLOSE}
         ],
         "quarantine": [
-            {"table_name": "stock_prices", "rule": "negative close", "rows": 1, "landing_id": 7, "content": '{"close":-1}'}
+            {
+                "table_name": "stock_prices",
+                "rule": "negative close",
+                "rows": 1,
+                "landing_id": 7,
+                "content": '{"close":-1}',
+            }
         ],
         "failures": [
             {"vendor": "sec_edgar", "endpoint": "companyfacts", "key": "0000320193", "error": "<b>503</b>"}
@@ -94,7 +100,14 @@ def test_run_page_shows_what_the_run_left(app, monkeypatch):
     monkeypatch.setattr(pages, "run_facts", lambda dag_id, run_id: of_run)
     answer = logged_in(app, monkeypatch, may_look=True).get("/run?dag_id=market_close&run_id=r")
     assert answer.status_code == 200
-    for shown in ("4,599", "negative close", "missing", "0000320193", "tried again by the next run", "until 2025-12-05"):
+    for shown in (
+        "4,599",
+        "negative close",
+        "missing",
+        "0000320193",
+        "tried again by the next run",
+        "until 2025-12-05",
+    ):
         assert shown in answer.text
     assert "<script>" not in answer.text
     assert "<b>503" not in answer.text

@@ -6,7 +6,8 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
-from airflow.sdk import AsyncCallback, DeadlineAlert
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from closingbell.orchestration.deadlines import SessionClose
 from closingbell.orchestration.retry import VendorRetryPolicy

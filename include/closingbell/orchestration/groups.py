@@ -31,13 +31,13 @@ def load_group(load_name: str, *, pool: str = "default_pool", hours: float = 2, 
     """
     limit = timedelta(hours=hours)
     with TaskGroup(load_name, tooltip=f"land, open, stage, audit, publish: {load_name}") as group:
-        parts = task(open_load, task_id="open", pool=pool, execution_timeout=limit)(load_name, by_session)
+        parts = task(task_id="open", pool=pool, execution_timeout=limit)(open_load)(load_name, by_session)
         mapped: dict[str, Any] = {"map_index_template": BATCH_NAME, "execution_timeout": limit}
-        landed = task(land_part, task_id="land", pool=pool, **mapped).partial(load_name=load_name).expand(part=parts)
-        staged = task(stage_part, task_id="stage", **mapped).partial(load_name=load_name).expand(part=landed)
+        landed = task(task_id="land", pool=pool, **mapped)(land_part).partial(load_name=load_name).expand(part=parts)
+        staged = task(task_id="stage", **mapped)(stage_part).partial(load_name=load_name).expand(part=landed)
         # a plan without batches skips the mapped tasks; what was planned is audited and published all the same
-        audited = task(audit_load, task_id="audit", trigger_rule="none_failed", execution_timeout=limit)(load_name)
-        published = task(publish_load, task_id="publish", execution_timeout=limit)(load_name)
+        audited = task(task_id="audit", trigger_rule="none_failed", execution_timeout=limit)(audit_load)(load_name)
+        published = task(task_id="publish", execution_timeout=limit)(publish_load)(load_name)
         staged >> audited >> published
     return group
 
@@ -212,5 +212,3 @@ def _day(moment: datetime) -> str:
     from closingbell.sessions import NEW_YORK
 
     return moment.astimezone(NEW_YORK).date().isoformat()
-
-

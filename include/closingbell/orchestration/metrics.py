@@ -61,7 +61,9 @@ def environment(settings: Settings) -> dict[str, str]:
     endpoint = settings.metrics_endpoint
     parts = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
     if not parts.hostname:
-        raise ValueError(f"CLOSINGBELL_METRICS={settings.metrics} needs CLOSINGBELL_METRICS_ENDPOINT (host:port or URL)")
+        raise ValueError(
+            f"CLOSINGBELL_METRICS={settings.metrics} needs CLOSINGBELL_METRICS_ENDPOINT (host:port or URL)"
+        )
     if settings.metrics == "statsd":
         return variables | {
             "AIRFLOW__METRICS__STATSD_ON": "True",

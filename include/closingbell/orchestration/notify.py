@@ -55,5 +55,5 @@ def notifier(path: str) -> Callable[[Mapping[str, Any]], Any]:
     """What the import path names: classes are made without arguments."""
     from airflow.sdk.module_loading import import_string
 
-    found = import_string(path)
+    found: Any = import_string(path)
     return found() if inspect.isclass(found) else found

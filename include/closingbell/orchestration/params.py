@@ -28,7 +28,10 @@ def full(description: str) -> Param:
 def dry_run() -> Param:
     """Plan and log, write nothing."""
     return Param(
-        False, type="boolean", title="Dry run", description="Only log what would be loaded; nothing is asked or written."
+        False,
+        type="boolean",
+        title="Dry run",
+        description="Only log what would be loaded; nothing is asked or written.",
     )
 
 

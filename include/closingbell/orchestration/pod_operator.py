@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
@@ -39,7 +39,7 @@ class PipelinePodOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("arguments", "env")
-    ui_color: ClassVar[str] = "#d9e8f6"
+    ui_color = "#d9e8f6"
 
     def __init__(
         self,

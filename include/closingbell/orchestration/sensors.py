@@ -17,13 +17,13 @@ class VendorCompleteSensor(BaseSensorOperator):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs = {
+        defaults: dict[str, Any] = {
             "mode": "reschedule",
             "poke_interval": 300.0,
             "timeout": timedelta(hours=10).total_seconds(),
             "execution_timeout": timedelta(minutes=15),
-        } | kwargs
-        super().__init__(**kwargs)
+        }
+        super().__init__(**(defaults | kwargs))
 
     def poke(self, context: Context) -> bool:
         """Whether the vendor's answer for the session is complete."""

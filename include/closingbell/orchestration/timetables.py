@@ -58,6 +58,12 @@ class XNYSSessionTimetable(Timetable):
         ends_on = data["market_ends_on"]
         return cls(data["close_delay_minutes"], dt.date.fromisoformat(ends_on) if ends_on else None)
 
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """Sessions are partitions and have no data interval: the first session, as if none had run."""
+        return self.next_dagrun_info_v2(last_dagrun_info=None, restriction=restriction)
+
     def next_dagrun_info_v2(
         self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:

@@ -41,7 +41,7 @@ def clean_airflow_tables() -> None:
         connection = BaseHook.get_connection(AIRFLOW_DB_CONN_ID)
     except AirflowException as error:
         raise AirflowSkipException(
-            f"no connection {AIRFLOW_DB_CONN_ID}: add one with Airflow's own database, or run `airflow db clean` yourself"
+            f"no connection {AIRFLOW_DB_CONN_ID}: add one for Airflow's own database, or run `airflow db clean`"
         ) from error
     url = URL.create(
         "postgresql+psycopg2",
@@ -58,9 +58,7 @@ def clean_airflow_tables() -> None:
     if get_current_context()["params"].get("dry_run"):
         command.append("--dry-run")
     secret = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url.render_as_string(hide_password=False)}
-    done = subprocess.run(
-        command, env=os.environ | secret, capture_output=True, text=True, timeout=3000, check=False
-    )
+    done = subprocess.run(command, env=os.environ | secret, capture_output=True, text=True, timeout=3000, check=False)
     log.info("%s", done.stdout[-8000:])
     if done.returncode:
         raise RuntimeError(f"airflow db clean ended with code {done.returncode}: {done.stderr[-2000:]}")

@@ -108,7 +108,7 @@ def _no_run(facts: Facts, dag_id: str, paused: bool) -> Step:
         if facts.market_ended:
             do = "Trigger it with this session as partition key."
             return Step(dag_id, "missing", f"No run: {facts.session} is after the market's last session", do)
-        do = "Is the scheduler running? Sessions run in order: one before may still run. Else trigger it with this session."
+        do = "Is the scheduler up? Sessions run in order: one before may still run. Else trigger it with this one."
         return Step(dag_id, "missing", f"No run of {facts.session}, due {facts.due:%Y-%m-%d %H:%M} UTC", do)
     before = facts.runs.get("market_close")
     if before is None or before.state != "success":
