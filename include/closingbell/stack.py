@@ -245,6 +245,7 @@ def environment(state: State) -> dict[str, str]:
     wanted = state.spec
     found = {
         MARK: state.id,
+        "AIRFLOW_HOME": str(wanted.folder / "airflow"),  # commands that resolve connections would write to ~/airflow
         "CLOSINGBELL_DATABASE_URL": state.warehouse_url(),
         "CLOSINGBELL_LANDING": str(wanted.folder / "landing"),
         "AIRFLOW_CONN_WAREHOUSE": json.dumps(_postgres_connection(state.warehouse_url())),
@@ -269,10 +270,8 @@ def environment(state: State) -> dict[str, str]:
 
 def airflow_environment(state: State) -> dict[str, str]:
     """Airflow's own configuration: standalone, LocalExecutor, small enough for 2 cores."""
-    home = state.spec.folder / "airflow"
     port = state.spec.port
     return {
-        "AIRFLOW_HOME": str(home),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": state.metadata_url(),
         "AIRFLOW_CONN_AIRFLOW_DB": json.dumps(_postgres_connection(state.metadata_url())),  # for housekeeping
         "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
