@@ -137,9 +137,11 @@ def test_per_share_figures_are_never_subtracted():
 
 def test_cash_flow_to_date_is_differenced():
     rows = statements(
-        fact(OCF, Q1, 5, "2020-05-01"), fact(OCF, H1, 12, "2020-08-01"), fact(OCF, N9, 10, "2020-11-01"),
+        fact(OCF, Q1, 5, "2020-05-01"),
+        fact(OCF, H1, 12, "2020-08-01"),
+        fact(OCF, N9, 10, "2020-11-01"),
         fact(OCF, FY, 30, "2021-02-15", form="10-K"),
-    )  # fmt: skip
+    )
     quarters = compute.as_of(rows, datetime(2030, 1, 1, tzinfo=UTC)).filter(period_type="Q")
     assert quarters["operating_cash_flow"].to_list() == [5, 7, -2, 20]
     assert quarters["fiscal_quarter"].to_list() == [1, 2, 3, 4]
@@ -190,9 +192,11 @@ def test_a_tag_that_changes_within_the_year_still_gives_q4():
 def test_component_tags_never_replace_a_total():
     total, part = "Revenues", REVENUE
     rows = statements(
-        fact(total, Q1, 100, "2020-05-01"), fact(part, Q1, 80, "2020-05-01"),
-        fact(part, Q1, 80, "2021-05-01"), fact(total, ("2021-01-01", "2021-03-31"), 110, "2021-05-01"),
-    )  # fmt: skip
+        fact(total, Q1, 100, "2020-05-01"),
+        fact(part, Q1, 80, "2020-05-01"),
+        fact(part, Q1, 80, "2021-05-01"),
+        fact(total, ("2021-01-01", "2021-03-31"), 110, "2021-05-01"),
+    )
     assert known(rows, "Q", "2020-03-31", "revenue") == 100
     # and where a company stops using the total's tag, its other tag is the total
     rows = statements(fact(total, Q1, 100, "2020-05-01"), fact(part, Q1, 95, "2021-05-01"))
@@ -281,9 +285,10 @@ def test_per_share_values_keep_the_split_basis_of_their_filing_until_adjusted():
 
 def test_one_currency_makes_a_statement_and_is_carried():
     rows = statements(
-        fact(REVENUE, FY, 70, "2021-02-15", form="20-F", unit="CNY"), fact(NET, FY, 7, "2021-02-15", form="20-F", unit="CNY"),
+        fact(REVENUE, FY, 70, "2021-02-15", form="20-F", unit="CNY"),
+        fact(NET, FY, 7, "2021-02-15", form="20-F", unit="CNY"),
         fact(REVENUE, FY, 10, "2021-02-15", form="20-F", unit="USD"),
-    )  # fmt: skip
+    )
     assert known(rows, "FY", "2020-12-31", "revenue") == 70
     assert rows["currency"].unique().to_list() == ["CNY"]
 
@@ -293,8 +298,10 @@ def test_half_yearly_ifrs_reports_make_trailing_years():
         return fact("Revenue", period, value, filed, form=form, taxonomy="ifrs-full", unit="EUR")
 
     rows = statements(
-        ifrs(H1, 10, "2020-09-01", "6-K"), ifrs(FY, 25, "2021-03-01", "20-F"), ifrs(("2021-01-01", "2021-06-30"), 14, "2021-09-01", "6-K"),
-    )  # fmt: skip
+        ifrs(H1, 10, "2020-09-01", "6-K"),
+        ifrs(FY, 25, "2021-03-01", "20-F"),
+        ifrs(("2021-01-01", "2021-06-30"), 14, "2021-09-01", "6-K"),
+    )
     assert known(rows, "TTM", "2020-12-31", "revenue") == 25
     assert known(rows, "TTM", "2021-06-30", "revenue") == 25 + 14 - 10
 
@@ -313,9 +320,10 @@ def test_missing_is_missing():
 
 def test_negative_equity_makes_no_return_and_no_leverage():
     rows = statements(
-        fact(NET, FY, 5, "2021-02-15", form="10-K"), fact("StockholdersEquity", "2020-12-31", -3, "2021-02-15", form="10-K"),
+        fact(NET, FY, 5, "2021-02-15", form="10-K"),
+        fact("StockholdersEquity", "2020-12-31", -3, "2021-02-15", form="10-K"),
         fact("LongTermDebtNoncurrent", "2020-12-31", 30, "2021-02-15", form="10-K"),
-    )  # fmt: skip
+    )
     assert known(rows, "FY", "2020-12-31", "shareholders_equity") == -3
     assert known(rows, "FY", "2020-12-31", "roe") is None
     assert known(rows, "FY", "2020-12-31", "debt_to_equity") is None
@@ -327,20 +335,43 @@ def test_figures_and_ratios_of_a_plain_statement():
 
     end = "2020-12-31"
     rows = statements(
-        k(REVENUE, 200), k("CostOfRevenue", 120), k("OperatingIncomeLoss", 30), k("InterestExpense", 5), k(NET, 20),
-        k("IncomeTaxExpenseBenefit", 5), k(OCF, 35), k("PaymentsToAcquirePropertyPlantAndEquipment", 15),
+        k(REVENUE, 200),
+        k("CostOfRevenue", 120),
+        k("OperatingIncomeLoss", 30),
+        k("InterestExpense", 5),
+        k(NET, 20),
+        k("IncomeTaxExpenseBenefit", 5),
+        k(OCF, 35),
+        k("PaymentsToAcquirePropertyPlantAndEquipment", 15),
         k("IncomeLossFromContinuingOperationsBeforeIncomeTaxesExtraordinaryItemsNoncontrollingInterest", 25),
-        k(ASSETS, 300, end), k("StockholdersEquity", 100, end), k("AssetsCurrent", 90, end), k("LiabilitiesCurrent", 60, end),
-        k("InventoryNet", 30, end), k("CashAndCashEquivalentsAtCarryingValue", 20, end), k("LongTermDebtCurrent", 10, end),
-        k("CommercialPaper", 6, end), k("LongTermDebtNoncurrent", 64, end),
-    )  # fmt: skip
+        k(ASSETS, 300, end),
+        k("StockholdersEquity", 100, end),
+        k("AssetsCurrent", 90, end),
+        k("LiabilitiesCurrent", 60, end),
+        k("InventoryNet", 30, end),
+        k("CashAndCashEquivalentsAtCarryingValue", 20, end),
+        k("LongTermDebtCurrent", 10, end),
+        k("CommercialPaper", 6, end),
+        k("LongTermDebtNoncurrent", 64, end),
+    )
     row = rows.filter(period_type="FY").row(0, named=True)
     expected = {
-        "gross_profit": 80, "operating_expenses": 50, "free_cash_flow": 20, "total_liabilities": 200, "short_term_debt": 16,
-        "gross_margin": 0.4, "operating_margin": 0.15, "net_margin": 0.1, "roe": 0.2, "roa": 20 / 300,
-        "roic": 30 * 0.8 / (16 + 64 + 100 - 20), "debt_to_equity": 0.8, "current_ratio": 1.5, "quick_ratio": 1.0,
+        "gross_profit": 80,
+        "operating_expenses": 50,
+        "free_cash_flow": 20,
+        "total_liabilities": 200,
+        "short_term_debt": 16,
+        "gross_margin": 0.4,
+        "operating_margin": 0.15,
+        "net_margin": 0.1,
+        "roe": 0.2,
+        "roa": 20 / 300,
+        "roic": 30 * 0.8 / (16 + 64 + 100 - 20),
+        "debt_to_equity": 0.8,
+        "current_ratio": 1.5,
+        "quick_ratio": 1.0,
         "interest_coverage": 6.0,
-    }  # fmt: skip
+    }
     assert {name: row[name] for name in expected} == pytest.approx(expected)
 
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -53,7 +54,7 @@ RATIOS = (
     "gross_margin", "operating_margin", "net_margin", "roe", "roa", "roic", "debt_to_equity", "current_ratio",
     "quick_ratio", "interest_coverage",
 )  # fmt: skip
-SCHEMA = {
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "cik": pl.Int64,
     "period_end": pl.Date,
     "period_type": pl.String,
@@ -233,7 +234,7 @@ def _observations(facts: pl.DataFrame) -> pl.DataFrame:
         .unique(["cik", "day"], keep="first", maintain_order=True)
         .select("cik", "day", currency="money")
     )
-    span = pl.when(pl.col("days").is_null()).then(pl.lit("I"))
+    span: Any = pl.when(pl.col("days").is_null()).then(pl.lit("I"))
     for name in LENGTHS:
         span = span.when(_lasts(pl.col("days"), name)).then(pl.lit(name))
     seen = (
@@ -360,7 +361,7 @@ def _events(seen: pl.DataFrame) -> pl.DataFrame:
         pl.lit(None, dtype=pl.UInt32).alias("source_less"),
         pl.lit(False).alias("derived"),
     )
-    flows = stated.filter((pl.col("kind") == "flow"))
+    flows = stated.filter(pl.col("kind") == "flow")
     by_tag = _differences(flows.unique([*ROW, "tag", "day"]), "tag").join(
         seen.select("tag", "item", "rank").unique(), on="tag"
     )
@@ -628,7 +629,7 @@ def _formula(terms: tuple[Term, ...]) -> pl.Expr:
 
 
 def _shares_filed_on() -> pl.Expr:
-    day = pl.when(False).then(pl.lit(None, dtype=pl.Date))
+    day: Any = pl.when(False).then(pl.lit(None, dtype=pl.Date))
     for terms in concept_map().figures["shares_outstanding"]:
         day = day.when(_formula(terms).is_not_null()).then(pl.col(f"{terms[0].name}_day"))
     return day
@@ -711,8 +712,9 @@ def _parts(periods: pl.DataFrame) -> pl.DataFrame:
     parts = [years.select(*target, role=pl.lit("y"), part_span=pl.lit("Y", dtype=SPAN), part_end=pl.col("end"))]
     for role in ("q0", "q1", "q2", "q3"):
         parts.append(chain.select(*target, role=pl.lit(role), part_span=pl.lit("Q", dtype=SPAN), part_end=pl.col(role)))
-    for role, span in (("base", pl.lit("Y", dtype=SPAN)), ("now", pl.col("span")), ("then", pl.col("span"))):
-        parts.append(year_to_date.select(*target, role=pl.lit(role), part_span=span, part_end=pl.col(role)))
+    spans = {"base": pl.lit("Y", dtype=SPAN), "now": pl.col("span"), "then": pl.col("span")}
+    for role, part_span in spans.items():
+        parts.append(year_to_date.select(*target, role=pl.lit(role), part_span=part_span, part_end=pl.col(role)))
     return pl.concat(parts).drop_nulls("part_end").unique([*target, "role"], keep="first", maintain_order=True)
 
 

@@ -26,8 +26,8 @@ class Term:
 class ConceptMap:
     """What concepts.toml says.
 
-    not_below: (tag, the tag it may not be less than). tags: taxonomy, concept, item, kind, unit, absolute, rank (0 best). figures: name -> formulas of
-    terms, best first.
+    tags: taxonomy, concept, item, kind, unit, absolute, rank (0 best). not_below: (tag, a tag it may not be less than).
+    figures: name -> formulas of terms, best first.
     """
 
     tags: pl.DataFrame

@@ -18,7 +18,7 @@ from datetime import date
 import msgspec
 import polars as pl
 
-SCHEMA = {
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "accession_no": pl.String,
     "cik": pl.Int64,
     "form": pl.String,

@@ -16,7 +16,7 @@ import polars as pl
 from closingbell.fundamentals.concepts import concept_map
 from closingbell.fundamentals.filings import known_without_acceptance
 
-SCHEMA = {
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "cik": pl.Int64,
     "taxonomy": pl.String,
     "concept": pl.String,
