@@ -13,7 +13,8 @@ security's history is missing, gaps filled); `indicators` runs as a pod; `valuat
 - `prices.land`: 401, 402, 403: correct the connection, then clear. 429 and 5xx are retried by themselves. "deferred":
   the vendor's day budget is spent, the task goes on when it resets.
 - `prices.audit`: read the failed expectation on the run's page *Loads*. A missing session or too few stocks: clear
-  `prices.open` with what follows it. A wrong bar: `closingbell override reject-bar`, then clear.
+  `prices.open` with what follows it. A wrong bar:
+  `closingbell override add reject_bar '{"security_id": 1, "session": "2025-12-05"}' --reason "..."`, then clear.
 - `indicators`: its log ends with the command's error; out of memory: raise `CLOSINGBELL_INDICATORS_MEMORY`.
 
 **Run it again, backfill**: clear the run, or trigger it with the session as partition key. A range:

@@ -514,8 +514,10 @@ def _session(given: str | None) -> date:
 
 
 def _split(tickers: list[str] | str | None) -> list[str]:
+    from closingbell.universe.tickers import normal_ticker
+
     texts = [tickers] if isinstance(tickers, str) else tickers or []
-    return [part.strip().upper() for text in texts for part in text.split(",") if part.strip()]
+    return [normal_ticker(part) for text in texts for part in text.split(",") if part.strip()]
 
 
 def _say(text: str) -> None:

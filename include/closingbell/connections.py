@@ -28,6 +28,9 @@ KEYED = frozenset({"polygon", "tiingo"})
 """Connections that are of no use without a key."""
 
 
+SANDBOX_KEY = "not-a-secret-key"  # Airflow masks a password wherever it stands in a log, so it must be no common word
+
+
 class ConnectionMissing(LookupError):
     """No such connection, or one without what its vendor needs; says how to make it."""
 
@@ -103,13 +106,13 @@ def environment(base_url: str, *, contact: str = "operator@closing-bell.test") -
         "polygon": {
             "conn_type": "polygon",
             "host": f"{root}/polygon",
-            "password": "sandbox",
+            "password": SANDBOX_KEY,
             "extra": {"plan": "advanced"},
         },
         "tiingo": {
             "conn_type": "tiingo",
             "host": f"{root}/tiingo",
-            "password": "sandbox",
+            "password": SANDBOX_KEY,
             "extra": {"plan": "sandbox"},
         },
         "yahoo": {"conn_type": "yahoo", "host": f"{root}/yahoo", "extra": {"plan": "sandbox"}},

@@ -270,8 +270,15 @@ def environment(state: State) -> dict[str, str]:
 
 def airflow_environment(state: State) -> dict[str, str]:
     """Airflow's own configuration: standalone, LocalExecutor, small enough for 2 cores."""
+    from closingbell.orchestration import metrics
+    from closingbell.settings import settings
+
     port = state.spec.port
-    return {
+    try:
+        own = metrics.environment(settings())
+    except ValueError as error:
+        raise StackError(str(error)) from None
+    return own | {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": state.metadata_url(),
         "AIRFLOW_CONN_AIRFLOW_DB": json.dumps(_postgres_connection(state.metadata_url())),  # for housekeeping
         "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),

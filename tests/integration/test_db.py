@@ -93,8 +93,12 @@ def test_a_later_migration_applies_to_a_filled_database(new_database, tmp_path, 
     url = new_database(None)
     db.migrate(url)
     with db.engine(url).begin() as connection:
-        connection.execute(text("INSERT INTO closingbell.securities VALUES (1, 1, NULL, 'A', NULL, 'CS', NULL, 1, "
-                                "NULL, NULL, NULL, 1, now())"))  # fmt: skip
+        connection.execute(
+            text(
+                "INSERT INTO closingbell.securities (security_id, cik, name, type, fetched_at) "
+                "VALUES (1, 1, 'A', 'CS', now())"
+            )
+        )
     (tmp_path / "migrations").mkdir()
     for path in (settings().sql_dir / "migrations").glob("*.sql"):
         (tmp_path / "migrations" / path.name).write_text(path.read_text())

@@ -121,13 +121,13 @@ def test_the_sandbox_stands_behind_the_same_connection_ids_as_production(embedde
 
 
 def test_keys_become_connections_of_live_and_of_no_other_mode(embedded: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = {"POLYGON_API_KEY": "p-key", "TIINGO_TOKEN": "t-key", "GEMINI_API_KEY": "g-key"}
+    keys = {"POLYGON_API_KEY": "given-p", "TIINGO_TOKEN": "given-t", "GEMINI_API_KEY": "given-g"}
     monkeypatch.setattr(stack, "dotenv", lambda: keys)
     live = stack.environment(state(stack.Spec(mode="live")))
     polygon = json.loads(live["AIRFLOW_CONN_POLYGON"])
-    assert (polygon["host"], polygon["password"]) == ("https://api.massive.com", "p-key")
-    assert json.loads(live["AIRFLOW_CONN_TIINGO"])["password"] == "t-key"
-    assert json.loads(live["AIRFLOW_CONN_GEMINI"])["password"] == "g-key"
+    assert (polygon["host"], polygon["password"]) == ("https://api.massive.com", "given-p")
+    assert json.loads(live["AIRFLOW_CONN_TIINGO"])["password"] == "given-t"
+    assert json.loads(live["AIRFLOW_CONN_GEMINI"])["password"] == "given-g"
     assert "AIRFLOW_CONN_BENZINGA" not in live
     assert live["CLOSINGBELL_PRICE_VENDOR"] == "polygon"
     assert not any(key in str(stack.environment(state())) for key in keys.values())

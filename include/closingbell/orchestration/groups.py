@@ -46,7 +46,7 @@ def open_load(load_name: str, by_session: bool = False) -> list[Part]:
     """Plan the batches and open one stage a table; returns the batches."""
     from closingbell.pipelines import base
 
-    load, run = _load(load_name), current_run(by_session=by_session)
+    load, run = _claimed(load_name, by_session=by_session)
     batches = base.plan(load, run)
     log.info("%s: %d batches: %s", load_name, len(batches), ", ".join(batch["key"] for batch in batches[:20]))
     if run.params.get("dry_run"):
@@ -61,7 +61,7 @@ def land_part(load_name: str, part: Part) -> Part:
     """Ask the vendor and land its answers; returns the batch with their ids."""
     from closingbell.pipelines import base
 
-    load, run = _load(load_name), current_run()
+    load, run = _claimed(load_name)
     log.info("Batch %d of %d: %s", part["number"], part["of"], part["batch"]["key"])
     landed = base.land(load, run, part["batch"])
     log.info("%s", progress(part["number"], part["of"], _opened_at(run)))
@@ -72,7 +72,7 @@ def stage_part(load_name: str, part: Part) -> dict[str, int]:
     """Parse one landed batch and stage it; returns its rows by table."""
     from closingbell.pipelines import base
 
-    load, run = _load(load_name), current_run()
+    load, run = _claimed(load_name)
     log.info("Batch %d of %d: %s", part["number"], part["of"], part["batch"]["key"])
     rows = base.stage(load, run, part["batch"])
     log.info("%s", progress(part["number"], part["of"], _opened_at(run)))
@@ -85,7 +85,7 @@ def audit_load(load_name: str) -> dict[str, Any]:
 
     from closingbell.pipelines import base
 
-    load, run = _load(load_name), current_run()
+    load, run = _claimed(load_name)
     if run.params.get("dry_run"):
         raise AirflowSkipException("Dry run: nothing was staged")
     return base.audit(load, run)
@@ -96,7 +96,7 @@ def publish_load(load_name: str) -> Any:
     from closingbell.orchestration import metrics
     from closingbell.pipelines import base
 
-    load, run = _load(load_name), current_run()
+    load, run = _claimed(load_name)
     published = base.publish(load, run)
     metrics.published(run, load_name, published, since=_opened_at(run))
     return published
@@ -108,7 +108,7 @@ def whole_load(load_name: str, *, by_session: bool = True) -> Any:
     from closingbell.pipelines import base
 
     started = datetime.now(UTC)
-    load, run = _load(load_name), current_run(by_session=by_session)
+    load, run = _claimed(load_name, by_session=by_session)
     published = base.run_load(load, run)
     metrics.published(run, load_name, published, since=started)
     return published
@@ -152,7 +152,21 @@ def current_run(*, by_session: bool = False) -> Run:
         key = params["session"] or last_session(dag_run.run_after)
     else:
         key = dag_run.partition_key or _day(dag_run.run_after)
+    if params.get("tickers"):
+        from closingbell.universe.tickers import normal_ticker
+
+        params["tickers"] = [normal_ticker(ticker) for ticker in params["tickers"]]
     return base.open_run(dag_run.dag_id, dag_run.run_id, key, params)
+
+
+def _claimed(load_name: str, *, by_session: bool = False) -> tuple[Load, Run]:
+    """The load and the task's run, which alone may write this partition of the load's tables from here on."""
+    from closingbell.orchestration import partitions
+
+    load, run = _load(load_name), current_run(by_session=by_session)
+    if not run.params.get("dry_run"):
+        partitions.claim(run, load.tables)
+    return load, run
 
 
 def session_of(partition_key: str | None, dag_id: str) -> str:

@@ -14,7 +14,7 @@ def tickers() -> Param:
     return Param(
         [],
         type="array",
-        items={"type": "string", "pattern": r"^[A-Za-z0-9.\-]{1,12}$"},
+        items={"type": "string", "pattern": r"^[A-Za-z0-9./\-]{1,12}$"},
         title="Tickers",
         description="One a line, for example AAPL. Empty: every security of the universe.",
     )

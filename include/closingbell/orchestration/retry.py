@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 FIRST_DELAY = timedelta(minutes=1)
+BUSY_DELAY = timedelta(minutes=5)
 LONGEST_DELAY = timedelta(hours=1)
 RESET_UNKNOWN = timedelta(hours=24)
 
@@ -24,7 +25,8 @@ RESET_UNKNOWN = timedelta(hours=24)
 class VendorRetryPolicy(RetryPolicy):
     """429, 5xx, timeouts and cut answers: again, after Retry-After or one, two, four minutes. SEC's throttle page:
     again after ten minutes. 401, 402 and other 403, missing keys, unknown shapes: failed at once, with the reason.
-    A spent budget: deferred to its reset. Anything else: the task's own retries.
+    A spent budget: deferred to its reset. A partition that another run writes: again after five, then thirty
+    minutes. Anything else: the task's own retries.
     """
 
     def evaluate(
@@ -42,6 +44,7 @@ class VendorRetryPolicy(RetryPolicy):
             ThrottlePage,
             VendorError,
         )
+        from closingbell.orchestration.partitions import PartitionBusy
         from closingbell.warehouse.quota import QuotaExhausted
 
         match exception:
@@ -53,6 +56,8 @@ class VendorRetryPolicy(RetryPolicy):
                 return RetryDecision.fail(str(exception))
             case RateLimited() | ServerError():
                 return RetryDecision.retry(_delay(exception.retry_after, try_number), str(exception))
+            case PartitionBusy():
+                return RetryDecision.retry(BUSY_DELAY * 6 ** max(0, try_number - 1), str(exception))
             case ConnectionMissing():
                 return RetryDecision.fail(str(exception))
             case VendorError():

@@ -27,12 +27,18 @@ class VendorCompleteSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool:
         """Whether the vendor's answer for the session is complete."""
+        from closingbell.orchestration import partitions
         from closingbell.orchestration.groups import current_run
         from closingbell.pipelines import market_close
 
         run = current_run(by_session=True)
         if run.params.get("dry_run"):
             return True
+        try:
+            partitions.claim(run, market_close.TABLES)
+        except partitions.PartitionBusy as busy:
+            self.log.info("%s", busy)
+            return False
         complete = market_close.vendor_complete(run)
         self.log.info("Session %s is %s", run.partition_key, "complete" if complete else "not complete yet; asks again")
         return complete
