@@ -189,6 +189,22 @@ def test_a_tag_that_changes_within_the_year_still_gives_q4():
     assert known(rows, "Q", "2020-12-31", "revenue") == 20
 
 
+def test_the_fourth_quarter_after_a_tag_change_is_known_with_the_annual_report():
+    """Nine months under the old tag, the year under the new one; a year later both under the new one."""
+    nine, later = ("2020-01-01", "2020-09-30"), ("2021-01-01", "2021-09-30")
+    filed = [
+        fact("InterestExpense", nine, 36, "2020-11-01"),
+        fact("InterestExpenseNonoperating", FY, 56, "2021-02-15", form="10-K"),
+        fact("InterestExpenseNonoperating", later, 40, "2021-11-01"),
+        fact("InterestExpenseNonoperating", nine, 35, "2021-11-01"),
+    ]
+    for told in (filed[:2], filed):  # what a later filing brings does not decide what an earlier day knew
+        rows = statements(*told, *year_of(REVENUE))
+        assert known(rows, "Q", "2020-12-31", "interest_expense", on="2021-02-14") is None
+        assert known(rows, "Q", "2020-12-31", "interest_expense", on="2021-02-16") == 20
+    assert known(rows, "Q", "2020-12-31", "interest_expense", on="2021-11-02") == 21
+
+
 def test_component_tags_never_replace_a_total():
     total, part = "Revenues", REVENUE
     rows = statements(
@@ -438,14 +454,59 @@ def random_facts(draw):
     return pl.DataFrame(facts, schema=parse.SCHEMA).unique(parse.KEY, keep="first", maintain_order=True)
 
 
+TAGS = {
+    "revenue": [REVENUE, "SalesRevenueNet", "Revenues"],
+    "cost": ["CostOfRevenue", "CostOfGoodsAndServicesSold"],
+    "interest": ["InterestExpense", "InterestExpenseNonoperating"],
+    "cash": [OCF],
+    "net": [NET, "ProfitLoss"],
+}
+
+
+@st.composite
+def facts_of_years(draw):
+    """Three years of reports: tags that change between any two of them, amounts that are restated, parts left out."""
+    tags = {item: draw(st.sampled_from(names)) for item, names in TAGS.items()}
+    amounts = {item: [draw(st.integers(1, 50)) for _ in range(12)] for item in TAGS}
+    facts = []
+    for at, end in enumerate(QUARTER_ENDS):
+        for item, names in TAGS.items():
+            if draw(st.integers(0, 4)) == 0:
+                tags[item] = draw(st.sampled_from(names))
+            if at >= 4 and draw(st.integers(0, 7)) == 0:
+                amounts[item][draw(st.integers(at - 4, at))] += 1
+        form, wait = ("10-K", 60) if at % 4 == 3 else ("10-Q", 35)
+        filed, number = str(end + timedelta(wait)), at % 4 + 1
+        for year in (at, at - 4) if at >= 4 else (at,):
+            first, last = year - number + 1, year
+            for item in TAGS:
+                spans = [(first, last)] if item == "cash" or form == "10-K" else [(first, last), (last, last)]
+                for since, until in spans if draw(st.integers(0, 9)) else []:
+                    start = QUARTER_ENDS[since - 1] + timedelta(1) if since else date(2019, 1, 1)
+                    amount = sum(amounts[item][since : until + 1])
+                    facts.append(fact(tags[item], (str(start), str(QUARTER_ENDS[until])), amount, filed, form=form))
+    return pl.DataFrame(facts, schema=parse.SCHEMA).unique(parse.KEY, keep="first", maintain_order=True)
+
+
+def assert_no_look_ahead(facts: pl.DataFrame, days: int) -> None:
+    """All versions known by a moment, exactly, are made of the facts known by it."""
+    moment = datetime(2019, 4, 1, 4, tzinfo=UTC) + timedelta(days=days)  # no day's filings are half known then
+    facts = parse.with_known_at(facts, NO_FILINGS)
+    known_by = pl.col("known_at") <= moment
+    of_all = compute.statements(facts).filter(known_by)
+    assert of_all.equals(compute.statements(facts.filter(known_by)))
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(random_facts(), st.integers(0, 1600))
 def test_what_was_known_at_a_moment_needs_no_later_fact(facts, days):
-    moment = datetime(2019, 4, 1, 4, tzinfo=UTC) + timedelta(days=days)  # no day's filings are half known then
-    facts = parse.with_known_at(facts, NO_FILINGS)
-    of_all = compute.as_of(compute.statements(facts), moment)
-    of_known = compute.as_of(compute.statements(facts.filter(pl.col("known_at") <= moment)), moment)
-    assert of_all.equals(of_known)
+    assert_no_look_ahead(facts, days)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(facts_of_years(), st.integers(0, 1100))
+def test_tag_changes_and_restatements_tell_an_earlier_day_nothing(facts, days):
+    assert_no_look_ahead(facts, days)
 
 
 @settings(max_examples=30, deadline=None)

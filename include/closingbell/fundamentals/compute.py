@@ -382,9 +382,14 @@ def _events(seen: pl.DataFrame) -> pl.DataFrame:
         pl.concat([stated.select(columns), by_tag.select(columns)]).join(leads, on=["cik", "currency", "day", "item"]),
         (pl.col("rank") > pl.col("lead")).cast(pl.Int8),
     )
-    # tags that changed within a year leave no pair of one tag: then the item's own amounts are subtracted
+    # tags that changed within a year leave no pair of one tag: until one is filed, the item's own amounts are subtracted
     by_item = _differences(events.filter(pl.col("item").is_in(flows["item"].unique().implode())), "item")
-    lacking = by_item.join(events, on=[*ROW, "item"], how="anti").with_columns(pl.lit(99, dtype=pl.Int16).alias("rank"))
+    told = events.group_by(*ROW, "item").agg(pl.col("day").min().alias("told"))
+    lacking = (
+        by_item.join(told, on=[*ROW, "item"], how="left")
+        .filter((pl.col("day") < pl.col("told")).fill_null(True))
+        .with_columns(pl.lit(99, dtype=pl.Int16).alias("rank"))
+    )
     return pl.concat([events.select(columns), lacking.select(columns)])
 
 
