@@ -50,6 +50,7 @@ class Run:
     engine: Engine
     landing: Landing
     params: dict[str, Any] = field(default_factory=dict)
+    unread: list[int] = field(default_factory=list)  # landings that did not parse, in this process
 
     @property
     def session(self) -> date:
@@ -188,7 +189,9 @@ def replay(load: Load, run: Run, *, progress: bool = False) -> dict[str, Any]:
     for batch in _shown(load, batches, progress):
         stage(load, run, batch)
     audit(load, run)
-    return publish(load, run, remove_unstaged_of=[id_ for batch in batches for id_ in batch.get("landing_ids", ())])
+    read = {id_ for batch in batches for id_ in batch.get("landing_ids", ())}
+    # an answer that does not parse says nothing about the rows it once gave
+    return publish(load, run, remove_unstaged_of=sorted(read - set(run.unread)))
 
 
 def land_each(
@@ -200,6 +203,7 @@ def land_each(
     """
     landed: dict[str, int] = {}
     failed: list[str] = []
+    unknown = 0
     keys = list(keys)
     for number, key in enumerate(keys, 1):
         try:
@@ -209,12 +213,15 @@ def land_each(
         except VendorError as error:
             if error.concerns_all:
                 raise
+            if isinstance(error, NotFound):
+                unknown += 1  # the vendor has nothing under this key: no failure, and asked again when it is due again
+                continue
             failures.record(run.engine, vendor, endpoint, key, str(error), run.dag_id, run.run_id)
-            if not isinstance(error, NotFound):
-                failed.append(key)
+            failed.append(key)
             log.warning("%s", error)
         if number % 25 == 0 or number == len(keys):
-            log.info("%s %s: %d of %d asked, %d failed", vendor, endpoint, number, len(keys), len(failed))
+            counts = (number, len(keys), len(failed), unknown)
+            log.info("%s %s: %d of %d asked, %d failed, %d not there", vendor, endpoint, *counts)
     if failed and not landed:
         message = f"none of {len(keys)} answers came; see ops.fetch_failures"
         raise VendorError(vendor, endpoint, failed[0], None, message)
@@ -228,6 +235,7 @@ def parse_each(run: Run, landed: Iterable[Landed], parse: Callable[[Landed], T])
             parsed = parse(answer)
         except ValueError as error:
             log.warning("%s %s %s: %s", answer.vendor, answer.endpoint, answer.key, error)
+            run.unread.append(answer.landing_id)
             failures.record(run.engine, answer.vendor, answer.endpoint, answer.key, str(error), run.dag_id, run.run_id)
             continue
         failures.resolve(run.engine, answer.vendor, answer.endpoint, answer.key)

@@ -33,7 +33,7 @@ COMPANIES_PER_BATCH = 100
 BULK_OVER = 500  # companies due; at 8 requests a second SEC's zips are sooner there
 TABLES = ("filings", "financial_facts", "financials")
 INDEX_DAYS = 400  # a watermark older than this asks for everything instead
-MEMBER = re.compile(r"(?:^|/)CIK(\d{10})\.json$")
+MEMBER = re.compile(r"CIK(\d{10})(-submissions-\d+)?\.json")
 FILINGS = pl.Schema(filings.SCHEMA)  # type: ignore[arg-type]
 MAX_MEMBER = 256 * 1024 * 1024
 LAG_DAYS = 60
@@ -226,7 +226,8 @@ def _batches_of_landed(run: Run) -> list[Batch]:
 
 def _members(run: Run, landing_id: int) -> list[int]:
     with zipfile.ZipFile(run.landing.read(landing_id).file) as archive:
-        return sorted(int(match[1]) for name in archive.namelist() if (match := MEMBER.search(name)))
+        names = (MEMBER.fullmatch(name.rpartition("/")[2]) for name in archive.namelist())
+        return sorted({int(match[1]) for match in names if match})
 
 
 def company_answers(run: Run, landed: Batch) -> Iterator[Landed]:
@@ -236,15 +237,17 @@ def company_answers(run: Run, landed: Batch) -> Iterator[Landed]:
             yield answer
             continue
         with zipfile.ZipFile(answer.file) as archive:
-            names = {m.filename.rpartition("/")[2]: m for m in archive.infolist()}
-            for cik in landed["ciks"]:
-                member = names.get(f"CIK{cik:010d}.json")
-                if member is None:
+            wanted = set(landed["ciks"])
+            for member in archive.infolist():
+                name = member.filename.rpartition("/")[2]
+                match = MEMBER.fullmatch(name)
+                if match is None or int(match[1]) not in wanted:
                     continue
                 if member.file_size > MAX_MEMBER:
                     raise ValueError(f"{answer.endpoint} {member.filename}: over {MAX_MEMBER} bytes")
-                endpoint = answer.endpoint.removesuffix("_zip")
-                yield dataclasses.replace(answer, endpoint=endpoint, key=f"{cik:010d}", body=archive.read(member))
+                endpoint = "submissions_page" if match[2] else answer.endpoint.removesuffix("_zip")
+                key = name if match[2] else match[1]
+                yield dataclasses.replace(answer, endpoint=endpoint, key=key, body=archive.read(member))
 
 
 def _parse(answer: Landed) -> Any:
@@ -276,7 +279,7 @@ def _record_lag(run: Run, facts: pl.DataFrame, known: pl.DataFrame, answered: di
     newest = facts.group_by("cik").agg(pl.col("filed_on").max().alias("facts_to"))
     reports = known.filter(pl.col("form").is_in(["10-K", "10-Q"])).group_by("cik").agg(pl.col("filed_on").max())
     for cik, filed_on, facts_to in reports.join(newest, on="cik").select("cik", "filed_on", "facts_to").iter_rows():
-        if facts_to < filed_on and (answered[cik] - filed_on).days <= LAG_DAYS:
+        if facts_to < filed_on and 0 <= (answered[cik] - filed_on).days <= LAG_DAYS:
             message = f"facts end with filings of {facts_to}, a report was filed on {filed_on}; asked again next run"
             failures.record(run.engine, "sec_edgar", "companyfacts", f"{cik:010d}", message, run.dag_id, run.run_id)
 

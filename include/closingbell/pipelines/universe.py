@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 TABLES = ("companies", "securities", "ticker_history", "index_members")
 LISTS = "lists"
+LANDED_PER_BATCH = 1000  # companies whose submissions are here already
 FILE_ENDPOINTS = ("company_tickers", "sp500", "fortune500", "submissions", "submissions_zip")
 SCHEMAS: dict[str, dict[str, Any]] = {
     "companies": compute.COMPANIES,
@@ -137,8 +138,8 @@ def _batches(run: Run, lists: list[int], given: dict[str, int] | None) -> list[B
     if given is None and len(ciks) > BULK_OVER:
         given = {"all": land_bulk(run, ("submissions_zip",))["submissions_zip"]}
     batches: list[Batch] = [{"key": LISTS, "lists": lists, "ciks": ciks if run.params.get("limit") else None}]
-    for part in chunks(ciks, COMPANIES_PER_BATCH):
-        batch = {"key": f"{part[0]:010d}-{part[-1]:010d}", "ciks": part, "lists": lists}
+    for part in chunks(ciks, COMPANIES_PER_BATCH if given is None else LANDED_PER_BATCH):
+        batch: Batch = {"key": f"{part[0]:010d}-{part[-1]:010d}", "ciks": part, "lists": lists}
         if given is not None:
             keys = ["all", *(f"{cik:010d}" for cik in part)]
             batch["landing_ids"] = [given[key] for key in keys if key in given]
@@ -153,9 +154,10 @@ def _land_details(run: Run, batch: Batch) -> list[int]:
     answers = _by_endpoint(run, batch["lists"])
     if not answers.get("tickers"):
         return []
-    listings = _narrowed(_listings(run, answers), batch).filter(pl.col("type").is_in(compute.SCORED_TYPES))
+    served = pl.concat([parse.polygon_tickers(answer.content) for answer in answers["tickers"]])["ticker"]
+    scored = pl.col("type").is_in(compute.SCORED_TYPES) & pl.col("ticker").is_in(served.implode())
+    active = _narrowed(_listings(run, answers), batch).filter(scored & pl.col("delisted_on").is_null())
     on = _on(answers)
-    active = listings.filter(pl.col("delisted_on").is_null())
     known = db.query(run.engine, "ticker_history_rows")["ticker"]
     new = active.filter(~pl.col("ticker").is_in(known.implode()))["ticker"].to_list()
     several = active.filter(pl.col("cik").is_not_null() & (pl.len().over("cik") > 1))["ticker"].to_list()

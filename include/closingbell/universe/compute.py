@@ -542,11 +542,12 @@ def _stated_ratios() -> dict[tuple[str, int], float]:
 
 
 def _event_spells(events: pl.DataFrame | None) -> dict[str, list[tuple[str, date]]]:
-    """{figi, or "cik:last ticker" where the events name none: [(ticker, first day)], oldest first}."""
+    """{figi, else CIK: [(ticker, first day)], oldest first}; events that name neither are left out."""
     found: dict[str, list[tuple[str, date]]] = {}
     if events is None:
         return found
-    for row in events.sort("valid_from").iter_rows(named=True):
+    named = events.filter(pl.col("figi").is_not_null() | pl.col("cik").is_not_null())
+    for row in named.sort("valid_from").iter_rows(named=True):
         key = row["figi"] or f"CIK {row['cik']}"
         spells = found.setdefault(key, [])
         if not spells or spells[-1][0] != row["ticker"]:
