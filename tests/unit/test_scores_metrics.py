@@ -188,6 +188,17 @@ def test_growth_takes_the_year_where_the_quarter_lacks_the_item():
     assert found[1001, "eps_growth"][1][2:4] == ["2023-09-30", "FY"]
 
 
+def test_growth_takes_the_years_of_a_company_whose_first_filings_tell_no_twelve_months_between():
+    """Alphabet, first filing in 2015, on 2017-11-10: TTM of 2014-09-30 is not to be had, fiscal 2013 is."""
+    found = metrics(
+        EARLIER,
+        statement(date(2024, 3, 31), revenue=9.0),
+        statement(date(2023, 12, 31), "FY", revenue=8.0),
+        statement(date(2020, 12, 31), "FY", revenue=4.0),
+    )
+    assert found[1001, "revenue_growth"][1][2:4] == ["2023-12-31", "FY"]
+
+
 def test_a_year_counts_for_growth_while_the_company_is_fresh():
     """Earnings a share of four quarters are seldom to be had: the year that ended 339 days before tells."""
     year = [statement(date(n, 3, 31), "FY", eps_diluted=eps) for n, eps in ((2023, 2.0), (2020, 1.0))]
@@ -345,11 +356,11 @@ def slow_metrics(
         if row and row.get(name) is not None:
             found[name] = (row[name], ["financials", cik, *key(row)])
     for name, item in (("revenue_growth", "revenue"), ("eps_growth", "eps_diluted")):
-        last = newest(("TTM", "FY"), item)
-        if not last:
-            continue
         before = None
-        for years in (5, 3):
+        for years, types in ((5, ("TTM", "FY")), (5, ("FY",)), (3, ("TTM", "FY")), (3, ("FY",))):
+            last = newest(types, item)
+            if not last:
+                continue
             near = [
                 (abs((last["period_end"] - r["period_end"]).days - years * 365.25),
                  r["period_type"] != last["period_type"], r["period_end"], r)

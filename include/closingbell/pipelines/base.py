@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, TypeVar
 
@@ -115,6 +115,7 @@ def plan(load: Load, run: Run) -> list[Batch]:
 def open_stages(load: Load, run: Run, batches: Sequence[Batch]) -> dict[str, str]:
     """Open one stage a table; returns {table: stage_id}. Opening again returns the same stages."""
     expected = load.expected(run, batches)
+    keys = [batch["key"] for batch in batches]
     return {
         table: warehouse.open_stage(
             run.engine,
@@ -122,7 +123,7 @@ def open_stages(load: Load, run: Run, batches: Sequence[Batch]) -> dict[str, str
             run_id=run.run_id,
             table=table,
             partition_key=run.partition_key,
-            expected=expected.get(table, {}),
+            expected=expected.get(table, {}) | {"batches": keys},
         )
         for table in load.tables
     }
@@ -185,7 +186,7 @@ def run_load(load: Load, run: Run, *, progress: bool = False) -> dict[str, Any]:
 def replay(load: Load, run: Run, *, progress: bool = False) -> dict[str, Any]:
     """Rebuild the load's tables from the landing zone; rows that its answers no longer give are removed."""
     batches = load.replay(run)
-    open_stages(load, run, ())
+    open_stages(replace(load, expected=lambda run, batches: {}), run, batches)
     for batch in _shown(load, batches, progress):
         stage(load, run, batch)
     audit(load, run)

@@ -122,12 +122,17 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
-    """Every session asked for, and the securities listed on the last of them."""
+    """Every session asked for; of a single one, the shares that traded the session before."""
     sessions = sorted({day for batch in batches if "securities" not in batch for day in batch.get("sessions", ())})
     if not sessions or run.params.get("tickers"):
         return {}
     new = sorted({security_id for batch in batches for security_id in batch.get("securities", ())})
-    return {"stock_prices": {"sessions": sessions} | ({"new": new} if new else {})}
+    wanted: dict[str, Any] = {"sessions": sessions} | ({"new": new} if new else {})
+    if len(sessions) == 1:
+        before = last_sessions(date.fromisoformat(sessions[0]), 2)[0]
+        traded = db.query(run.engine, "securities_traded", session=before, until=date.fromisoformat(sessions[0]))
+        wanted |= {"securities": traded["security_id"].to_list()} if traded.height else {}
+    return {"stock_prices": wanted}
 
 
 def replay(run: Run) -> list[Batch]:

@@ -16,6 +16,7 @@ from closingbell.warehouse import db
 
 log = logging.getLogger(__name__)
 
+MIN_SHARE = 0.9  # of the shares that traded: one listed this week has no indicator and no statement yet
 SESSIONS_PER_BATCH = 5  # 4,600 stocks x 25 metrics x 5 sessions: 0.6 million rows at once
 
 
@@ -62,13 +63,21 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def expect_sessions(*tables: str) -> Any:
-    """Every session of the plan in each of `tables`, unless the run is narrowed to some securities."""
+    """Every session of the plan, and of a single one every share that traded, in each of `tables`.
+
+    Nothing where the run is narrowed to some securities.
+    """
 
     def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
         if securities_asked_for(run) is not None:
             return {}
         sessions = [day for batch in batches for day in batch["sessions"]]
-        return {table: {"sessions": sessions} for table in tables}
+        wanted: dict[str, Any] = {"sessions": sessions}
+        if len(sessions) == 1:
+            session = date.fromisoformat(sessions[0])
+            traded = db.query(run.engine, "securities_traded", session=session, until=session)
+            wanted |= {"securities": traded["security_id"].to_list(), "min_share": MIN_SHARE}
+        return dict.fromkeys(tables, wanted)
 
     return expected
 

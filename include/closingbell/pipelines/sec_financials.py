@@ -34,7 +34,7 @@ BULK_OVER = 500  # companies due; at 8 requests a second SEC's zips are sooner t
 TABLES = ("filings", "financial_facts", "financials")
 INDEX_DAYS = 400  # a watermark older than this asks for everything instead
 MEMBER = re.compile(r"CIK(\d{10})(-submissions-\d+)?\.json")
-FILINGS = pl.Schema(filings.SCHEMA)  # type: ignore[arg-type]
+FILINGS = pl.Schema(filings.SCHEMA)
 MAX_MEMBER = 256 * 1024 * 1024
 LAG_DAYS = 60
 

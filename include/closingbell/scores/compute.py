@@ -243,8 +243,10 @@ def _grown(
 ) -> pl.DataFrame:
     """Compound annual growth of one item between two rows of a company, in one currency.
 
-    The horizon is five years where a row ends that long before, else three. Undefined, and so missing, unless both
-    ends are positive: a rate across a sign change, or between two losses, says nothing (days / 365.25 make the years).
+    The horizon is five years where a row ends that long before, else three; from the newest row, else from the newest
+    year (a company's first filings tell its years, not the twelve months between them). Undefined, and so missing,
+    unless both ends are positive: a rate across a sign change, or between two losses, says nothing (days / 365.25 make
+    the years).
     """
     assert metric.item is not None
     basis = pl.coalesce("eps_filed_on", "known_on").alias("basis")
@@ -253,7 +255,8 @@ def _grown(
     # a year's earnings a share stand until the next year's: those of four quarters are seldom to be had
     limit = pl.when(pl.col("period_type") == "FY").then(STALE_DAYS["years"]).otherwise(pl.col("stale_days"))
     current = known.filter(has_item).join(fresh, on="cik").filter(_age(session) <= limit)
-    last = _newest(current, ("TTM", "FY")).select(columns)
+    newest = [_newest(current, types).select(columns) for types in (("TTM", "FY"), ("FY",))]
+    last = pl.concat([rows.with_columns(choice=pl.lit(at)) for at, rows in enumerate(newest)])
     before = known.filter(has_item & pl.col("period_type").is_in(["TTM", "FY"])).select(columns)
     days = (pl.col("period_end") - pl.col("period_end_before")).dt.total_days()
     pairs = last.join(before, on=["cik", "currency"], suffix="_before").with_columns(days=days)
@@ -266,7 +269,7 @@ def _grown(
             other_type=pl.col("period_type") != pl.col("period_type_before"),
         )
         .filter(pl.col("horizon").is_not_null())
-        .sort("cik", "horizon", "off", "other_type", "period_end_before")
+        .sort("cik", "horizon", "choice", "off", "other_type", "period_end_before")
         .unique("cik", keep="first", maintain_order=True)
     )
     rows = listed.select(*_ROW, "cik").join(pairs, on="cik")

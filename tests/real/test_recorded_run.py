@@ -1,0 +1,90 @@
+"""Real filings and prices from the recordings, through the whole path, to scores of 2017-11-10."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+import pytest
+
+from closingbell import connections
+from closingbell.landing import Landing
+from closingbell.pipelines import LOADS, base
+from closingbell.pipelines.base import Run
+from closingbell.sandbox.server import Sandbox, open_market, running
+from closingbell.settings import settings
+from closingbell.warehouse import db
+
+pytestmark = pytest.mark.real
+
+SESSION = date(2017, 11, 10)
+TICKERS = ["AAPL", "NVDA", "GOOGL", "WMT", "HD", "COST", "NKE", "MCD", "TXN", "DIS", "JPM"]
+
+
+@pytest.fixture(scope="module")
+def recorded(recordings, new_database, migrated_template, tmp_path_factory):
+    box = Sandbox(open_market("recorded", recordings=recordings), mode="recorded", seed=7)
+    url = new_database(migrated_template)
+    with pytest.MonkeyPatch.context() as environment, running(box) as address:
+        for name, value in connections.environment(address).items():
+            environment.setenv(name, value)
+        environment.setenv("CLOSINGBELL_DATABASE_URL", url)
+        settings.cache_clear()
+        engine = db.engine(url)
+        landing = Landing(str(tmp_path_factory.mktemp("recorded")), engine)
+        facts = recordings / "data.sec.gov/api/xbrl/companyfacts"
+        if not facts.is_dir() or not (recordings / "prices/stocks").is_dir():
+            pytest.skip("these recordings have no company facts or no stock prices")
+        histories = recordings / "data.sec.gov/submissions_merged"
+        for name, params in (
+            ("universe", {"tickers": TICKERS}),
+            ("sec_financials", {"from_files": [str(facts), *([str(histories)] if histories.is_dir() else [])]}),
+            ("prices", {"tickers": TICKERS}),
+            ("indicators", {}),
+            ("valuation_ratios", {}),
+            ("scores", {}),
+        ):
+            run = Run(
+                dag_id=name, run_id="real", partition_key=SESSION.isoformat(), engine=engine, landing=landing,
+                params=params,
+            )  # fmt: skip
+            base.run_load(LOADS[name], run)
+        yield engine
+    settings.cache_clear()
+
+
+def board(engine) -> dict[str, dict]:
+    return {row["ticker"]: row for row in db.query(engine, "scoreboard", session=SESSION).iter_rows(named=True)}
+
+
+def test_every_recorded_company_is_loaded_one_in_no_ticker_list_too(recorded, recordings):
+    files = {path.name[3:13] for path in (recordings / "data.sec.gov/api/xbrl/companyfacts").glob("CIK*.json.gz")}
+    loaded = db.query(recorded, "financials_as_of", as_of=date(2026, 12, 31), ciks=None)["cik"].unique()
+    assert {f"{cik:010d}" for cik in loaded} == files
+    assert 945436 in loaded  # SunEdison, bankrupt in 2016
+
+
+def test_companies_with_filings_and_prices_have_every_factor_built(recorded):
+    rows = board(recorded)
+    for ticker in ("AAPL", "NVDA", "GOOGL", "WMT", "HD", "COST", "NKE", "MCD", "TXN"):
+        row = rows[ticker]
+        for factor in ("value", "growth", "profitability", "financial_health", "momentum", "technical"):
+            assert row[factor] is not None, (ticker, factor)
+        assert row["data_completeness"] == pytest.approx(0.65)  # the weights of these six
+        assert 1 <= row["overall_score"] <= 100
+    for ticker, why in (("JPM", "its filings are not recorded"), ("DIS", "today's filer files since 2019 only")):
+        assert rows[ticker]["momentum"] is not None
+        assert rows[ticker]["profitability"] is None, why
+
+
+def test_apples_market_value_is_its_price_times_the_shares_of_its_newest_filing_as_known(recorded):
+    # close 174.67 (prices/stocks/AAPL.csv.gz, 2017-11-10); 10-K 0000320193-17-000070, filed and accepted 2017-11-03:
+    # balance sheet of 2017-09-30, 5,126,201 thousand shares issued and outstanding; net sales 229,234, net income 48,351
+    with recorded.connect() as connection:
+        row = db.query(connection, "score_valuations", first=SESSION, last=SESSION).join(
+            db.query(connection, "ticker_history").filter(pl.col("ticker") == "AAPL"), on="security_id"
+        )
+    assert row["statement_period_end"].to_list() == [date(2017, 9, 30)]
+    market_cap = 174.67 * 5_126_201_000
+    assert row["earnings_yield"].item() == pytest.approx(48_351_000_000 / market_cap, rel=1e-6)
+    assert row["sales_yield"].item() == pytest.approx(229_234_000_000 / market_cap, rel=1e-6)
