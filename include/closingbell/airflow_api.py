@@ -76,6 +76,33 @@ class AirflowAPI:
             body["partition_key"] = partition_key
         return str(self.post(f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
+    def backfill(self, dag_id: str, first: str, last: str, *, reprocess: str = "none", at_once: int = 3) -> int:
+        """Start a backfill of the partitions `first` to `last` (ISO dates, included); its id."""
+        body = {
+            "dag_id": dag_id,
+            "from_date": f"{first}T00:00:00Z",
+            "to_date": f"{last}T00:00:00Z",
+            "reprocess_behavior": reprocess,
+            "max_active_runs": at_once,
+        }
+        return int(self.post("/backfills", body)["id"])
+
+    def backfill_done(self, backfill_id: int) -> bool:
+        """Whether every run of a backfill has ended."""
+        return self.get(f"/backfills/{backfill_id}")["completed_at"] is not None
+
+    def clear(self, dag_id: str, run_id: str, task_ids: list[str], *, downstream: bool = False) -> None:
+        """Let these tasks of a run start again, and what follows them where `downstream`."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": task_ids,
+            "only_failed": False,
+            "include_downstream": downstream,
+            "reset_dag_runs": True,
+        }
+        self.post(f"/dags/{dag_id}/clearTaskInstances", body)
+
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The run's task instances."""
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances"

@@ -1,0 +1,255 @@
+"""A real Airflow: the chain of a session, killed workers, a killed PostgreSQL, backfills. One stack for the module.
+
+What Airflow's runs leave in the tables is compared with the same loads in one undisturbed process, on a copy of the
+warehouse as it stood before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import psutil
+import pytest
+from sqlalchemy import Engine, make_url, text
+
+from closingbell import demo, stack
+from closingbell.settings import settings
+from closingbell.warehouse import db
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+SESSION = "2025-12-05"
+NEXT_TO_KILL = "2025-12-02"
+BACKFILL = ["2025-11-26", "2025-11-28", "2025-12-01"]  # Thanksgiving and a weekend between them
+SCORES = "scores_and_recommendations"
+COMPARED = {
+    "stock_prices": "SELECT * FROM closingbell.stock_prices WHERE session = :session",
+    "corporate_actions": "SELECT * FROM closingbell.corporate_actions WHERE ex_date <= :session",
+    "technical_indicators": "SELECT * FROM closingbell.technical_indicators WHERE session = :session",
+    "valuation_ratios": "SELECT * FROM closingbell.valuation_ratios WHERE session = :session",
+    "ic_scores": "SELECT * FROM closingbell.ic_scores WHERE session = :session",
+    "score_inputs": "SELECT * FROM closingbell.score_inputs WHERE session = :session",
+}
+LINEAGE = {"landing_id", "fetched_at"}
+
+
+@pytest.fixture(scope="module")
+def spec() -> Iterator[stack.Spec]:
+    """A stack in a folder of its own, on a free port, with a short history."""
+    folder = Path(tempfile.mkdtemp(prefix="cb-e2e-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stack, "ROOT", folder)
+        patch.setattr(stack, "dotenv", lambda: dict(os.environ))  # a developer's .env names other servers
+        patch.delenv("CLOSINGBELL_DATABASE_URL", raising=False)
+        patch.setenv("CLOSINGBELL_WARMUP_SESSIONS", "60")
+        yield stack.spec(mode="simulated", companies=20, seed=7, port=stack._free_port())
+        stack.down(print)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def state(spec) -> stack.State:
+    """The stack, with universe and statements loaded and its DAGs parsed."""
+    up = stack.up(spec, print)
+    with joined(up):
+        run_loads("set-up", SESSION, "universe", "sec_financials")
+    demo.await_dags(up.airflow(), demo.Progress())
+    up.airflow().unpause(SCORES)
+    return up
+
+
+@pytest.fixture(scope="module")
+def clean(state) -> Engine:
+    """What undisturbed loads of both sessions leave, on a copy of the warehouse."""
+    name = f"cb_{state.spec.name}"
+    copy = make_url(state.warehouse_url()).set(database="cb_clean")
+    with db.engine(state.metadata_url()).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # the quota keeps a connection a process; it opens another one
+        connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
+        connection.execute(text(f'CREATE DATABASE cb_clean TEMPLATE "{name}"'))
+    with joined(state, copy.render_as_string(hide_password=False)):
+        for session in (SESSION, NEXT_TO_KILL):
+            run_loads(f"clean {session}", session, "prices", "indicators", "valuation_ratios", "scores")
+    return db.engine(copy.render_as_string(hide_password=False))
+
+
+def test_workers_killed_during_stage_and_publish_leave_the_tables_of_a_clean_run(state, clean):
+    api, progress = state.airflow(), demo.Progress()
+    warehouse = db.engine(state.warehouse_url())
+    with held(warehouse, "closingbell.stock_prices"):
+        with held(warehouse, "ops.stage_batches"):  # copied, not yet recorded
+            api.unpause("market_close")
+            run_id = demo.start(api, "market_close", {}, SESSION)
+            assert api.run("market_close", run_id)["run_type"] == "scheduled"  # the session that is due
+            wait_for(lambda: waiters(warehouse, "ops.stage_batches"), "a batch in the middle of its transaction")
+            killed = kill_tasks(state, "market_close", run_id, "prices.stage")
+        again(api, "market_close", run_id, "prices.stage")
+        wait_for(lambda: waiters(warehouse, "closingbell.stock_prices"), "a publish in the middle of its transaction")
+        killed += kill_tasks(state, "market_close", run_id, "prices.publish")
+    again(api, "market_close", run_id, "prices.publish")
+    assert killed >= 2
+    demo.finish(api, "market_close", run_id, progress)
+    scores = demo.consumer(api, SESSION, set(), progress)
+    assert api.run(SCORES, scores)["partition_key"] == SESSION
+    demo.finish(api, SCORES, scores, progress)
+    assert_same(warehouse, clean, SESSION)
+
+
+def test_a_backfill_makes_exactly_its_sessions_and_repeated_changes_nothing(state, clean):
+    api = state.airflow()
+    warehouse = db.engine(state.warehouse_url())
+    backfill(state, known := run_ids(api), reprocess="none")
+    runs = [run for run in api.runs("market_close") if run["run_type"] == "backfill"]
+    assert sorted(run["partition_key"] for run in runs) == BACKFILL
+    assert sorted(run["partition_key"] for run in api.runs(SCORES) if run["dag_run_id"] not in known) == BACKFILL
+    mark = last_ledger_id(warehouse)
+    backfill(state, run_ids(api), reprocess="completed")
+    row = db.query(warehouse, "soak_changed", mark=mark)
+    assert row["changed"][0] == 0
+    again_loaded = rows(
+        warehouse, "SELECT DISTINCT partition_key FROM ops.load_ledger WHERE ledger_id > :mark", mark=mark
+    )
+    assert sorted(key for (key,) in again_loaded) == BACKFILL
+
+
+def test_postgres_killed_between_stage_and_publish_leaves_the_tables_of_a_clean_run(spec, state, clean):
+    api, progress = state.airflow(), demo.Progress()
+    known = run_ids(api)
+    run_id = api.trigger("market_close", {}, NEXT_TO_KILL)
+    warehouse = db.engine(state.warehouse_url())
+    with contextlib.suppress(Exception), held(warehouse, "ops.audit_results"):
+        wait_for(lambda: waiters(warehouse, "ops.audit_results"), "an audit of what is staged")
+        kill_postgres()
+    up = stack.up(spec, print)  # what an operator does: `make up`
+    api = up.airflow()
+    again(api, "market_close", run_id, "prices.stage", downstream=True)
+    demo.finish(api, "market_close", run_id, progress)
+    demo.finish(api, SCORES, demo.consumer(api, NEXT_TO_KILL, known, progress), progress)
+    assert_same(db.engine(up.warehouse_url()), clean, NEXT_TO_KILL)
+
+
+# -- steps --
+
+
+@contextlib.contextmanager
+def joined(state: stack.State, database: str = "") -> Iterator[None]:
+    """This process as a command that joins the stack, on its warehouse or another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.environment(state).items():
+            patch.setenv(name, value)
+        if database:
+            patch.setenv("CLOSINGBELL_DATABASE_URL", database)
+        settings.cache_clear()
+        yield
+    settings.cache_clear()
+
+
+def run_loads(run_id: str, session: str, *names: str) -> None:
+    from closingbell.pipelines import LOADS, base
+
+    for name in names:
+        base.run_load(LOADS[name], base.open_run(f"test_{name}", run_id, session, {}))
+
+
+@contextlib.contextmanager
+def held(engine: Engine, table: str) -> Iterator[None]:
+    """Nobody writes the table inside this block; reading goes on."""
+    with engine.begin() as connection:
+        connection.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
+        yield
+
+
+def waiters(engine: Engine, table: str) -> int:
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = CAST(:table AS regclass)"
+    return rows(engine, waiting, table=table)[0][0]
+
+
+def kill_tasks(state: stack.State, dag_id: str, run_id: str, task_id: str) -> int:
+    """SIGKILL every running process of the task; how many."""
+    killed = 0
+    for task in state.airflow().tasks(dag_id, run_id):
+        if task["task_id"] == task_id and task["state"] == "running" and task["pid"]:
+            process = psutil.Process(task["pid"])
+            assert process.environ().get(stack.MARK) == state.id  # never a stranger
+            process.kill()
+            killed += 1
+    return killed
+
+
+def again(api, dag_id: str, run_id: str, task_id: str, *, downstream: bool = False) -> None:
+    """Clear the killed task as soon as Airflow has noticed, instead of waiting for its retry."""
+
+    def noticed() -> bool:
+        states = {task["state"] for task in api.tasks(dag_id, run_id) if task["task_id"] == task_id}
+        return "running" not in states or downstream
+
+    wait_for(noticed, f"Airflow to notice that {task_id} was killed")
+    api.clear(dag_id, run_id, [task_id], downstream=downstream)
+
+
+def kill_postgres() -> None:
+    leader = psutil.Process(int((stack.ROOT / "postgres/postmaster.pid").read_text().splitlines()[0]))
+    for process in (leader, *leader.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def backfill(state: stack.State, known: set[str], *, reprocess: str) -> None:
+    """Backfill the range and wait for its runs and for a run of the scores of each session."""
+    api = state.airflow()
+    made = api.backfill("market_close", BACKFILL[0], BACKFILL[-1], reprocess=reprocess)
+    wait_for(lambda: api.backfill_done(made), "the backfill")
+
+    def scored() -> bool:
+        new = [run for run in api.runs(SCORES) if run["dag_run_id"] not in known]
+        return len(new) >= len(BACKFILL) and {run["state"] for run in new} <= {"success", "failed"}
+
+    wait_for(scored, "the scores of its sessions")
+    assert {run["state"] for dag_id in ("market_close", SCORES) for run in api.runs(dag_id)} == {"success"}
+
+
+def run_ids(api) -> set[str]:
+    return {run["dag_run_id"] for run in api.runs(SCORES)}
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.5)
+
+
+def rows(engine: Engine, statement: str, **params: object) -> list[tuple]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(statement), params)]
+
+
+def last_ledger_id(engine: Engine) -> int:
+    return int(db.query(engine, "soak_changed", mark=0)["last"][0] or 0)
+
+
+def table(engine: Engine, statement: str, session: str) -> pl.DataFrame:
+    with engine.connect() as connection:
+        found = connection.execute(text(statement), {"session": date.fromisoformat(session)})
+        names = [name for name in found.keys() if name not in LINEAGE]  # noqa: SIM118 a result, no dict
+        return pl.DataFrame(
+            sorted(repr([row._mapping[name] for name in names]) for row in found), schema={"row": pl.String}
+        )
+
+
+def assert_same(left: Engine, right: Engine, session: str) -> None:
+    for name, statement in COMPARED.items():
+        mine, other = table(left, statement, session), table(right, statement, session)
+        assert mine.height > 0 or name == "corporate_actions", name
+        only_here, only_there = mine.join(other, on="row", how="anti"), other.join(mine, on="row", how="anti")
+        examples = [*only_here["row"][:2], "in the clean run", *only_there["row"][:2]]
+        assert (only_here.height, only_there.height) == (0, 0), "\n".join([f"{name} {session}", *examples])
