@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import polars as pl
@@ -165,9 +165,8 @@ def test_with_faults_the_tables_equal_those_of_a_clean_run_row_for_row(
 
 def test_the_morning_after_brings_the_final_bars_and_scores_again(clean, market, last):
     """Last in the file: it moves the sandbox's clock."""
-    clean.box.clock = datetime.combine(last + timedelta(days=1), datetime.min.time(), NEW_YORK).replace(
-        hour=7, minute=5
-    )
+    morning = datetime.combine(last + timedelta(days=1), time(7, 5), NEW_YORK)
+    clean.box.clock = morning.astimezone(UTC)
     counts = clean.run("reconcile", "morning", last)
     assert counts["stock_prices"]["updated"] > 0
     figis = db.query(clean.engine, "securities_all").select("security_id", "figi")
