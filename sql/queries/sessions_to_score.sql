@@ -1,7 +1,15 @@
 -- Sessions up to :last (date), of the last 400 days, whose scores are missing or older than what they are made of.
-WITH scored AS (
-    SELECT session, max(known_at) AS close, min(fetched_at) AS scored_at
-    FROM closingbell.ic_scores WHERE session BETWEEN CAST(:last AS date) - 400 AND :last GROUP BY session
+-- When a session was scored is when its last whole run began to read (rows that came out equal keep their old times).
+WITH runs AS (
+    SELECT CAST(day AS date) AS session, max(s.opened_at) AS scored_at
+    FROM ops.stages s CROSS JOIN LATERAL jsonb_array_elements_text(s.expected -> 'sessions') AS day
+    WHERE s.table_name = 'ic_scores' AND s.status = 'published'
+    GROUP BY 1
+), scored AS (
+    SELECT r.session, r.scored_at, max(i.known_at) AS close
+    FROM runs r JOIN closingbell.ic_scores i USING (session)
+    WHERE r.session BETWEEN CAST(:last AS date) - 400 AND :last
+    GROUP BY r.session, r.scored_at
 ), corrected AS (  -- bars whose numbers changed, not only their `final`
     SELECT p.session, max(r.revised_at) AS at
     FROM ops.revisions r
