@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -73,24 +74,23 @@ def land(run: Run, batch: Batch) -> Batch:
     if "landing_ids" in batch:
         return batch
     vendor = settings().price_vendor
-    hook = open_hook(vendor, run.engine)
-    if tickers := batch.get("tickers"):
-        return batch | {"landing_ids": _land_tickers(run, hook, batch, tickers)}
-    sessions = [date.fromisoformat(day) for day in batch["sessions"]]
-    here = db.query(run.engine, "landed_bars", vendor=vendor, endpoint="grouped_daily", keys=batch["sessions"])
-    landed = {
-        key: landing_id
-        for key, landing_id, answered_at in here.iter_rows()
-        if is_final(date.fromisoformat(key), answered_at) and not run.params.get("full")
-    }
-    absent = [day.isoformat() for day in sessions if day.isoformat() not in landed]
-    landed |= base.land_each(
-        run, "grouped_daily", vendor, absent, lambda key: hook.grouped_daily(date.fromisoformat(key))
-    )
-    actions: list[int] = []
-    if window := batch.get("actions"):
-        first, last = map(date.fromisoformat, window)
-        actions = [run.landing.put(answer) for ask in (hook.splits, hook.dividends) for answer in ask(first, last)]
+    with closing(open_hook(vendor, run.engine)) as hook:
+        if tickers := batch.get("tickers"):
+            return batch | {"landing_ids": _land_tickers(run, hook, batch, tickers)}
+        here = db.query(run.engine, "landed_bars", vendor=vendor, endpoint="grouped_daily", keys=batch["sessions"])
+        landed = {
+            key: landing_id
+            for key, landing_id, answered_at in here.iter_rows()
+            if is_final(date.fromisoformat(key), answered_at) and not run.params.get("full")
+        }
+        absent = [day for day in batch["sessions"] if day not in landed]
+        landed |= base.land_each(
+            run, "grouped_daily", vendor, absent, lambda key: hook.grouped_daily(date.fromisoformat(key))
+        )
+        actions: list[int] = []
+        if window := batch.get("actions"):
+            first, last = map(date.fromisoformat, window)
+            actions = [run.landing.put(answer) for ask in (hook.splits, hook.dividends) for answer in ask(first, last)]
     return batch | {"landing_ids": [*actions, *(landed[key] for key in sorted(landed))]}
 
 
@@ -163,7 +163,8 @@ def vendor_complete(run: Run) -> bool:
     if vendor != "polygon":
         return _ticker_complete(run, session)
     try:
-        answer = open_hook(vendor, run.engine).grouped_daily(session)
+        with closing(open_hook(vendor, run.engine)) as hook:
+            answer = hook.grouped_daily(session)
     except (NotFound, NotYet) as error:
         log.info("%s", error)
         return False
@@ -254,12 +255,9 @@ def _ticker_complete(run: Run, session: date) -> bool:
     listed = db.query(run.engine, "listed_tickers", session=session, tickers=run.params.get("tickers") or None)
     if listed.is_empty():
         raise ValueError(f"no ticker is listed on {session}: run universe first")
-    answer_ids = _land_tickers(
-        run,
-        open_hook(settings().price_vendor, run.engine),
-        {"last": session.isoformat()},
-        {listed["ticker"][0]: last_sessions(session, 3)[0].isoformat()},
-    )
+    probe = {listed["ticker"][0]: last_sessions(session, 3)[0].isoformat()}
+    with closing(open_hook(settings().price_vendor, run.engine)) as hook:
+        answer_ids = _land_tickers(run, hook, {"last": session.isoformat()}, probe)
     return any(session in set(parse_answer(answer).bars["session"]) for answer in run.landing.read_each(answer_ids))
 
 

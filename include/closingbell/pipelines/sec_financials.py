@@ -11,6 +11,7 @@ import logging
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import date, timedelta
 from typing import Any
 
@@ -64,8 +65,6 @@ def land(run: Run, batch: Batch) -> Batch:
     """Company facts, filing history and the older pages that hold an acceptance time some fact needs."""
     if "landing_ids" in batch:
         return batch
-    hook = open_hook("sec_edgar", run.engine)
-    assert isinstance(hook, SecEdgar)
     stage_id = warehouse.stage_id(run.dag_id, run.run_id, TABLES[0])
 
     def ask(endpoint: str, keys: list[str], fetch: Any) -> dict[str, int]:
@@ -73,9 +72,10 @@ def land(run: Run, batch: Batch) -> Batch:
         landed = {key: id_ for key, id_ in here.iter_rows() if key in keys}
         return landed | base.land_each(run, endpoint, "sec_edgar", [k for k in keys if k not in landed], fetch)
 
-    facts = ask("companyfacts", [f"{cik:010d}" for cik in batch["ciks"]], lambda key: hook.companyfacts(int(key)))
-    histories = ask("submissions", list(facts), lambda key: hook.submissions(int(key)))
-    pages = ask("submissions_page", _pages_needed(run, facts, histories), hook.submissions_page)
+    with closing(open_hook("sec_edgar", run.engine)) as hook:
+        facts = ask("companyfacts", [f"{cik:010d}" for cik in batch["ciks"]], lambda key: hook.companyfacts(int(key)))
+        histories = ask("submissions", list(facts), lambda key: hook.submissions(int(key)))
+        pages = ask("submissions_page", _pages_needed(run, facts, histories), hook.submissions_page)
     return batch | {"landing_ids": [*facts.values(), *histories.values(), *pages.values()]}
 
 
@@ -150,8 +150,7 @@ def land_bulk(run: Run, endpoints: Sequence[str]) -> dict[str, int]:
     import tempfile
     from pathlib import Path
 
-    hook = open_hook("sec_edgar", run.engine)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, closing(open_hook("sec_edgar", run.engine)) as hook:
         return {endpoint: run.landing.put(getattr(hook, endpoint)(Path(folder))) for endpoint in endpoints}
 
 
@@ -162,21 +161,24 @@ def _due(run: Run) -> tuple[list[int], str | None]:
             raise ValueError(f"sec_financials: no company with ticker {unknown} is known; run universe first")
         return found["cik"].unique().sort().to_list(), None
     universe = db.query(run.engine, "universe_ciks")["cik"].to_list()
-    hook = open_hook("sec_edgar", run.engine)
-    assert isinstance(hook, SecEdgar)
-    today = hook.company_tickers().answered_at.astimezone(NEW_YORK).date()
-    state = db.query(run.engine, "financials_watermark").row(0, named=True)
-    since = date.fromisoformat(state["watermark"]) if state["watermark"] else None
-    everything = run.params.get("all") or run.params.get("full") or not state["filled"]
-    if everything or since is None or (today - since).days > INDEX_DAYS:
-        return universe, today.isoformat()
-    filed: set[int] = set()
-    for offset in range((today - since).days + 1):  # the watermark's own day was not over when it was read
-        day = since + timedelta(days=offset)
-        if day.weekday() < 5:
-            filed |= _filed_on(run, hook, day)
-    pending = {int(key) for key in failures.pending(run.engine, "sec_edgar", "companyfacts")}
-    return sorted((filed & set(universe)) | pending), today.isoformat()
+    with closing(open_hook("sec_edgar", run.engine)) as hook:
+        today = hook.company_tickers().answered_at.astimezone(NEW_YORK).date()
+        state = db.query(run.engine, "financials_watermark").row(0, named=True)
+        since = date.fromisoformat(state["watermark"]) if state["watermark"] else None
+        everything = run.params.get("all") or run.params.get("full") or not state["filled"]
+        if everything or since is None or (today - since).days > INDEX_DAYS:
+            return universe, today.isoformat()
+        due = set(db.query(run.engine, "companies_since", since=since)["cik"])
+        for offset in range((today - since).days + 1):  # the watermark's own day was not over when it was read
+            day = since + timedelta(days=offset)
+            if day.weekday() < 5:
+                due |= _filed_on(run, hook, day)
+    failed = {
+        int(key)
+        for endpoint in ("companyfacts", "submissions")
+        for key in failures.pending(run.engine, "sec_edgar", endpoint)
+    }
+    return sorted((due & set(universe)) | failed), today.isoformat()
 
 
 def _filed_on(run: Run, hook: SecEdgar, day: date) -> set[int]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -62,9 +63,9 @@ def land(run: Run, batch: Batch) -> Batch:
         return batch
     if batch["key"] == LISTS:
         return batch | {"landing_ids": [*batch["lists"], *_land_details(run, batch)]}
-    hook = open_hook("sec_edgar", run.engine)
     keys = [f"{cik:010d}" for cik in batch["ciks"]]
-    landed = base.land_each(run, "submissions", "sec_edgar", keys, lambda key: hook.submissions(int(key)))
+    with closing(open_hook("sec_edgar", run.engine)) as hook:
+        landed = base.land_each(run, "submissions", "sec_edgar", keys, lambda key: hook.submissions(int(key)))
     return batch | {"landing_ids": [*landed.values()]}
 
 
@@ -97,9 +98,9 @@ LOAD = Load(name="universe", tables=TABLES, plan=plan, land=land, frames=frames,
 
 
 def _land_lists(run: Run) -> list[int]:
-    sec = open_hook("sec_edgar", run.engine)
-    landed = [run.landing.put(sec.company_tickers())]
+    landed: list[int] = []
     for conn_id, ask in (
+        ("sec_edgar", lambda hook: [hook.company_tickers()]),
         ("polygon", lambda hook: (answer for active in (True, False) for answer in hook.tickers(active))),
         ("tiingo", lambda hook: [hook.supported_tickers()]),
         ("reference", lambda hook: [hook.sp500()]),
@@ -109,9 +110,12 @@ def _land_lists(run: Run) -> list[int]:
         try:
             hook = open_hook(conn_id, run.engine)
         except ConnectionMissing as error:
+            if conn_id == "sec_edgar":
+                raise
             log.warning("universe goes without %s: %s", conn_id, error)
             continue
-        landed += [run.landing.put(answer) for answer in ask(hook)]
+        with closing(hook):
+            landed += [run.landing.put(answer) for answer in ask(hook)]
     if path := settings().fortune500_csv:
         landed.append(run.landing.put(_operator("fortune500", path.read_bytes())))
     if conn_id := settings().stocks_conn_id:
@@ -161,10 +165,12 @@ def _land_details(run: Run, batch: Batch) -> list[int]:
     known = db.query(run.engine, "ticker_history_rows")["ticker"]
     new = active.filter(~pl.col("ticker").is_in(known.implode()))["ticker"].to_list()
     several = active.filter(pl.col("cik").is_not_null() & (pl.len().over("cik") > 1))["ticker"].to_list()
-    hook = open_hook("polygon", run.engine)
     try:
-        events = base.land_each(run, "ticker_events", "polygon", new, hook.ticker_events)
-        details = base.land_each(run, "ticker_details", "polygon", several, lambda key: hook.ticker_details(key, on))
+        with closing(open_hook("polygon", run.engine)) as hook:
+            events = base.land_each(run, "ticker_events", "polygon", new, hook.ticker_events)
+            details = base.land_each(
+                run, "ticker_details", "polygon", several, lambda key: hook.ticker_details(key, on)
+            )
     except VendorError as error:
         # a plan may lack these; without them old tickers and class shares are unknown, nothing else
         log.warning("universe goes without ticker events and details: %s", error)
