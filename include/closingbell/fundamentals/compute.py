@@ -25,13 +25,27 @@ Per-share figures and share counts are as filed: on the split basis of eps_filed
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from closingbell.fundamentals import events
 from closingbell.fundamentals.concepts import Term, concept_map
+from closingbell.fundamentals.events import (
+    Ends,
+    Events,
+    Ints,
+    dates,
+    day_numbers,
+    decided,
+    last,
+    new,
+    with_balances,
+)
 
 FLOWS = (
     "revenue", "cost_of_revenue", "gross_profit", "operating_expenses", "operating_income", "interest_expense",
@@ -91,6 +105,7 @@ LENGTHS = {
 }
 """Days of a quarter, of two, of three, and of a year. A transition period of another length is none of them."""
 
+FIRST_DAY = date(1900, 1, 1)
 NEAR_DAYS = 6
 ROW = ["cik", "currency", "span", "end"]
 _TAX = ("pretax_income", "income_tax")
@@ -110,15 +125,14 @@ def statements(
     seen = _observations(_encoded(facts, accession_nos))
     if seen.is_empty():
         return pl.DataFrame(schema=SCHEMA)
-    durations = seen.filter(pl.col("kind") != "instant")
-    events = _with_balances(_events(seen))
-    versions = _versions(events)
+    told = _events(seen)
+    versions = _versions(told)
     rows = pl.concat(
         [
-            versions.filter(pl.col("span").is_in(["Q", "Y"])).with_columns(
+            versions.frame.filter(pl.col("span").is_in(["Q", "Y"])).with_columns(
                 pl.col("span").cast(pl.String).replace({"Y": "FY"}).alias("period_type")
             ),
-            _trailing(versions),
+            _trailing(versions, told.ends),
         ],
         how="diagonal_relaxed",
     ).filter(
@@ -129,14 +143,10 @@ def statements(
     if since:
         rows = rows.filter(pl.col("end") >= since)
     rows = _changed(rows, ["cik", "end", "period_type"], [*FIGURES, *RATIOS, "currency"])
-    rows = _with_fiscal_labels(rows, durations, year_ends or {})
+    rows = _with_fiscal_labels(rows, seen.filter(pl.col("kind") != "instant"), year_ends or {})
     return (
-        rows.rename(
-            {"end": "period_end", "day": "known_on", "start": "period_start", "sources": "source_accession_nos"}
-        )
-        .with_columns(
-            _accession_nos(rows["sources"], events, accession_nos), accession_nos.gather(rows["accession_no"])
-        )
+        rows.with_columns(_sources(rows, versions, told.events, accession_nos), accession_nos.gather(rows["accession"]))
+        .rename({"end": "period_end", "day": "known_on", "start": "period_start"})
         .select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
         .sort("cik", "period_end", "period_type", "known_on")
     )
@@ -201,7 +211,6 @@ def _encoded(facts: pl.DataFrame, accession_nos: pl.Series) -> pl.DataFrame:
         .join(accessions, on="accession_no")
         .with_columns(pl.col("form").str.contains(INTERIM_FORMS).alias("interim"))
         .drop("taxonomy", "concept", "accession_no", "form")
-        .rename({"accession": "accession_no"})
     )  # fmt: skip
 
 
@@ -222,7 +231,7 @@ def _observations(facts: pl.DataFrame) -> pl.DataFrame:
             .then(pl.col("unit") == "shares")
             .otherwise(pl.col("unit").str.ends_with("/shares")),
             (pl.col("period_start").is_null() == pl.col("kind").is_in(["instant", "cover"])),
-            pl.col("period_end") <= pl.col("filed_on"),
+            pl.col("period_end").is_between(FIRST_DAY, "filed_on"),
         )
         .rename({"filed_on": "day", "period_end": "end", "period_start": "start"})
     )
@@ -267,7 +276,7 @@ def _in_order_of_knowledge(seen: pl.DataFrame) -> pl.DataFrame:
 
 def _without_part_tags(seen: pl.DataFrame) -> pl.DataFrame:
     """Without tags that a filing shows to be parts, in any of its periods, of what they should be the total of."""
-    filing, period = ["cik", "day", "accession_no"], ["start", "end"]
+    filing, period = ["cik", "day", "accession"], ["start", "end"]
     for tag, other in _not_below():
         totals, others = (seen.filter(pl.col("tag") == number) for number in (tag, other))
         parts = (
@@ -333,222 +342,147 @@ def _of_report(seen: pl.DataFrame) -> pl.DataFrame:
     """Cover-page counts moved to the end of the report's period; one observation a tag, period and filing day."""
     reports = (
         seen.filter((pl.col("span") != "I") | (pl.col("item") == "assets"))
-        .group_by("cik", "day", "accession_no")
+        .group_by("cik", "day", "accession")
         .agg(pl.col("end").max().alias("report_end"))
     )
     return (
-        seen.join(reports, on=["cik", "day", "accession_no"], how="left")
+        seen.join(reports, on=["cik", "day", "accession"], how="left")
         .with_columns(pl.col("end").alias("stated_end"))
         .with_columns(
             pl.when(pl.col("kind") == "cover").then("report_end").otherwise("end").alias("end"),
             pl.when(pl.col("kind") == "cover").then(pl.lit("instant")).otherwise("kind").alias("kind"),
         )
         .filter(pl.col("end").is_not_null())
-        .sort("known_at", "accession_no", "stated_end", "days")
-        .unique([*ROW, "item", "tag", "day"], keep="last", maintain_order=True)
-        .select(*ROW, "item", "kind", "tag", "rank", "day", "start", "days", "value", "accession_no", "known_at")
+        .select(
+            *ROW, "item", "kind", "tag", "rank", "day", "start", "stated_end", "days", "value", "accession", "known_at"
+        )
     )
 
 
 # ---------------------------------------------------------------- which filing's word counts
 
 
-def _events(seen: pl.DataFrame) -> pl.DataFrame:
-    """What each row's items are from each day on: ROW, item, day, value, start, sources, accession_no, known_at."""
-    leads = seen.group_by("cik", "currency", "day", "item").agg(pl.col("rank").min().alias("lead"))
-    stated = seen.with_columns(
-        pl.col("accession_no").alias("source"),
-        pl.lit(None, dtype=pl.UInt32).alias("source_less"),
-        pl.lit(False).alias("derived"),
-    )
-    flows = stated.filter(pl.col("kind") == "flow")
-    by_tag = _differences(flows.unique([*ROW, "tag", "day"]), "tag").join(
-        seen.select("tag", "item", "rank").unique(), on="tag"
-    )
-    columns = [
-        *ROW,
-        "item",
-        "rank",
-        "day",
-        "start",
-        "value",
-        "source",
-        "source_less",
-        "accession_no",
-        "known_at",
-        "derived",
-    ]
-    events = _chosen(
-        pl.concat([stated.select(columns), by_tag.select(columns)]).join(leads, on=["cik", "currency", "day", "item"]),
-        (pl.col("rank") > pl.col("lead")).cast(pl.Int8),
-    )
-    # tags that changed within a year leave no pair of one tag: until one is filed, the item's own amounts are subtracted
-    by_item = _differences(events.filter(pl.col("item").is_in(flows["item"].unique().implode())), "item")
-    told = events.group_by(*ROW, "item").agg(pl.col("day").min().alias("told"))
-    lacking = (
-        by_item.join(told, on=[*ROW, "item"], how="left")
-        .filter((pl.col("day") < pl.col("told")).fill_null(True))
-        .with_columns(pl.lit(99, dtype=pl.Int16).alias("rank"))
-    )
-    return pl.concat([events.select(columns), lacking.select(columns)])
+@dataclass(frozen=True)
+class _Told:
+    """Events of every row, and what an end number stands for: cik, currency, end of each."""
+
+    events: Events
+    ends: Ends
+    names: pl.DataFrame
 
 
-def _chosen(events: pl.DataFrame, tier: pl.Expr) -> pl.DataFrame:
-    """One event a row, item and day, none that a part tells of a total known before."""
-    return (
-        events.with_columns(tier.alias("tier"))
-        .sort(*ROW, "item", "day", "tier", "rank", "derived")
-        .unique([*ROW, "item", "day"], keep="first", maintain_order=True)
-        .filter(pl.col("tier") == pl.col("tier").cum_min().over(*ROW, "item"))
+def _events(seen: pl.DataFrame) -> _Told:
+    """What each row's items are from each day on (see events.py)."""
+    end = day_numbers(seen["end"])
+    company = seen["cik"].rank("dense").cast(pl.Int64).to_numpy() << 8 | seen["currency"].to_physical().to_numpy()
+    codes, one, number = np.unique(company * events.DAYS + end, return_index=True, return_inverse=True)
+    ends = Ends(company=codes // events.DAYS, day=codes % events.DAYS)
+    stated = Events(
+        row=number * events.SPANS + seen["span"].to_physical().to_numpy(),
+        code=_integers(seen["tag"]),
+        rank=_integers(seen["rank"]),
+        day=day_numbers(seen["day"]),
+        start=day_numbers(seen["start"]),
+        value=seen["value"].to_numpy(),
+        source=_integers(seen["accession"]),
+        less=np.full(seen.height, -1, dtype=np.int64),
+        accession=_integers(seen["accession"]),
+        known=_integers(seen["known_at"]),
     )
+    items = _integers(seen["item"])
+    # one filing day's last word, where several filings or dates of a cover give one
+    key = ((stated.row * events.ITEMS + items) * events.TAGS + stated.code) * events.DAYS + stated.day
+    stated_end, days = day_numbers(seen["stated_end"]), seen["days"].fill_null(0).to_numpy()
+    order = np.argsort(key, kind="stable")
+    if not new(key[order]).all():
+        order = np.lexsort((days, stated_end, stated.accession, stated.known, key))
+        order = order[last(key[order])]
+    kinds = concept_map().kinds.values()
+    lengths = np.zeros(1 << 9, dtype=np.bool_)
+    for low, high in LENGTHS["Q"]:
+        lengths[low : high + 1] = True
+    told = decided(stated.take(order), items[order], np.array([kind == "flow" for kind in kinds]), ends, lengths)
+    told = with_balances(told)
+    told = told.take(np.argsort((told.row * events.ITEMS + told.code) * events.DAYS + told.day, kind="stable"))
+    return _Told(told, ends, seen.select("cik", "currency", "end")[one])
 
 
-def _differences(flows: pl.DataFrame, of: str) -> pl.DataFrame:
-    """Quarters as differences of year-to-date amounts of one tag (or item), one row a day on which the value changes.
-
-    Columns: ROW (span Q), `of`, day, start, value, sources, accession_no, known_at, derived.
-    """
-    series = ["cik", "currency", of, "span", "end"]
-    amounts = (
-        flows.sort(*series, "day")
-        .with_columns((pl.col("value") != pl.col("value").shift(1)).over(series).alias("restated"))
-        .with_columns(
-            pl.when("restated").then("day").forward_fill().over(series).alias("restated_on"),
-            pl.when("restated").then(pl.col("day").shift(1)).forward_fill().over(series).alias("old_until"),
-        )
-        .select(
-            "cik",
-            "currency",
-            of,
-            "span",
-            "start",
-            "end",
-            "day",
-            "value",
-            "restated_on",
-            "old_until",
-            "source",
-            "accession_no",
-            "known_at",
-        )
-    )
-    periods = amounts.select("cik", "currency", of, "span", "start", "end").unique()
-    keys = ["cik", "currency", of, "start"]
-    pairs = (
-        periods.filter(pl.col("span") != "Q")
-        .join(periods.filter(pl.col("span") != "Y"), on=keys, suffix="_short")
-        .filter(_lasts((pl.col("end") - pl.col("end_short")).dt.total_days(), "Q"))
-    )
-    pair = [*keys, "end", "end_short"]
-    sides = []
-    for side, end in (("long", "end"), ("short", "end_short")):
-        sides.append(
-            pairs.join(amounts, left_on=[*keys, end], right_on=[*keys, "end"], suffix="_amount").select(
-                *pair,
-                "day",
-                "known_at",
-                "accession_no",
-                pl.col("value").alias(f"{side}_value"),
-                pl.col("day").alias(f"{side}_filed"),
-                pl.col("restated_on").alias(f"{side}_restated"),
-                pl.col("old_until").alias(f"{side}_old"),
-                pl.col("source").alias(f"{side}_source"),
-            )
-        )
-    state = [f"{side}_{name}" for side in ("long", "short") for name in ("value", "filed", "restated", "old", "source")]
-    return (
-        pl.concat(sides, how="diagonal")
-        .sort(*pair, "day", "known_at")
-        .group_by(*pair, "day", maintain_order=True)
-        .agg(pl.col("known_at", "accession_no").last(), pl.col(state).drop_nulls().last())
-        .with_columns(pl.col(state).forward_fill().over(pair))
-        .filter(
-            pl.col("long_value").is_not_null(),
-            pl.col("short_value").is_not_null(),
-            _on_one_basis("long", "short"),
-            _on_one_basis("short", "long"),
-        )
-        .with_columns((pl.col("long_value") - pl.col("short_value")).alias("value"))
-        .filter((pl.col("value") != pl.col("value").shift(1)).fill_null(True).over(pair))
-        .select(
-            "cik",
-            "currency",
-            pl.lit("Q", dtype=SPAN).alias("span"),
-            "end",
-            of,
-            "day",
-            pl.col("end_short").dt.offset_by("1d").alias("start"),
-            "value",
-            pl.col("long_source").alias("source"),
-            pl.col("short_source").alias("source_less"),
-            "accession_no",
-            "known_at",
-            pl.lit(True).alias("derived"),
-        )
-    )
-
-
-def _on_one_basis(side: str, other: str) -> pl.Expr:
-    """Whether `side`, where it was restated, has the `other` with it: filed since, or restated since the old value."""
-    restated = pl.col(f"{side}_restated")
-    return (
-        restated.is_null()
-        | (restated <= pl.col(f"{other}_filed"))
-        | (pl.col(f"{other}_restated") > pl.col(f"{side}_old")).fill_null(False)
-    )
+def _integers(column: pl.Series) -> Ints:
+    return column.to_physical().cast(pl.Int64).to_numpy()
 
 
 # ---------------------------------------------------------------- rows and their versions
 
 
-def _versions(events: pl.DataFrame) -> pl.DataFrame:
-    """ROW and day -> all figures as known that day, start, known_at, accession_no, *_filed_on.
+@dataclass(frozen=True)
+class _Versions:
+    """frame: ROW and day -> all figures as known that day, start, known_at, accession, *_filed_on, version (a number),
+    sorted by `row` and day. made_of: by version and item the event, -1 for none."""
 
-    sources: ids, rows of `events`, of what the version is made of.
-    """
-    index = [*ROW, "day"]
+    frame: pl.DataFrame
+    row: Ints
+    day: Ints
+    made_of: npt.NDArray[np.int32]
+
+
+def _versions(told: _Told) -> _Versions:
+    made = told.events
     items = list(concept_map().kinds)
-    wide = events.select(*index, "item", "event").pivot("item", index=index, values="event").sort(index)
-    wide = wide.with_columns(pl.lit(None, dtype=pl.UInt32).alias(item) for item in items if item not in wide.columns)
-    wide = wide.with_columns(pl.col(items).forward_fill().over(ROW))
-    made = (
-        events.sort(*index, "known_at", "accession_no", "start")
-        .group_by(index, maintain_order=True)
-        .agg(pl.col("known_at", "accession_no").last(), pl.col("start").max())
-        .with_columns(pl.col("start").forward_fill().over(ROW))
+    when = made.row * events.DAYS + made.day
+    versions, of = np.unique(when, return_inverse=True)
+    row, day = versions // events.DAYS, versions % events.DAYS
+    made_of = np.full((len(versions), len(items)), -1, dtype=np.int32)
+    made_of[of, made.code] = np.arange(len(made))
+    np.maximum.accumulate(made_of, axis=0, out=made_of)
+    first_of_row = np.searchsorted(made.row, row)  # events are sorted by row: smaller numbers are another row's
+    made_of[made_of < first_of_row[:, None]] = -1
+
+    order = np.lexsort((made.start, made.accession, made.known, of))
+    newest = order[last(of[order])]
+    start = np.zeros(len(versions), dtype=np.int64)
+    np.maximum.at(start, of, made.start)
+    stated = events.latest(start > 0, new(row))
+    start = np.where(stated >= 0, start[stated], 0)
+
+    value, filed = np.append(made.value, np.nan), np.append(made.day, 0)
+    known = told.names[row // events.SPANS].with_columns(
+        pl.Series("span", SPAN.categories, dtype=SPAN).gather(row % events.SPANS),
+        dates(day).alias("day"),
+        pl.Series("known_at", made.known[newest]).cast(pl.Datetime("us", "UTC")),
+        pl.Series("accession", made.accession[newest]),
+        dates(start).alias("start"),
+        pl.Series("version", np.arange(len(versions), dtype=np.int32)),
+        *[pl.Series(item, value[made_of[:, at]], nan_to_null=True) for at, item in enumerate(items)],
+        *[
+            dates(filed[made_of[:, at]]).alias(f"{item}_day")
+            for at, item in enumerate(items)
+            if item.startswith(("eps_", "shares_"))
+        ],
     )
-    none = events.height
-    value = np.append(events["value"].to_numpy(), np.nan)
-    day = np.append(events["day"].to_numpy(), np.datetime64("NaT"))
-    which = {item: wide[item].fill_null(none).to_numpy() for item in items}
-    known = wide.select(
-        *index,
-        pl.concat_list(items).list.drop_nulls().alias("sources"),
-        *[pl.Series(item, value[ids]).fill_nan(None) for item, ids in which.items()],
-        *[pl.Series(f"{item}_day", day[ids]) for item, ids in which.items() if item.startswith(("eps_", "shares_"))],
-    )
-    return (
+    frame = (
         _with_figures(_plausible(known))
         .with_columns(
             pl.coalesce("eps_diluted_reported_day", "eps_basic_reported_day").alias("eps_filed_on"),
             _shares_filed_on().alias("shares_filed_on"),
         )
-        .select(*index, *_VALUES, "eps_filed_on", "shares_filed_on", "sources")
-        .join(made, on=index, maintain_order="left")
+        .select(*ROW, "day", *_VALUES, "eps_filed_on", "shares_filed_on", "version", "known_at", "accession", "start")
     )
+    return _Versions(frame, row, day, made_of)
 
 
-def _accession_nos(ids: pl.Series, events: pl.DataFrame, accession_nos: pl.Series) -> pl.Series:
-    """Lists of event ids -> sorted lists of the accession numbers these events come from."""
-    one = ids.to_frame("id").with_row_index("row").explode("id")
-    named = (
-        pl.concat(one.select("row", of=events[source].gather(one["id"])) for source in ("source", "source_less"))
-        .drop_nulls()
-        .unique()
-        .sort("row", "of")
-    )
+def _sources(rows: pl.DataFrame, versions: _Versions, made: Events, accession_nos: pl.Series) -> pl.Series:
+    """By row the sorted accession numbers of the filings that its figures come from."""
+    found = []
+    for column in ("version", *SOURCES):
+        version = rows[column].fill_null(-1).to_numpy()
+        at = np.flatnonzero(version >= 0)
+        of = versions.made_of[version[at]]
+        which, item = np.nonzero(of >= 0)
+        event, row = of[which, item], at[which]
+        found += [(row << 32) | made.source[event], ((row << 32) | made.less[event])[made.less[event] >= 0]]
+    pairs = np.unique(np.concatenate(found))
     return (
-        named.select("row", accession_no=accession_nos.gather(named["of"]))
+        pl.DataFrame({"row": pairs >> 32, "accession_no": accession_nos.gather(pairs & 0xFFFFFFFF)})
         .group_by("row", maintain_order=True)
         .agg("accession_no")["accession_no"]
         .alias("source_accession_nos")
@@ -563,22 +497,6 @@ def _not_below() -> list[tuple[int, int]]:
 
 def _numbered_tags() -> pl.DataFrame:
     return concept_map().tags.select("taxonomy", "concept").unique(maintain_order=True).with_row_index("tag")
-
-
-def _with_balances(events: pl.DataFrame) -> pl.DataFrame:
-    """Events with those of a date repeated in every row that ends then, numbered."""
-    spans = events.filter(pl.col("span") != "I").select(ROW).unique()
-    balances = events.filter(pl.col("span") == "I")
-    dated = balances.drop("span").join(spans, on=["cik", "currency", "end"])
-    # a balance sheet makes a quarter's row even where no quarter's amounts are known
-    alone = balances.join(spans.filter(pl.col("span") == "Q"), on=["cik", "currency", "end"], how="anti")
-    return pl.concat(
-        [
-            events.filter(pl.col("span") != "I"),
-            dated.select(events.columns),
-            alone.with_columns(pl.lit("Q", dtype=SPAN).alias("span")),
-        ]
-    ).with_row_index("event")
 
 
 def _plausible(known: pl.DataFrame) -> pl.DataFrame:
@@ -640,48 +558,53 @@ def _shares_filed_on() -> pl.Expr:
     return day
 
 
-def _trailing(versions: pl.DataFrame) -> pl.DataFrame:
-    """TTM rows: columns of `versions`, and period_type."""
-    periods = versions.select(*ROW, "start").drop_nulls("start").unique(ROW, keep="first", maintain_order=True)
+def _trailing(versions: _Versions, ends: Ends) -> pl.DataFrame:
+    """TTM rows: columns of `versions.frame` (for version SOURCES, the versions it is made of), and period_type."""
+    stated = pl.Series(versions.row).to_frame("row").with_columns(versions.frame.select(*ROW, "start"))
+    periods = stated.drop_nulls("start").unique("row", keep="first", maintain_order=True)
     parts = _parts(periods)
-    target = ["cik", "currency", "end"]
-    days = (
-        parts.join(
-            versions.select(*ROW, "day", "known_at", "accession_no"),
-            left_on=["cik", "currency", "part_span", "part_end"],
-            right_on=ROW,
+    if parts.is_empty():
+        return pl.DataFrame(
+            schema={**versions.frame.schema, **dict.fromkeys(SOURCES, pl.Int32), "period_type": pl.String}
         )
-        .sort(*target, "day", "known_at", "accession_no")
-        .group_by(*target, "day", maintain_order=True)
-        .agg(pl.col("known_at", "accession_no").last())
-        .sort("day")
+    targets, target = np.unique(parts["target"].to_numpy(), return_inverse=True)
+    part_row = parts["part_row"].to_numpy()
+    # the days on which one of its parts changed, with the filing that came last
+    owner, at = events.ranges(
+        np.searchsorted(versions.row, part_row), np.searchsorted(versions.row, part_row, side="right")
     )
-    held = versions.sort("day")
-    columns = [*_VALUES, "eps_filed_on", "shares_filed_on", "sources", "start"]
-    for role in ROLES:
-        part = parts.filter(pl.col("role") == role).select(*target, "part_span", "part_end")
-        days = (
-            days.join(part, on=target, how="left", maintain_order="left")
-            .join_asof(
-                held.select(*ROW, "day", pl.col(columns).name.prefix(f"{role}.")),
-                on="day",
-                by_left=["cik", "currency", "part_span", "part_end"],
-                by_right=ROW,
-                check_sortedness=False,
-            )
-            .drop("part_span", "part_end")
-        )
-    return _summed(days).with_columns(pl.lit("TTM").alias("period_type"))
+    when = target[owner] * events.DAYS + versions.day[at]
+    known, accession = (versions.frame[name].to_physical().to_numpy() for name in ("known_at", "accession"))
+    order = np.lexsort((accession[at], known[at], when))
+    order = order[last(when[order])]
+    when, newest = when[order], at[order]
+    of, day = when // events.DAYS, when % events.DAYS
+    # each part as known on that day
+    rows = np.full((len(targets), len(ROLES)), -1, dtype=np.int64)
+    rows[target, parts["role"].to_physical().to_numpy()] = part_row
+    held, have = rows[of], versions.row * events.DAYS + versions.day
+    version = np.searchsorted(have, held * events.DAYS + day[:, None], side="right") - 1
+    version = np.where((held >= 0) & (versions.row[version] == held), version, -1)
+    one = versions.frame[newest]
+    return _summed(
+        one.select("cik", "currency", "known_at", "accession").with_columns(
+            dates(ends.day[targets[of]]).alias("end"), dates(day).alias("day")
+        ),
+        versions.frame,
+        version,
+    ).with_columns(pl.lit("TTM").alias("period_type"))
 
 
 ROLES = ("y", "q0", "q1", "q2", "q3", "base", "now", "then")
 """Rows a TTM row is made of: the year; four quarters, newest first; the year before, year to date, and the same a year
 earlier."""
+SOURCES = tuple(f"version_{role}" for role in ROLES[1:])
 
 
 def _parts(periods: pl.DataFrame) -> pl.DataFrame:
-    """target (cik, currency, end) -> role, part_span, part_end."""
+    """target (an end number) -> role, part_row."""
     target = ["cik", "currency", "end"]
+    numbers = periods.select(*target, number=pl.col("row") // events.SPANS).unique()
     years, quarters = (periods.filter(pl.col("span") == span).select(target).sort("end") for span in ("Y", "Q"))
 
     starts = periods.filter(pl.col("span") == "Q").select(*target, "start")
@@ -720,10 +643,23 @@ def _parts(periods: pl.DataFrame) -> pl.DataFrame:
     spans = {"base": pl.lit("Y", dtype=SPAN), "now": pl.col("span"), "then": pl.col("span")}
     for role, part_span in spans.items():
         parts.append(year_to_date.select(*target, role=pl.lit(role), part_span=part_span, part_end=pl.col(role)))
-    return pl.concat(parts).drop_nulls("part_end").unique([*target, "role"], keep="first", maintain_order=True)
+    part_row = pl.col("number_part") * events.SPANS + pl.col("part_span").to_physical()
+    return (
+        pl.concat(parts)
+        .drop_nulls("part_end")
+        .unique([*target, "role"], keep="first", maintain_order=True)
+        .join(numbers, on=target)
+        .join(numbers, left_on=["cik", "currency", "part_end"], right_on=target, suffix="_part")
+        .select(pl.col("role").cast(pl.Enum(ROLES)), target="number", part_row=part_row)
+    )
 
 
-def _summed(days: pl.DataFrame) -> pl.DataFrame:
+def _summed(days: pl.DataFrame, versions: pl.DataFrame, of_role: Ints) -> pl.DataFrame:
+    """Twelve months of each of `days` from the versions of its parts: by day and role a row of `versions`, or -1."""
+    columns = [*_VALUES, "eps_filed_on", "shares_filed_on", "version", "start"]
+    for role, which in zip(ROLES, of_role.T, strict=True):
+        at = pl.Series(which).replace(-1, None)
+        days = days.with_columns(versions.select(pl.col(columns).gather(at).name.prefix(f"{role}.")))
     quarters = ("q0", "q1", "q2", "q3")
 
     def flow(figure: str) -> pl.Expr:
@@ -750,7 +686,7 @@ def _summed(days: pl.DataFrame) -> pl.DataFrame:
         "end",
         "day",
         "known_at",
-        "accession_no",
+        "accession",
         pl.when(by_year)
         .then("y.start")
         .when(by_quarters)
@@ -763,10 +699,8 @@ def _summed(days: pl.DataFrame) -> pl.DataFrame:
         *[latest(figure) for figure in BALANCES],
         pl.coalesce("y.eps_filed_on", "q0.eps_filed_on").alias("eps_filed_on"),
         latest("shares_filed_on"),
-        pl.when(by_year)
-        .then(pl.concat_list(pl.col("y.sources").fill_null([])))
-        .otherwise(pl.concat_list(pl.col(f"{role}.sources").fill_null([]) for role in ROLES[1:]))
-        .alias("sources"),
+        pl.when(by_year).then("y.version").alias("version"),
+        *[pl.when(~by_year).then(f"{role}.version").alias(name) for role, name in zip(ROLES[1:], SOURCES, strict=True)],
     )
 
 

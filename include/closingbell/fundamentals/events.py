@@ -1,0 +1,267 @@
+"""Which filing's word counts: what every item of every statement row is from each filing day on.
+
+Everything here is arrays of integers, sorted by one packed key at a time: a table with six keys, windows over four of
+them, takes a multiple of the time. A `row` is end number x SPANS + span, an end being a company's and currency's period
+end in order; days are numbers since 1790 (`DAY_ZERO`), 0 where there is none; moments are microseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+QUARTER, YEAR, INSTANT = 0, 3, 4
+SPANS = 8  # room for Q, H, N, Y, I
+ITEMS = 64
+TAGS = 512
+RANKS = 64
+DAYS = 1 << 17
+DAY_ZERO = 1 << 16
+LAST_RANK = RANKS - 1
+
+
+@dataclass
+class Columns:
+    """Arrays of one length."""
+
+    def take(self, which: Any) -> Self:
+        """The elements at indices, or where a mask holds."""
+        return type(self)(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
+
+    def plus(self, *others: Self) -> Self:
+        return type(self)(
+            **{f.name: np.concatenate([getattr(part, f.name) for part in (self, *others)]) for f in fields(self)}
+        )
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+
+@dataclass
+class Events(Columns):
+    """`code` is the tag of an amount, later its item. source, less: the filings (numbers) whose amounts make it, less
+    -1 where it is stated and not a difference. accession, known: of the filing that brought it."""
+
+    row: Ints
+    code: Ints
+    rank: Ints
+    day: Ints
+    start: Ints
+    value: npt.NDArray[np.float64]
+    source: Ints
+    less: Ints
+    accession: Ints
+    known: Ints
+
+
+@dataclass
+class Ends(Columns):
+    """By end number: the company (a number for CIK and currency) and the day."""
+
+    company: Ints
+    day: Ints
+
+
+def day_numbers(days: pl.Series) -> Ints:
+    """Dates as day numbers, 0 for null."""
+    return (days.to_physical().cast(pl.Int64) + DAY_ZERO).fill_null(0).to_numpy()
+
+
+def dates(numbers: Ints) -> pl.Series:
+    """Day numbers as dates, null for 0."""
+    shifted = pl.Series(np.asarray(numbers, dtype=np.int64) - DAY_ZERO, dtype=pl.Int32)
+    return shifted.set(shifted == -DAY_ZERO, None).cast(pl.Date)
+
+
+def decided(stated: Events, items: Ints, is_flow: Flags, ends: Ends, lengths: Flags) -> Events:
+    """One event a row, item and day; `code` is the item.
+
+    stated: amounts, `code` the tag; items: the item of each. is_flow: by item. lengths: which numbers of days are a
+    quarter's. Of an item's tags each filing's own best counts; a part never replaces a total known before. Differences
+    are those of one tag; until there is one, of the item, where its tag changed within a year.
+    """
+    company = ends.company[stated.row // SPANS]
+    own_tag = stated.take(_firsts((stated.row * TAGS + stated.code) * DAYS + stated.day, is_flow[items]))
+    by_tag = differences(own_tag, ends, lengths)
+    tags, meanings = _meanings(stated, items)
+    which, of = _matches(by_tag.code, tags)
+    by_tag = by_tag.take(which)
+    by_tag.code, by_tag.rank = meanings[of, 0], meanings[of, 1]
+
+    lead_of = (company * DAYS + stated.day) * ITEMS + items
+    order = np.argsort(lead_of * RANKS + stated.rank)
+    lead_of, leads = lead_of[order], stated.rank[order]
+    told = replace(stated, code=items).plus(by_tag)
+    asked = (ends.company[told.row // SPANS] * DAYS + told.day) * ITEMS + told.code
+    part = told.rank > leads[np.searchsorted(lead_of, asked)]
+    events = _chosen(told, part)
+
+    by_item = differences(events.take(is_flow[events.code]), ends, lengths)
+    first = new(events.row * ITEMS + events.code)
+    known, since = (events.row * ITEMS + events.code)[first], events.day[first]
+    wanted = by_item.row * ITEMS + by_item.code
+    at = np.minimum(np.searchsorted(known, wanted), len(known) - 1) if len(known) else np.zeros(0, np.int64)
+    lacking = by_item.take((known[at] != wanted) | (by_item.day < since[at]))
+    lacking = lacking.take(_firsts((lacking.row * ITEMS + lacking.code) * DAYS + lacking.day))
+    lacking.rank = np.full(len(lacking), LAST_RANK, dtype=np.int64)
+    return events.plus(lacking)
+
+
+def differences(amounts: Events, ends: Ends, lengths: Flags) -> Events:
+    """Quarters as differences of year-to-date amounts of one code, an event a day on which the value changes.
+
+    Where one of the two was restated after the other was last filed, and the other not yet, nothing new is told.
+    """
+    amounts = amounts.take(np.argsort((amounts.row * TAGS + amounts.code) * DAYS + amounts.day, kind="stable"))
+    series = amounts.row * TAGS + amounts.code
+    first = new(series)
+    restated = ~first
+    restated[1:] &= amounts.value[1:] != amounts.value[:-1]
+    change = latest(restated, first)
+    restated_on = np.where(change >= 0, amounts.day[change], 0)
+    old_until = np.where(change >= 0, amounts.day[np.maximum(change - 1, 0)], 0)
+
+    period_of = series * DAYS + amounts.start
+    order = np.argsort(period_of, kind="stable")  # by day within a period
+    amounts, period_of = amounts.take(order), period_of[order]
+    restated_on, old_until = restated_on[order], old_until[order]
+    begins = np.flatnonzero(new(period_of))
+    stops = np.append(begins[1:], len(period_of))
+    long, short = _pairs(amounts.take(begins), ends, lengths)
+
+    sides, owners, places = [], [], []
+    for number, periods in enumerate((long, short)):
+        of, at = ranges(begins[periods], stops[periods])
+        sides.append(np.full(len(of), number))
+        owners.append(of)
+        places.append(at)
+    side, pair, place = np.concatenate(sides), np.concatenate(owners), np.concatenate(places)
+    when = pair * DAYS + amounts.day[place]
+    order = np.lexsort((amounts.known[place], when))
+    side, pair, place, when = side[order], pair[order], place[order], when[order]
+    first = new(pair)
+    at_long, at_short = latest(side == 0, first), latest(side == 1, first)
+    told = last(when) & (at_long >= 0) & (at_short >= 0)
+    a, b, place, pair = place[at_long[told]], place[at_short[told]], place[told], pair[told]
+
+    def on_one_basis(one: Ints, other: Ints) -> Flags:
+        # restated, it has the other with it: filed since, or restated since the old value
+        caught = (restated_on[one] <= amounts.day[other]) | (restated_on[other] > old_until[one])
+        return (restated_on[one] == 0) | caught
+
+    sound = on_one_basis(a, b) & on_one_basis(b, a)
+    a, b, place, pair = a[sound], b[sound], place[sound], pair[sound]
+    value = amounts.value[a] - amounts.value[b]
+    changed = new(pair)
+    changed[1:] |= value[1:] != value[:-1]
+    a, b, place, value = a[changed], b[changed], place[changed], value[changed]
+    return Events(
+        row=amounts.row[a] // SPANS * SPANS + QUARTER,
+        code=amounts.code[a],
+        rank=amounts.rank[a],
+        day=amounts.day[place],
+        start=ends.day[amounts.row[b] // SPANS] + 1,
+        value=value,
+        source=amounts.source[a],
+        less=amounts.source[b],
+        accession=amounts.accession[place],
+        known=amounts.known[place],
+    )
+
+
+def with_balances(events: Events) -> Events:
+    """Events with those of a date repeated in every row that ends then; they make a quarter's row alone."""
+    dated = events.row % SPANS == INSTANT
+    amounts, balances = events.take(~dated), events.take(dated)
+    made = [amounts]
+    rows = np.unique(amounts.row)
+    for span in range(QUARTER, YEAR + 1):
+        row = balances.row // SPANS * SPANS + span
+        stands = np.isin(row, rows) if span != QUARTER else np.ones(len(row), dtype=np.bool_)
+        copies = balances.take(stands)
+        copies.row = row[stands]
+        made.append(copies)
+    return made[0].plus(*made[1:])
+
+
+def new(keys: Ints) -> Flags:
+    """Which of sorted keys differ from the one before."""
+    found = np.ones(len(keys), dtype=np.bool_)
+    found[1:] = keys[1:] != keys[:-1]
+    return found
+
+
+def last(keys: Ints) -> Flags:
+    """Which of sorted keys differ from the one after."""
+    found = np.ones(len(keys), dtype=np.bool_)
+    found[:-1] = keys[1:] != keys[:-1]
+    return found
+
+
+def latest(is_one: Flags, first: Flags) -> Ints:
+    """For each place the last place up to it where `is_one` holds, of the same group (begun by `first`); else -1."""
+    places = np.arange(len(first))
+    begins = np.maximum.accumulate(np.where(first, places, 0))
+    found = np.maximum.accumulate(np.where(is_one, places, -1))
+    return np.where(found >= begins, found, -1)
+
+
+def _firsts(keys: Ints, among: Flags | None = None) -> Ints:
+    """Indices of the first of each key."""
+    places = np.arange(len(keys)) if among is None else np.flatnonzero(among)
+    places = places[np.argsort(keys[places], kind="stable")]
+    return places[new(keys[places])]
+
+
+def ranges(begins: Ints, stops: Ints) -> tuple[Ints, Ints]:
+    """Ranges one after the other: which range, and its members."""
+    sizes = stops - begins
+    owner = np.repeat(np.arange(len(begins)), sizes)
+    before = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return owner, np.arange(len(owner)) - before + begins[owner]
+
+
+def _matches(asked: Ints, keys: Ints) -> tuple[Ints, Ints]:
+    """Pairs (index in asked, index in sorted keys) of equal ones."""
+    return ranges(np.searchsorted(keys, asked), np.searchsorted(keys, asked, side="right"))
+
+
+def _meanings(stated: Events, items: Ints) -> tuple[Ints, Ints]:
+    """Tags, sorted, one for each item they stand for; and that item with the tag's rank in it."""
+    found = np.unique((stated.code * ITEMS + items) * RANKS + stated.rank)
+    return found // (ITEMS * RANKS), np.stack([found // RANKS % ITEMS, found % RANKS], axis=1)
+
+
+def _pairs(periods: Events, ends: Ends, lengths: Flags) -> tuple[Ints, Ints]:
+    """Periods of one code that begin together and end a quarter apart: the longer, the shorter."""
+    end = ends.day[periods.row // SPANS]
+    family = (ends.company[periods.row // SPANS] * TAGS + periods.code) * DAYS + periods.start
+    order = np.lexsort((end, family))
+    family, end, span = family[order], end[order], (periods.row % SPANS)[order]
+    longs, shorts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for ahead in range(1, len(order)):
+        near = family[ahead:] == family[:-ahead]
+        if not near.any():
+            break
+        apart = np.clip(end[ahead:] - end[:-ahead], 0, len(lengths) - 1)
+        fits = near & lengths[apart] & (span[ahead:] != QUARTER) & (span[:-ahead] != YEAR)
+        shorts.append(order[:-ahead][fits])
+        longs.append(order[ahead:][fits])
+    return np.concatenate(longs), np.concatenate(shorts)
+
+
+def _chosen(told: Events, part: Flags) -> Events:
+    """One event a row, item and day, in that order, none that a part tells of a total known before."""
+    keys = (told.row * ITEMS + told.code) * DAYS + told.day
+    order = np.argsort(((keys * 2 + part) * RANKS + told.rank) * 2 + (told.less >= 0), kind="stable")
+    order = order[new(keys[order])]
+    told, part = told.take(order), part[order]
+    total_before = latest(~part, new(told.row * ITEMS + told.code)) >= 0
+    return told.take(~part | ~total_before)
