@@ -21,6 +21,8 @@ _numbers = count(1)
 if "AIRFLOW_HOME" not in os.environ:  # importing airflow writes there, and a test leaves no trace in a home
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="closingbell-airflow-")
     atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
+for _folder in ("dags", "plugins"):  # read once, by the first import of airflow
+    os.environ[f"AIRFLOW__CORE__{_folder.upper()}_FOLDER"] = str(REPOSITORY / _folder)
 
 
 @pytest.fixture(scope="session")

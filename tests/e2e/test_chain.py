@@ -25,7 +25,7 @@ from closingbell import demo, stack
 from closingbell.settings import settings
 from closingbell.warehouse import db
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SESSION = "2025-12-05"
 NEXT_TO_KILL = "2025-12-02"
@@ -221,7 +221,7 @@ def run_ids(api) -> set[str]:
     return {run["dag_run_id"] for run in api.runs(SCORES)}
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 240) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 420) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"

@@ -49,7 +49,7 @@ def in_task(monkeypatch):
 
 
 def test_run_without_partition_key_is_refused_with_what_to_do():
-    with pytest.raises(AirflowFailException, match="field 'Partition key', or backfill a range"):
+    with pytest.raises(AirflowFailException, match="'Partition Key', under 'Advanced Options', or backfill"):
         groups.session_of(None, "market_close")
 
 

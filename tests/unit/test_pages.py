@@ -181,3 +181,10 @@ def test_late_page_renders_the_chain(app, monkeypatch):
     assert "failed in prices.audit" in page
     assert "/dags/market_close/runs/market_close_run" in page
     assert "last scored session: 2025-12-04" in page
+
+
+def test_what_an_audit_saw_is_told_in_words():
+    assert pages.found('{"rows": [], "unexpected": 0}') == "none"
+    seen = '{"unexpected": 1200, "rows": [{"session": "2025-12-05", "bars": 3}], "raised": false}'
+    assert pages.found(seen) == "1,200 rows; session 2025-12-05, bars 3"
+    assert pages.found('{"error": "no such column", "raised": true}') == "error: no such column; raised: True"

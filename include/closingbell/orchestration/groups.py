@@ -178,7 +178,8 @@ def session_of(partition_key: str | None, dag_id: str) -> str:
     if not partition_key:
         raise AirflowFailException(
             f"This run of {dag_id} has no partition key, so it belongs to no session and would start no scores. "
-            "Trigger it again with a session (YYYY-MM-DD) in the form's field 'Partition key', or backfill a range."
+            "Trigger it again with a session (YYYY-MM-DD) in the form's field 'Partition Key', under 'Advanced "
+            "Options', or backfill a range."
         )
     try:
         is_session = sessions.is_session(datetime.strptime(partition_key, "%Y-%m-%d").replace(tzinfo=UTC).date())

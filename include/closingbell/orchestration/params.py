@@ -13,7 +13,7 @@ def tickers() -> Param:
     """Which stocks; all of them where empty."""
     return Param(
         [],
-        type="array",
+        type=["null", "array"],
         items={"type": "string", "pattern": r"^[A-Za-z0-9./\-]{1,12}$"},
         title="Tickers",
         description="One a line, for example AAPL. Empty: every security of the universe.",

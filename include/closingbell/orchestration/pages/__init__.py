@@ -122,6 +122,20 @@ def _airflow_facts(session: str) -> dict[str, Any]:
         return {"runs": runs, "paused": frozenset(db.scalars(paused))}
 
 
+def found(observed: str) -> str:
+    """What an audit saw, in words: `none`, or how many rows, the first of them, and what else it noted."""
+    import json
+
+    notes = dict(json.loads(observed))
+    unexpected, examples = notes.pop("unexpected", None), notes.pop("rows", None) or []
+    parts = []
+    if unexpected is not None:
+        parts.append(f"{unexpected:,} rows" if unexpected else "none")
+    parts += [", ".join(f"{name} {value}" for name, value in row.items()) for row in examples[:EXAMPLES]]
+    parts += [f"{name.replace('_', ' ')}: {value}" for name, value in notes.items() if value not in (None, False)]
+    return "; ".join(parts)
+
+
 def _render(template: str, **facts: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -129,5 +143,7 @@ def _render(template: str, **facts: Any) -> str:
         loader=PackageLoader("closingbell.orchestration", "pages"), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["count"] = lambda number: "" if number is None else f"{number:,}"
+    environment.filters["lower_first"] = lambda words: words[:1].lower() + words[1:]
+    environment.filters["found"] = found
     environment.filters["at"] = lambda moment: "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
     return environment.get_template(template).render(**facts)

@@ -53,6 +53,7 @@ class Step:
     what: str
     do: str = ""
     run: DagRun | None = None
+    late: bool = False
 
 
 def steps(facts: Facts) -> list[Step]:
@@ -119,8 +120,8 @@ def _no_run(facts: Facts, dag_id: str, paused: bool) -> Step:
 
 def _table(facts: Facts, table: str, dag_id: str) -> Step:
     if (published := facts.published.get(table)) is not None:
-        late = " (late)" if table == "ic_scores" and published > facts.scores_due else ""
-        return Step(table, "done", f"Published {published:%Y-%m-%d %H:%M} UTC{late}")
+        late = table == "ic_scores" and published > facts.scores_due
+        return Step(table, "done", f"Published {published:%Y-%m-%d %H:%M} UTC{' (late)' if late else ''}", late=late)
     run = facts.runs.get(dag_id)
     if run is not None and run.state == "success":
         do = f"The run succeeded without it: open its page Loads, then clear it in {dag_id}."
