@@ -1,2 +1,2 @@
--- Companies first seen on :since (date) or later.
-SELECT cik FROM closingbell.companies GROUP BY cik HAVING min(valid_from) >= :since;
+-- Companies first seen after :moment (timestamptz).
+SELECT cik FROM closingbell.companies GROUP BY cik HAVING min(fetched_at) > :moment;

@@ -168,7 +168,7 @@ def _due(run: Run) -> tuple[list[int], str | None]:
         everything = run.params.get("all") or run.params.get("full") or not state["filled"]
         if everything or since is None or (today - since).days > INDEX_DAYS:
             return universe, today.isoformat()
-        due = set(db.query(run.engine, "companies_since", since=since)["cik"])
+        due = set(db.query(run.engine, "companies_since", moment=state["opened_at"])["cik"])
         for offset in range((today - since).days + 1):  # the watermark's own day was not over when it was read
             day = since + timedelta(days=offset)
             if day.weekday() < 5:
