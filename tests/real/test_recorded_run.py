@@ -79,7 +79,7 @@ def test_companies_with_filings_and_prices_have_every_factor_built(recorded):
 
 def test_apples_market_value_is_its_price_times_the_shares_of_its_newest_filing_as_known(recorded):
     # close 174.67 (prices/stocks/AAPL.csv.gz, 2017-11-10); 10-K 0000320193-17-000070, filed and accepted 2017-11-03:
-    # balance sheet of 2017-09-30, 5,126,201 thousand shares issued and outstanding; net sales 229,234, net income 48,351
+    # balance sheet of 2017-09-30, 5,126,201 thousand shares issued and outstanding; net sales 229,234, income 48,351
     with recorded.connect() as connection:
         row = db.query(connection, "score_valuations", first=SESSION, last=SESSION).join(
             db.query(connection, "ticker_history").filter(pl.col("ticker") == "AAPL"), on="security_id"
