@@ -339,6 +339,78 @@ def test_missing_is_missing():
         assert known(rows, "FY", "2020-12-31", figure) is None
 
 
+def annual(**concepts):
+    return statements(*[fact(name, FY, amount, "2021-02-15", form="10-K") for name, amount in concepts.items()])
+
+
+def test_a_banks_revenue_is_net_of_what_its_deposits_cost():
+    """Shaped as JPMorgan's: RevenuesNetOfInterestExpense is the headline, Revenues and contracts are something else."""
+    rows = annual(
+        Revenues=142, InterestAndDividendIncomeOperating=64, InterestExpense=10, InterestIncomeExpenseNet=54,
+        NoninterestIncome=65, RevenuesNetOfInterestExpense=119, NoninterestExpense=66, NetIncomeLoss=29,
+    )  # fmt: skip
+    assert known(rows, "FY", "2020-12-31", "revenue") == 119
+    assert known(rows, "FY", "2020-12-31", "interest_expense") == 10
+    assert known(rows, "FY", "2020-12-31", "operating_income") is None
+    # no subtotal of net interest; the cost of deposits under the 2024 taxonomy's tag; Revenues gross
+    small = annual(
+        Revenues=80,
+        InterestAndDividendIncomeOperating=64,
+        InterestExpenseOperating=10,
+        NoninterestIncome=16,
+        NetIncomeLoss=9,
+    )
+    assert known(small, "FY", "2020-12-31", "revenue") == 70
+
+
+def test_fees_from_contracts_are_not_the_revenue_of_a_lender_insurer_or_lessor():
+    """Equibles#4208: SoFi's contracts of 0.62 billion beside total net revenue of 3.61."""
+    contracts = {"RevenueFromContractWithCustomerExcludingAssessedTax": 6, "NetIncomeLoss": 2}
+    headline = annual(**contracts, RevenuesNetOfInterestExpense=36)
+    assert known(headline, "FY", "2020-12-31", "revenue") == 36
+    lender = annual(**contracts, InterestAndDividendIncomeOperating=40)
+    assert known(lender, "FY", "2020-12-31", "revenue") is None
+    insurer = annual(**contracts, PremiumsEarnedNet=50, Revenues=58)
+    assert known(insurer, "FY", "2020-12-31", "revenue") == 58
+    untold = annual(**contracts, PremiumsEarnedNet=50)
+    assert known(untold, "FY", "2020-12-31", "revenue") is None
+    lessor = annual(**contracts, OperatingLeaseLeaseIncome=30)
+    assert known(lessor, "FY", "2020-12-31", "revenue") == 30
+
+
+def test_an_insurers_revenue_may_be_less_than_its_premiums():
+    rows = annual(PremiumsEarnedNet=50, Revenues=46, NetIncomeLoss=-5)  # a year of losses on its investments
+    assert known(rows, "FY", "2020-12-31", "revenue") == 46
+
+
+def test_a_reits_total_is_the_contract_tag_where_it_says_so():
+    """Equibles#4096: Alexandria's total stands under the tag with assessed tax, its rents are a part."""
+    rows = annual(RevenueFromContractWithCustomerIncludingAssessedTax=3116, OperatingLeaseLeaseIncome=3050)
+    assert known(rows, "FY", "2020-12-31", "revenue") == 3116
+    old = annual(RealEstateRevenueNet=100, OperatingLeasesIncomeStatementLeaseRevenue=80)
+    assert known(old, "FY", "2020-12-31", "revenue") == 100
+
+
+def test_a_utilitys_revenue_is_more_than_its_contracts():
+    rows = annual(
+        RegulatedAndUnregulatedOperatingRevenue=200, ElectricUtilityRevenue=150, InterestAndDebtExpense=12,
+        RevenueFromContractWithCustomerExcludingAssessedTax=190, OperatingIncomeLoss=40,
+    )  # fmt: skip
+    assert known(rows, "FY", "2020-12-31", "revenue") == 200
+    assert known(rows, "FY", "2020-12-31", "interest_coverage") == pytest.approx(40 / 12)
+
+
+def test_operating_income_between_gross_and_pretax_profit_where_both_ways_agree():
+    pretax = "IncomeLossFromContinuingOperationsBeforeIncomeTaxesExtraordinaryItemsNoncontrollingInterest"
+    shown = {
+        REVENUE: 467, "GrossProfit": 215, "SellingGeneralAndAdministrativeExpense": 148,
+        "InterestIncomeExpenseNonoperatingNet": -20, "OtherNonoperatingIncomeExpense": 18,
+    }  # fmt: skip
+    assert known(annual(**shown, **{pretax: 65}), "FY", "2020-12-31", "operating_income") == 67
+    # something else lies between them: an impairment, say, of which nobody knows where it belongs
+    assert known(annual(**shown, **{pretax: 45}), "FY", "2020-12-31", "operating_income") is None
+
+
 def test_negative_equity_makes_no_return_and_no_leverage():
     rows = statements(
         fact(NET, FY, 5, "2021-02-15", form="10-K"),

@@ -507,6 +507,8 @@ def _plausible(known: pl.DataFrame) -> pl.DataFrame:
     and no gross profit, and selling, administration and research explain too little of what lies between them and
     operating income. CostOfRevenue is everything by definition.
     A gross profit that leads to operating income less well than revenue less costs does (Costco's of merchandise).
+    Other income that leaves something between pretax income and gross profit less running costs unexplained: pretax
+    income less it and interest is operating income only where the two agree (Nike).
     Equity "with minority" that is far from the parent's: a part of it (Nike 2013: 274 million of 11 billion).
     """
     c = pl.col
@@ -526,10 +528,15 @@ def _plausible(known: pl.DataFrame) -> pl.DataFrame:
         & (running > 0)
         & ((between - running).abs() < reported_gap)
     ).fill_null(False)
+    operating = c("pretax_income") - c("interest_net") - c("other_nonoperating")
+    unexplained = ((c("gross_profit_reported") - running - operating).abs() <= 0.005 * c("revenue_reported")).fill_null(
+        False
+    ).not_() | (running <= 0).fill_null(True)
     astray = ((c("equity_with_minority") - c("equity_of_parent")).abs() > 0.25 * c("assets")).fill_null(False)
     dropped = {
         **dict.fromkeys(("cost_total", "cost_of_goods", "cost_of_services"), part),
         "gross_profit_reported": contradicted,
+        "other_nonoperating": unexplained,
         "equity_with_minority": astray,
     }
     return known.with_columns(pl.when(~drop).then(c(name)).alias(name) for name, drop in dropped.items())
