@@ -98,6 +98,24 @@ def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str,
         (DIS, "Q", "2025-09-27", "net_income", "2025-11-14", (12_404 - 11_091) * M),  # NetIncomeLoss
         # Alphabet: RevenueFromContract... 350,018 (0001652044-25-000014) less 253,549 (0001652044-24-000118)
         (GOOGL, "Q", "2024-12-31", "revenue", "2025-02-06", (350_018 - 253_549) * M),
+        # and Revenues of the year 182,527 (0001652044-21-000010) less RevenueFromContract... of nine months 125,629
+        # (0001652044-20-000050): known with the annual report, not a year later when both stand under one tag
+        (GOOGL, "Q", "2020-12-31", "revenue", "2021-02-04", (182_527 - 125_629) * M),
+        # Nike shows no operating income: GrossProfit 19,790 less SellingGeneral... 16,088 (0000320187-25-000047)
+        (NKE, "FY", "2025-05-31", "operating_income", "2025-07-18", (19_790 - 16_088) * M),
+        # NetIncomeLoss of the year 3,219 (0000320187-25-000047) less nine months 3,008 (0000320187-25-000016)
+        (NKE, "Q", "2025-05-31", "net_income", "2025-07-18", (3_219 - 3_008) * M),
+        # Texas Instruments: OperatingIncomeLoss 5,465 (0000097476-25-000007) less 4,088 (0000097476-24-000042)
+        (TXN, "Q", "2024-12-31", "operating_income", "2025-02-15", (5_465 - 4_088) * M),
+        # NetCashProvidedBy... 6,318 less PaymentsToAcquirePropertyPlantAndEquipment 4,820 (0000097476-25-000007)
+        (TXN, "FY", "2024-12-31", "free_cash_flow", "2025-02-15", (6_318 - 4_820) * M),
+        # Tesla: EarningsPerShareDiluted 4.90 (0000950170-22-000796), before the 3:1 split of 2022
+        (TSLA, "FY", "2021-12-31", "eps_diluted", "2022-02-08", 4.90),
+        # Revenues of the year 53,823 (0000950170-22-000796) less nine months 36,104 (0000950170-21-002253)
+        (TSLA, "Q", "2021-12-31", "revenue", "2022-02-08", (53_823 - 36_104) * M),
+        # NetCashProvidedBy...: six months -528.040 (0001564590-18-019254) less three -398.376, then tagged
+        # ...ContinuingOperations (0001564590-18-011086)
+        (TSLA, "Q", "2018-06-30", "operating_cash_flow", "2018-08-07", (-528.040 + 398.376) * M),
         # Under Armour changed its year: 2022-01-01..03-31 is a transition quarter (10-QT 0001336917-22-000017)
         (UAA, "Q", "2022-03-31", "net_income", "2022-05-10", -59.610 * M),
         (UAA, "Q", "2022-03-31", "net_income", "2024-05-30", -63.146 * M),  # restated, 0001336917-24-000073
