@@ -29,7 +29,7 @@ def parse(body: bytes) -> pl.DataFrame:
             continue
         match = LINE.match(line)
         if not match:
-            raise ValueError(f"sec_edgar daily_index: line {number} after the rule is not of the index's form: {line!r}")
+            raise ValueError(f"sec_edgar daily_index: line {number} after the rule is not of its form: {line!r}")
         form, cik, filed, accession = match.groups()
         parsed.append((form, int(cik), datetime.strptime(filed, "%Y%m%d").date(), accession))  # noqa: DTZ007 a date
     return pl.DataFrame(parsed, schema=SCHEMA, orient="row")

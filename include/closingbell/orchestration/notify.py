@@ -56,5 +56,5 @@ def notifier(path: str) -> Callable[[Mapping[str, Any]], Any]:
     from airflow.sdk.module_loading import import_string
 
     found: Any = import_string(path)
-    made: Callable[[Mapping[str, Any]], Any] = found() if inspect.isclass(found) else found
+    made: Any = found() if inspect.isclass(found) else found
     return made
