@@ -13,7 +13,8 @@ How a figure is found:
    year (utilities' 10-Qs) are no year. Ends up to six days apart are one end, named as first seen.
 3. Quarters that are not stated are differences of year-to-date amounts of one tag: six months less three, nine less
    six, the year less nine. Where one of the two was restated after the other was last filed, and the other not yet,
-   the last consistent pair stays. Per-share figures and share counts are never subtracted.
+   the last consistent pair stays. Where the tag changed within the year, the item's amounts are subtracted until a
+   pair of one tag is filed. Per-share figures and share counts are never subtracted.
 4. Of an item's tags each filing's own best counts (concepts.toml); between filings the newest.
 5. TTM is the year where one ends; else four adjoining quarters; else year + year to date - year to date before.
    TTM earnings per share: the year's, else the sum of four stated quarters on one split basis, else null (a fourth
