@@ -89,43 +89,7 @@ def warehouse(database: Engine) -> Engine:
                 }
             ],
         )  # fmt: skip
-        put(
-            "index_members",
-            [
-                {"index_name": "sp500", "security_id": 1001, "valid_from": DAYS[0], "valid_to": DAYS[9]},
-                {"index_name": "sp500", "security_id": 2001, "valid_from": DAYS[5], "valid_to": None},
-            ],
-        )
     return database
-
-
-def test_a_ticker_is_one_security_on_a_day_and_none_between_two(warehouse):
-    assert db.query(warehouse, "tickers_on", day=DAYS[3]).select("ticker", "security_id").rows() == [("T", 2001)]
-    assert db.query(warehouse, "tickers_on", day=DAYS[15]).is_empty()
-    assert db.query(warehouse, "tickers_on", day=DAYS[30])["security_id"].to_list() == [1001]
-
-
-@pytest.mark.parametrize(
-    ("session", "sector", "assumed"),
-    [
-        (date(2022, 6, 1), "Energy", True),  # before the first known version the earliest stands
-        (date(2023, 6, 1), "Energy", False),
-        (date(2024, 6, 3), "Utilities", False),
-    ],
-)
-def test_the_sector_is_the_one_known_on_the_session(warehouse, session, sector, assumed):
-    row = db.query(warehouse, "sectors_on", session=session).row(0, named=True)
-    assert (row["cik"], row["sector"], row["assumed"]) == (1, sector, assumed)
-
-
-def test_members_of_an_index_on_a_day(warehouse):
-    for day, expected in ((DAYS[3], [1001]), (DAYS[7], [1001, 2001]), (DAYS[20], [2001])):
-        assert sorted(db.query(warehouse, "index_members_on", index_name="sp500", day=day)["security_id"]) == expected
-
-
-def test_a_split_is_known_from_its_declaration_not_before(warehouse):
-    assert db.query(warehouse, "splits_known", close=close_of(date(2024, 6, 18))).is_empty()
-    assert db.query(warehouse, "splits_known", close=close_of(date(2024, 6, 20)))["numerator"].to_list() == [2.0]
 
 
 def test_missing_sessions_are_those_of_scored_securities_while_listed(warehouse):
@@ -134,18 +98,22 @@ def test_missing_sessions_are_those_of_scored_securities_while_listed(warehouse)
     assert rows.select("security_id", "session", "ticker").rows() == [(2001, DAYS[4], "T"), (1001, DAYS[-2], "T")]
 
 
+def windows(warehouse, first, last):
+    return db.query(warehouse, "bars_windows_between", first=first, last=last, bars=WINDOW, security_ids=None)
+
+
 def test_windows_hold_the_last_bars_and_daily_and_backfill_rows_are_equal(warehouse):
     last = DAYS[-1]
-    daily = db.query(warehouse, "bars_window", session=last, bars=WINDOW, security_ids=None)
-    assert dict(daily.group_by("security_id").len().rows())[1001] == WINDOW
+    daily = windows(warehouse, last, last)
+    assert dict(daily.group_by("security_id").len().rows())[1001] == WINDOW + 1  # the session's own bar too
     sessions = [DAYS[-7], DAYS[-4], last]
     several = db.query(
         warehouse, "bars_windows_between", first=sessions[0], last=last, bars=WINDOW, security_ids=[1001, 2001]
     )
-    splits = db.query(warehouse, "splits_known", close=close_of(last)).drop("known_at")
+    splits = db.query(warehouse, "score_splits", last=last)
     backfill = technical_indicators(several, splits, sessions=sessions)
     for session in sessions:
-        window = db.query(warehouse, "bars_window", session=session, bars=WINDOW, security_ids=None)
+        window = windows(warehouse, session, session)
         rows = technical_indicators(window, splits, sessions=[session])
         assert rows.equals(backfill.filter(pl.col("session") == session), null_equal=True)
     closes = db.query(warehouse, "closes_on", session=last)

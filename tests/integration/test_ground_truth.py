@@ -120,7 +120,7 @@ def test_bars_equal_the_ground_truth_provisional_for_the_last_session_alone(clea
 def test_actions_equal_the_ground_truth(clean, market, last):
     figis = db.query(clean.engine, "securities_all").select("security_id", "figi")
     first = last_sessions(last, WARMUP)[0]
-    stored = db.query(clean.engine, "price_splits", last=last + timedelta(days=90)).join(figis, on="security_id")
+    stored = db.query(clean.engine, "score_splits", last=last + timedelta(days=90)).join(figis, on="security_id")
     truth = market.truth.actions(market.default_clock).filter(
         (pl.col("kind") == "split") & pl.col("ex_date").is_between(first, last + timedelta(days=45))
     )
@@ -198,6 +198,24 @@ def test_an_identical_rerun_changes_no_row(clean, last):
         for table, counts in clean.run(name, "again", last).items():
             assert counts["inserted"] == counts["updated"] == counts["deleted"] == 0, (name, table, counts)
     assert {table: clean.rows(table) for table in COMPARED} == clean.first
+
+
+def test_gaps_are_found_and_filled(clean, last):
+    """A session that is wholly gone, and one share's bar of another; the session's other bars stay as they are."""
+    before = clean.rows("stock_prices")
+    gone, holed = last_sessions(last, 30)[0], last_sessions(last, 5)[0]
+    with clean.engine.begin() as connection:
+        connection.execute(text("DELETE FROM closingbell.stock_prices WHERE session = :day"), {"day": gone})
+        connection.execute(
+            text(
+                "DELETE FROM closingbell.stock_prices WHERE session = :day AND security_id = "
+                "(SELECT min(security_id) FROM closingbell.stock_prices WHERE session = :day)"
+            ),
+            {"day": holed},
+        )
+    counts = clean.run("prices", "gaps", last)["stock_prices"]
+    assert counts["updated"] == counts["deleted"] == 0
+    assert clean.rows("stock_prices") == before
 
 
 def test_a_backfill_of_sessions_gives_the_same_bytes_as_one_by_one(clean, last):

@@ -25,7 +25,7 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     sessions = [date.fromisoformat(day) for day in batch["sessions"]]
     window = {"first": sessions[0], "last": sessions[-1], "bars": WINDOW}
     bars = db.query(run.engine, "bars_windows_between", **window, security_ids=securities_asked_for(run))
-    splits = db.query(run.engine, "price_splits", last=sessions[-1])
+    splits = db.query(run.engine, "score_splits", last=sessions[-1])
     yield "technical_indicators", only_asked_for(run, technical_indicators(bars, splits, sessions=sessions))
 
 

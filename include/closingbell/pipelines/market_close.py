@@ -30,6 +30,7 @@ TABLES = ("corporate_actions", "stock_prices")
 SESSIONS_PER_BATCH = 50
 TICKERS_PER_BATCH = 50
 YAHOO_LIMIT = 500
+GAP_SESSIONS = 20  # the sessions before, in which a listed share without a bar is asked for once more
 OVERLAP_SESSIONS = 5  # a ticker's range reaches back this far into stored bars, so that an unseen split shows
 ANNOUNCED_DAYS = 45  # splits and dividends are declared ahead of their ex-date
 COMPLETE_SHARE = 0.95  # of the bars that the session before had
@@ -54,11 +55,17 @@ def plan(run: Run) -> list[Batch]:
     stored = set() if full else set(have["session"])
     missing = [day for day in window if day not in stored or day in asked]
     new = [] if full else _new_securities(run, window)
+    gaps = [] if full else _gaps(run, [day for day in window if day in stored and day not in asked][-GAP_SESSIONS:])
+    missing = sorted({*missing, *gaps})
     batches: list[Batch] = [
-        {"key": f"{part[0]}" if len(part) == 1 else f"{part[0]}..{part[-1]}", "sessions": [d.isoformat() for d in part]}
+        {
+            "key": f"{part[0]}" if len(part) == 1 else f"{part[0]}..{part[-1]}",
+            "sessions": [day.isoformat() for day in part],
+            "again": [day.isoformat() for day in part if day in gaps],
+        }
         for part in _chunks(missing, SESSIONS_PER_BATCH)
     ]
-    first = window[0] if len(missing) > len(asked) or new else asked[0] - timedelta(days=ANNOUNCED_DAYS)
+    first = window[0] if len(missing) > len(asked) + len(gaps) or new else asked[0] - timedelta(days=ANNOUNCED_DAYS)
     batches[-1]["actions"] = [first.isoformat(), (asked[-1] + timedelta(days=ANNOUNCED_DAYS)).isoformat()]
     if new:
         rest = [day for day in window if day in stored and day not in asked]
@@ -81,7 +88,9 @@ def land(run: Run, batch: Batch) -> Batch:
         landed = {
             key: landing_id
             for key, landing_id, answered_at in here.iter_rows()
-            if is_final(date.fromisoformat(key), answered_at) and not run.params.get("full")
+            if is_final(date.fromisoformat(key), answered_at)
+            and not run.params.get("full")
+            and key not in batch.get("again", ())
         }
         absent = [day for day in batch["sessions"] if day not in landed]
         landed |= base.land_each(
@@ -128,9 +137,10 @@ def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
         return {}
     new = sorted({security_id for batch in batches for security_id in batch.get("securities", ())})
     wanted: dict[str, Any] = {"sessions": sessions} | ({"new": new} if new else {})
-    if len(sessions) == 1:
-        before = last_sessions(date.fromisoformat(sessions[0]), 2)[0]
-        traded = db.query(run.engine, "securities_traded", session=before, until=date.fromisoformat(sessions[0]))
+    again = {day for batch in batches for day in batch.get("again", ())}
+    if len(asked := [date.fromisoformat(day) for day in sessions if day not in again]) == 1:
+        before = last_sessions(asked[0], 2)[0]
+        traded = db.query(run.engine, "securities_traded", session=before, until=asked[0])
         wanted |= {"securities": traded["security_id"].to_list()} if traded.height else {}
     return {"stock_prices": wanted}
 
@@ -261,6 +271,18 @@ def _ticker_complete(run: Run, session: date) -> bool:
     return any(session in set(parse_answer(answer).bars["session"]) for answer in run.landing.read_each(answer_ids))
 
 
+def _gaps(run: Run, window: list[date]) -> list[date]:
+    """Sessions in which a listed share has no bar and that were not asked again since they are final.
+
+    A day without a trade is an omission as well: after the second final answer it stands.
+    """
+    missing = db.query(run.engine, "missing_sessions", sessions=window, security_ids=None)["session"].unique().to_list()
+    keys = [day.isoformat() for day in missing]
+    finals = db.query(run.engine, "final_answers", vendor="polygon", endpoint="grouped_daily", keys=keys)
+    settled = {key for key, answers in finals.iter_rows() if answers > 1}
+    return [day for day in missing if day.isoformat() not in settled]
+
+
 def _new_securities(run: Run, window: list[date]) -> list[int]:
     if len(window) < 2 or db.query(run.engine, "bars_by_session", first=window[0], last=window[-2]).is_empty():
         return []
@@ -294,7 +316,7 @@ def _overlap(run: Run, stock_prices: pl.DataFrame, corporate_actions: pl.DataFra
         return
     first, last = stock_prices["session"].min(), stock_prices["session"].max()
     stored = db.query(run.engine, "last_bars", first=first - timedelta(days=7), last=last)  # type: ignore[operator]
-    known = db.query(run.engine, "price_splits", last=last)
+    known = db.query(run.engine, "score_splits", last=last)
     new = corporate_actions.filter(pl.col("kind") == "split").select(known.columns)
     splits = pl.concat([known, new]).unique(["security_id", "ex_date"])
     _say(compute.check_overlap(stock_prices, stored, splits))

@@ -27,11 +27,11 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     """valuation_ratios of the batch's sessions."""
     sessions = [date.fromisoformat(day) for day in batch["sessions"]]
     securities = db.query(run.engine, "securities_all")
-    splits = db.query(run.engine, "price_splits", last=sessions[-1])
+    splits = db.query(run.engine, "score_splits", last=sessions[-1])
     found = [pl.DataFrame(schema=valuation.VALUATION_RATIOS)]
     for session in sessions:
         valued = valuation.valuation_ratios(
-            db.query(run.engine, "session_closes", session=session),
+            db.query(run.engine, "closes_on", session=session),
             securities,
             db.query(run.engine, "valuation_statements", as_of=close_of(session)),
             splits.filter(pl.col("ex_date") <= session),
