@@ -237,7 +237,8 @@ def _sessions(engine: Engine, now: datetime) -> Iterator[Finding]:
     late = [day for day in wanted if day not in scored and day > min(scored) and close_of(day) + due < now]
     if late:
         days = ", ".join(day.isoformat() for day in late)
-        yield Finding("fail", "late sessions", f"no scores for {days}", "backfill market_close over them in Airflow")
+        level: Level = "warn" if settings().market_ends_on else "fail"  # a sandbox's run where asked
+        yield Finding(level, "late sessions", f"no scores for {days}", "backfill market_close over them in Airflow")
     else:
         yield Finding("ok", "late sessions", f"none; the last scored session is {max(scored)}")
 
