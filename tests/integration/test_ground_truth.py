@@ -203,7 +203,10 @@ def test_an_identical_rerun_changes_no_row(clean, last):
 def test_gaps_are_found_and_filled(clean, last):
     """A session that is wholly gone, and one share's bar of another; the session's other bars stay as they are."""
     before = clean.rows("stock_prices")
-    gone, holed = last_sessions(last, 30)[0], last_sessions(last, 5)[0]
+    keys = [day.isoformat() for day in last_sessions(last, 20)[:-1]]
+    finals = db.query(clean.engine, "final_answers", vendor="polygon", endpoint="grouped_daily", keys=keys)
+    holed = min(date.fromisoformat(key) for key, answers in finals.rows() if answers == 1)  # not asked again so far
+    gone = last_sessions(last, 30)[0]
     with clean.engine.begin() as connection:
         connection.execute(text("DELETE FROM closingbell.stock_prices WHERE session = :day"), {"day": gone})
         connection.execute(
