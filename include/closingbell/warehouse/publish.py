@@ -154,6 +154,7 @@ def _publish(connection: Connection, stage_id: str, table: Shape, remove_unstage
         run("publish_revisions", **values)
         deleted = run("publish_delete")
         updated = run("publish_update")
+        run("publish_small_target")
         inserted = run("publish_insert")
         run("publish_landings", **values)
         counts = connection.execute(db.statement("audit_counts"), {"stage_id": stage_id}).one()
