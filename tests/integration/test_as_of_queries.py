@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from closingbell.prices.indicators import WINDOW, technical_indicators
-from closingbell.sessions import close_of, sessions_between
+from closingbell.sessions import close_of, last_sessions, sessions_between
 from closingbell.warehouse import db
 
 DAYS = sessions_between(date(2022, 1, 3), date(2024, 6, 28))
@@ -99,17 +99,15 @@ def test_missing_sessions_are_those_of_scored_securities_while_listed(warehouse)
 
 
 def windows(warehouse, first, last):
-    return db.query(warehouse, "bars_windows_between", first=first, last=last, bars=WINDOW, security_ids=None)
+    return db.query(warehouse, "last_bars", first=last_sessions(first, WINDOW)[0], last=last)
 
 
 def test_windows_hold_the_last_bars_and_daily_and_backfill_rows_are_equal(warehouse):
     last = DAYS[-1]
     daily = windows(warehouse, last, last)
-    assert dict(daily.group_by("security_id").len().rows())[1001] == WINDOW + 1  # the session's own bar too
+    assert dict(daily.group_by("security_id").len().rows())[1001] == WINDOW - 1  # one session is missing
     sessions = [DAYS[-7], DAYS[-4], last]
-    several = db.query(
-        warehouse, "bars_windows_between", first=sessions[0], last=last, bars=WINDOW, security_ids=[1001, 2001]
-    )
+    several = db.query(warehouse, "last_bars", first=DAYS[0], last=last)  # older bars are stored
     splits = db.query(warehouse, "score_splits", last=last)
     backfill = technical_indicators(several, splits, sessions=sessions)
     for session in sessions:

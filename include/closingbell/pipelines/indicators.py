@@ -14,17 +14,16 @@ from closingbell.pipelines.scores import (
     only_asked_for,
     plan_sessions,
     replay_sessions,
-    securities_asked_for,
 )
 from closingbell.prices.indicators import WINDOW, technical_indicators
+from closingbell.sessions import last_sessions
 from closingbell.warehouse import db
 
 
 def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     """technical_indicators of the batch's sessions."""
     sessions = [date.fromisoformat(day) for day in batch["sessions"]]
-    window = {"first": sessions[0], "last": sessions[-1], "bars": WINDOW}
-    bars = db.query(run.engine, "bars_windows_between", **window, security_ids=securities_asked_for(run))
+    bars = db.query(run.engine, "last_bars", first=last_sessions(sessions[0], WINDOW)[0], last=sessions[-1])
     splits = db.query(run.engine, "score_splits", last=sessions[-1])
     yield "technical_indicators", only_asked_for(run, technical_indicators(bars, splits, sessions=sessions))
 

@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 
 from closingbell.prices.compute import split_fractions
+from closingbell.sessions import last_sessions
 
 WINDOW = 400
 RETURNS = {"return_1m": 21, "return_3m": 63, "return_6m": 126, "return_12m": 252}
@@ -48,8 +49,8 @@ Window = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 def technical_indicators(bars: pl.DataFrame, splits: pl.DataFrame, *, sessions: Sequence[date]) -> pl.DataFrame:
     """Rows of technical_indicators for each of `sessions`, sorted by session and security.
 
-    `bars` must hold the last 400 bars up to each session (more are harmless, later ones too); one session is the daily
-    run, many the backfill.
+    `bars` must hold those of the last 400 sessions up to each (older and later ones are harmless); one session is
+    the daily run, many the backfill.
     """
     frames = [pl.DataFrame(schema=TECHNICAL_INDICATORS)]
     series = _Series(bars, splits)
@@ -150,12 +151,13 @@ class _Series:
     def on(self, session: date) -> tuple[list[int], list[Window]]:
         """(security ids, windows) of those with a bar on `session`."""
         day = (session - EPOCH).days
+        oldest = (last_sessions(session, WINDOW)[0] - EPOCH).days
         securities, windows = [], []
         for security_id, start, end in zip(self._securities, self._starts, self._ends, strict=True):
             stop = start + int(np.searchsorted(self._days[start:end], day, side="right"))
             if stop == start or self._days[stop - 1] != day:
                 continue
-            begin = max(start, stop - WINDOW)
+            begin = start + int(np.searchsorted(self._days[start:stop], oldest))
             securities.append(security_id)
             windows.append(self._window(security_id, begin, stop, session))
         return securities, windows
