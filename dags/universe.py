@@ -24,7 +24,7 @@ from closingbell.orchestration.groups import load_group
 PARAMS = {
     "source": params.universe_source(),
     "tickers": params.tickers(),
-    "full": params.full("Ask for every company's submissions again, not only for new ones."),
+    "full": params.full("Ask for the ticker events of every share again, not only of new ones."),
     "dry_run": params.dry_run(),
 }
 

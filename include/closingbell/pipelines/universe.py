@@ -98,6 +98,8 @@ LOAD = Load(name="universe", tables=TABLES, plan=plan, land=land, frames=frames,
 
 
 def _land_lists(run: Run) -> list[int]:
+    if run.params.get("source") == "stocks_table":
+        return [_land_stocks(run)]
     landed: list[int] = []
     for conn_id, ask in (
         ("sec_edgar", lambda hook: [hook.company_tickers()]),
@@ -118,11 +120,17 @@ def _land_lists(run: Run) -> list[int]:
             landed += [run.landing.put(answer) for answer in ask(hook)]
     if path := settings().fortune500_csv:
         landed.append(run.landing.put(_operator("fortune500", path.read_bytes())))
-    if conn_id := settings().stocks_conn_id:
-        with db.engine(db.connection_url(conn_id)).connect() as connection:
-            rows = db.query(connection, "operator_stocks")
-        landed.append(run.landing.put(_operator("stocks", rows.write_csv().encode())))
+    if settings().stocks_conn_id:
+        landed.append(_land_stocks(run))
     return landed
+
+
+def _land_stocks(run: Run) -> int:
+    """The operator's own table of stocks, as CSV."""
+    if not (conn_id := settings().stocks_conn_id):
+        raise ValueError("universe: no table of stocks: name its connection in CLOSINGBELL_STOCKS_CONN_ID")
+    rows = db.query(db.engine(db.connection_url(conn_id)), "operator_stocks")
+    return run.landing.put(_operator("stocks", rows.write_csv().encode()))
 
 
 def _operator(endpoint: str, body: bytes) -> Answer:
@@ -163,7 +171,8 @@ def _land_details(run: Run, batch: Batch) -> list[int]:
     active = _narrowed(_listings(run, answers), batch).filter(scored & pl.col("delisted_on").is_null())
     on = _on(answers)
     known = db.query(run.engine, "ticker_history_rows")["ticker"]
-    new = active.filter(~pl.col("ticker").is_in(known.implode()))["ticker"].to_list()
+    seen = pl.col("ticker").is_in(known.implode()) & (not run.params.get("full"))
+    new = active.filter(~seen)["ticker"].to_list()
     several = active.filter(pl.col("cik").is_not_null() & (pl.len().over("cik") > 1))["ticker"].to_list()
     try:
         with closing(open_hook("polygon", run.engine)) as hook:
