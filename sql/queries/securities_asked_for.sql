@@ -13,5 +13,6 @@ WHERE t.valid_from <= :session AND COALESCE(t.valid_to, :session) >= :session
   AND (CAST(:sector AS text) IS NULL OR c.sector = :sector)
   AND (NOT :sp500 OR EXISTS (
         SELECT FROM closingbell.index_members m
-        WHERE m.index_name = 'sp500' AND m.security_id = t.security_id AND COALESCE(m.valid_to, :session) >= :session))
+        WHERE m.index_name = 'sp500' AND m.security_id = t.security_id AND m.valid_from <= :session
+          AND COALESCE(m.valid_to, :session) >= :session))
 ORDER BY t.ticker LIMIT :limit;

@@ -10,17 +10,27 @@ WITH runs AS (
     FROM runs r JOIN closingbell.ic_scores i USING (session)
     WHERE r.session BETWEEN CAST(:last AS date) - 400 AND :last
     GROUP BY r.session, r.scored_at
-), corrected AS (  -- bars whose numbers changed, not only their `final`
-    SELECT p.session, max(r.revised_at) AS at
-    FROM ops.revisions r
-    JOIN closingbell.stock_prices p
-      ON p.security_id = CAST(r.key ->> 'security_id' AS bigint) AND p.session = CAST(r.key ->> 'session' AS date)
-    WHERE r.table_name = 'stock_prices' AND r.revised_at > (SELECT min(scored_at) FROM scored)
-      AND (CAST(r.old_row ->> 'open' AS double precision), CAST(r.old_row ->> 'high' AS double precision),
+), revised AS (
+    SELECT CAST(key ->> 'security_id' AS bigint) AS security_id, CAST(key ->> 'session' AS date) AS session, old_row,
+           revised_at
+    FROM ops.revisions
+    WHERE table_name = 'stock_prices' AND revised_at > (SELECT min(scored_at) FROM scored)
+), corrected AS (  -- bars whose numbers changed, not only their `final`; bars withdrawn; bars that came late; splits
+    SELECT r.session, max(r.revised_at) AS at
+    FROM revised r LEFT JOIN closingbell.stock_prices p USING (security_id, session)
+    WHERE (CAST(r.old_row ->> 'open' AS double precision), CAST(r.old_row ->> 'high' AS double precision),
            CAST(r.old_row ->> 'low' AS double precision), CAST(r.old_row ->> 'close' AS double precision),
            CAST(r.old_row ->> 'volume' AS double precision))
           IS DISTINCT FROM (p.open, p.high, p.low, p.close, p.volume)
+    GROUP BY r.session
+    UNION ALL
+    SELECT p.session, max(p.fetched_at)
+    FROM closingbell.stock_prices p
+    WHERE p.session > CAST(:last AS date) - 400 AND p.fetched_at > (SELECT min(scored_at) FROM scored)
+      AND NOT EXISTS (SELECT FROM revised r WHERE r.security_id = p.security_id AND r.session = p.session)
     GROUP BY p.session
+    UNION ALL
+    SELECT ex_date, max(fetched_at) FROM closingbell.corporate_actions WHERE kind = 'split' GROUP BY ex_date
 ), loads AS (  -- when the rows of a landing were published
     SELECT unnest(b.landing_ids) AS landing_id, max(s.published_at) AS published_at
     FROM ops.stage_batches b JOIN ops.stages s USING (stage_id)
@@ -31,7 +41,7 @@ WITH runs AS (
     FROM closingbell.financials f JOIN loads l USING (landing_id)
     WHERE f.known_at > CAST(:last AS date) - 400
 )
-SELECT session, 'bars were corrected after the score' AS reason
+SELECT session, 'bars or splits came or were corrected after the score' AS reason
 FROM scored s WHERE EXISTS (SELECT FROM corrected c WHERE c.session <= s.session AND c.at > s.scored_at)
 UNION
 SELECT session, 'statements known by the close were loaded after the score'

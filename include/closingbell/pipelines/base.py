@@ -206,9 +206,12 @@ def land_each(
     failed: list[str] = []
     unknown = 0
     keys = list(keys)
+    failed_before = set(failures.pending(run.engine, vendor, endpoint))
     for number, key in enumerate(keys, 1):
         try:
             landed[key] = run.landing.put(fetch(key))
+            if key in failed_before:
+                failures.resolve(run.engine, vendor, endpoint, key)
         except QuotaExhausted:
             raise
         except VendorError as error:

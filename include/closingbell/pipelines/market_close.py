@@ -19,9 +19,11 @@ from closingbell.hooks.errors import NotFound, NotYet
 from closingbell.landing import Landed
 from closingbell.pipelines import base, files
 from closingbell.pipelines.base import Batch, Load, Run
+from closingbell.pipelines.scores import only_asked_for
 from closingbell.prices import compute, parse
-from closingbell.sessions import NEW_YORK, last_sessions
+from closingbell.sessions import NEW_YORK, last_sessions, latest_session
 from closingbell.settings import settings
+from closingbell.universe.tickers import vendor_ticker
 from closingbell.warehouse import db
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ TABLES = ("corporate_actions", "stock_prices")
 SESSIONS_PER_BATCH = 50
 TICKERS_PER_BATCH = 50
 YAHOO_LIMIT = 500
+PROBES = 5
 GAP_SESSIONS = 20  # the sessions before, in which a listed share without a bar is asked for once more
 OVERLAP_SESSIONS = 5  # a ticker's range reaches back this far into stored bars, so that an unseen split shows
 ANNOUNCED_DAYS = 45  # splits and dividends are declared ahead of their ex-date
@@ -113,7 +116,8 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     for answer, parsed in base.parse_each(run, answers, parse_answer):
         mapped = compute.stock_prices(parsed.bars, history, final=False)
         unmapped |= set(mapped.unmapped["ticker"])
-        rows = mapped.rows.with_columns(final=_final(answer.answered_at))
+        closed = pl.col("session") <= latest_session(answer.answered_at)  # a running session's bar is no bar yet
+        rows = mapped.rows.filter(closed).with_columns(final=_final(answer.answered_at))
         bars.append(base.with_lineage(rows, answer))
         actions.append(base.with_lineage(parsed.actions, answer))
         _say(parsed.problems, mapped.problems)
@@ -123,6 +127,8 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     if tickers := run.params.get("tickers"):
         wanted = history.filter(pl.col("ticker").is_in(tickers))["security_id"].unique()
         stock_prices = stock_prices.filter(pl.col("security_id").is_in(wanted.implode()))
+    elif run.params.get("limit"):
+        stock_prices = only_asked_for(run, stock_prices)
     log.info("prices: %d bars; %d tickers of nobody in the universe are left out", stock_prices.height, len(unmapped))
     corporate_actions = _actions(run, actions, history, stock_prices)
     _overlap(run, stock_prices, corporate_actions)
@@ -133,7 +139,7 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
     """Every session asked for; of a single one, the shares that traded the session before."""
     sessions = sorted({day for batch in batches if "securities" not in batch for day in batch.get("sessions", ())})
-    if not sessions or run.params.get("tickers"):
+    if not sessions or run.params.get("tickers") or run.params.get("limit"):
         return {}
     new = sorted({security_id for batch in batches for security_id in batch.get("securities", ())})
     wanted: dict[str, Any] = {"sessions": sessions} | ({"new": new} if new else {})
@@ -222,6 +228,7 @@ def parse_answer(answer: Landed) -> parse.Parsed:
 def _plan_tickers(run: Run, session: date, window: list[date]) -> list[Batch]:
     vendor = settings().price_vendor
     listed = db.query(run.engine, "listed_tickers", session=session, tickers=run.params.get("tickers") or None)
+    listed = listed.head(int(run.params.get("limit") or listed.height))
     if vendor == "yahoo" and listed.height > YAHOO_LIMIT:
         raise ValueError(
             f"yahoo serves lists up to {YAHOO_LIMIT} tickers, {listed.height} are listed: give the Param "
@@ -256,7 +263,7 @@ def _land_tickers(run: Run, hook: Any, batch: Batch, tickers: dict[str, str]) ->
         endpoint,
         settings().price_vendor,
         tickers,
-        lambda ticker: fetch(ticker, date.fromisoformat(tickers[ticker]), last),
+        lambda ticker: fetch(vendor_ticker(ticker, settings().price_vendor), date.fromisoformat(tickers[ticker]), last),
     )
     return [landed[ticker] for ticker in sorted(landed)]
 
@@ -265,7 +272,8 @@ def _ticker_complete(run: Run, session: date) -> bool:
     listed = db.query(run.engine, "listed_tickers", session=session, tickers=run.params.get("tickers") or None)
     if listed.is_empty():
         raise ValueError(f"no ticker is listed on {session}: run universe first")
-    probe = {listed["ticker"][0]: last_sessions(session, 3)[0].isoformat()}
+    # one may be halted or renamed: any of a few shows that the vendor has the session
+    probe = dict.fromkeys(listed["ticker"].head(PROBES), last_sessions(session, 3)[0].isoformat())
     with closing(open_hook(settings().price_vendor, run.engine)) as hook:
         answer_ids = _land_tickers(run, hook, {"last": session.isoformat()}, probe)
     return any(session in set(parse_answer(answer).bars["session"]) for answer in run.landing.read_each(answer_ids))

@@ -119,10 +119,14 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
-    """The companies asked for, and the day up to which EDGAR's index was read."""
+    """The companies asked for; of a whole run, the day up to which EDGAR's index was read and the universe of then."""
     watermark = next((batch["watermark"] for batch in batches if "watermark" in batch), None)
     ciks = [cik for batch in batches for cik in batch.get("ciks", ())]
-    return {"financial_facts": ({"watermark": watermark} if watermark else {}) | ({"ciks": ciks} if ciks else {})}
+    wanted = {"ciks": ciks} if ciks else {}
+    if watermark is None:
+        return {"financial_facts": wanted, "financials": wanted}
+    universe = db.query(run.engine, "universe_ciks")["cik"].to_list()
+    return {"financial_facts": wanted | {"watermark": watermark, "universe": universe}, "financials": wanted}
 
 
 def replay(run: Run) -> list[Batch]:
@@ -168,7 +172,7 @@ def _due(run: Run) -> tuple[list[int], str | None]:
         everything = run.params.get("all") or run.params.get("full") or not state["filled"]
         if everything or since is None or (today - since).days > INDEX_DAYS:
             return universe, today.isoformat()
-        due = set(db.query(run.engine, "companies_since", moment=state["opened_at"])["cik"])
+        due = set(universe) - set(db.query(run.engine, "ciks_asked_for")["cik"])
         for offset in range((today - since).days + 1):  # the watermark's own day was not over when it was read
             day = since + timedelta(days=offset)
             if day.weekday() < 5:

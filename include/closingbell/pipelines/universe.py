@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 TABLES = ("companies", "securities", "ticker_history", "index_members")
 LISTS = "lists"
+LISTED_SHARE = 0.9  # of the securities listed before
 LANDED_PER_BATCH = 1000  # companies whose submissions are here already
 FILE_ENDPOINTS = ("company_tickers", "sp500", "fortune500", "submissions", "submissions_zip")
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -94,7 +95,15 @@ def replay(run: Run) -> list[Batch]:
     return [{"landing_ids": lists} | batch for batch in _batches(run, lists, given)]
 
 
-LOAD = Load(name="universe", tables=TABLES, plan=plan, land=land, frames=frames, replay=replay)
+def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
+    """Nearly as many securities as are listed now: a list that came cut short ends no listing."""
+    if _is_narrow(run) or run.params.get("source") == "stocks_table" or run.params.get("from_files"):
+        return {}
+    current = db.query(run.engine, "securities_all")
+    return {"securities": {"min_rows": round(LISTED_SHARE * current["last_session"].null_count())}}
+
+
+LOAD = Load(name="universe", tables=TABLES, plan=plan, land=land, frames=frames, replay=replay, expected=expected)
 
 
 def _land_lists(run: Run) -> list[int]:
@@ -116,8 +125,15 @@ def _land_lists(run: Run) -> list[int]:
                 raise
             log.warning("universe goes without %s: %s", conn_id, error)
             continue
-        with closing(hook):
-            landed += [run.landing.put(answer) for answer in ask(hook)]
+        try:
+            with closing(hook):
+                landed += [run.landing.put(answer) for answer in ask(hook)]
+        except VendorError as error:
+            if conn_id != "reference":
+                raise
+            # members change a few times a year: last week's list is better than no universe
+            log.warning("universe goes on with the index members landed before: %s", error)
+            landed += run.landing.latest("reference", "sp500").values()
     if path := settings().fortune500_csv:
         landed.append(run.landing.put(_operator("fortune500", path.read_bytes())))
     if settings().stocks_conn_id:
@@ -243,9 +259,11 @@ def _companies(run: Run, landed: Batch) -> pl.DataFrame:
     attributes = {name: dtype for name, dtype in compute.COMPANIES.items() if name != "valid_from"}
     frame = pl.DataFrame(list(observed.values()), schema=attributes)
     operator = [parse.stocks(pl.read_csv(a.content, infer_schema=False)) for a in answers.get("stocks", ())]
-    with_sectors = compute.with_sectors(
-        frame, sp500=_sp500(answers), operator=operator[0].select("cik", "sector") if operator else None
-    )
+    if (ranked := _fortune500(answers, [])) is not None:
+        by_ticker = _listings(run, answers).select("ticker", "cik").unique("ticker", keep="first")
+        operator.append(ranked.drop_nulls(["ticker", "sector"]).join(by_ticker, on="ticker"))
+    sectors = pl.concat([rows.select("cik", "sector").drop_nulls() for rows in operator]) if operator else None
+    with_sectors = compute.with_sectors(frame, sp500=_sp500(answers), operator=sectors)
     current = db.query(run.engine, "companies_newest").cast(pl.Schema(compute.COMPANIES))
     return base.with_lineage(compute.companies(with_sectors, current, on=_on(answers)), newest)
 
