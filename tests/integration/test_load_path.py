@@ -129,6 +129,34 @@ def test_derived_rows_need_no_lineage_and_always_yield(database, no_checkpoint):
     ) == [(None, True)]
 
 
+def test_a_recompute_of_whole_sessions_withdraws_what_it_no_longer_gives(database, no_checkpoint):
+    other = date(2025, 12, 4)
+
+    def scored(run_id: str, session: date, *securities: int, whole: bool = True) -> load.Publication:
+        frame = pl.DataFrame(
+            [{"security_id": id_, "session": session, "inputs": "{}"} for id_ in securities],
+            schema={"security_id": pl.Int64, "session": pl.Date, "inputs": pl.String},
+        )
+        expected = {"sessions": [session.isoformat()]} if whole else None
+        stage_id = staged(database, run_id, {"b": frame}, table="score_inputs", expected=expected)
+        load.audit(database, stage_id)
+        return load.publish(database, stage_id)
+
+    def held() -> list[tuple]:
+        return rows(database, "SELECT session, security_id FROM closingbell.score_inputs ORDER BY 1, 2")
+
+    scored("r0", other, 1, 2)
+    scored("r1", SESSION, 1, 2, 3)
+    assert scored("r2", SESSION, 1, 2, 3).rows_changed == 0
+    assert scored("narrowed", SESSION, 1, whole=False).rows_changed == 0
+    again = scored("r3", SESSION, 1, 3)
+    assert (again.rows_deleted, again.rows_unchanged) == (1, 2)
+    assert held() == [(other, 1), (other, 2), (SESSION, 1), (SESSION, 3)]
+    ((key, reason),) = rows(database, "SELECT key, reason FROM ops.revisions")
+    assert (key, reason) == ({"security_id": 2, "session": "2025-12-05"}, "no longer computed")
+    assert scored("r4", SESSION, 1, 3).rows_changed == 0
+
+
 def test_text_arrays_and_nulls_survive_the_copy(database, no_checkpoint):
     awkward = ['quote " and \\ and {brace}', "comma, line\nbreak\rreturn", "", "NULL"]
     frame = pl.DataFrame(

@@ -27,8 +27,8 @@ class Publication:
     """A row of ops.load_ledger. rows_in = inserted + updated + unchanged + older + duplicate + quarantined.
 
     rows_older: staged rows that a later landing's row in the table did not yield to. rows_deleted: rows withdrawn by an
-    override, or no longer given by replayed landings. content_sha256 covers key and content of the published stage,
-    whatever the order and the batches, and not the lineage.
+    override, no longer given by replayed landings, or no longer computed for whole sessions. content_sha256 covers key
+    and content of the published stage, whatever the order and the batches, and not the lineage.
     """
 
     ledger_id: int
@@ -64,7 +64,8 @@ def publish(engine: Engine, stage_id: str, *, remove_unstaged_of: Sequence[int] 
     """Publish an audited stage; a published one returns its ledger row again.
 
     A row yields only to a later landing (fetched_at, landing_id), or to the same one parsed anew; derived rows yield
-    always. `remove_unstaged_of` (replay): rows of these landings are removed where the stage does not give them.
+    always, and those of the sessions that the stage was opened with are removed where it does not give them.
+    `remove_unstaged_of` (replay): rows of these landings are removed where the stage does not give them.
     Raises StageError where the audit has not passed, StageLost where staged rows are gone since.
     """
     with engine.connect() as connection:
@@ -148,6 +149,8 @@ def _publish(connection: Connection, stage_id: str, table: Shape, remove_unstage
         run("publish_withdrawn")
         for name in _overrides_of(table):
             run(f"publish_withdraw_{name}")
+        if spec.derived and spec.key == ("security_id", "session"):
+            run("publish_withdraw_uncomputed", **values)
         if remove_unstaged_of:
             run("publish_withdraw_unstaged", landing_ids=list(remove_unstaged_of))
         cursor.execute("ANALYZE changed")
