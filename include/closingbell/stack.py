@@ -241,7 +241,17 @@ def down(say: Callable[[str], None]) -> None:
 
 
 def environment(state: State) -> dict[str, str]:
-    """What the stack's processes, and a command that joins it, find in their environment beside the caller's own."""
+    """What a command that joins the stack finds in its environment beside the caller's own: every connection."""
+    if state.spec.mode != "live":
+        return _own_environment(state)
+    return {
+        f"AIRFLOW_CONN_{c['conn_id'].upper()}": json.dumps(settings_connection(c))
+        for c in settings_file()["connections"]
+    } | _own_environment(state)
+
+
+def _own_environment(state: State) -> dict[str, str]:
+    """Of Airflow as well: without live connections that have no key, for a variable hides Admin > Connections."""
     wanted = state.spec
     found = {
         MARK: state.id,
@@ -441,7 +451,7 @@ def _start_sandbox(state: State) -> None:
 def _start_airflow(state: State) -> None:
     (state.spec.folder / "airflow").mkdir(exist_ok=True)
     command = [sys.executable, "-m", "airflow", "standalone"]
-    own = environment(state) | airflow_environment(state)
+    own = _own_environment(state) | airflow_environment(state)
     _spawn(state, "airflow", command, state.spec.folder / "airflow.log", own)
 
 
@@ -472,7 +482,7 @@ def _load_settings(state: State) -> None:
     api, content = state.airflow(), settings_file()
     given = {
         name.removeprefix("AIRFLOW_CONN_").lower(): json.loads(value)
-        for name, value in environment(state).items()
+        for name, value in _own_environment(state).items()
         if name.startswith("AIRFLOW_CONN_")
     }
     kept = {c["conn_id"]: settings_connection(c) for c in content["connections"] if c["conn_id"] not in given}

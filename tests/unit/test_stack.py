@@ -128,9 +128,19 @@ def test_keys_become_connections_of_live_and_of_no_other_mode(embedded: None, mo
     assert (polygon["host"], polygon["password"]) == ("https://api.massive.com", "given-p")
     assert json.loads(live["AIRFLOW_CONN_TIINGO"])["password"] == "given-t"
     assert json.loads(live["AIRFLOW_CONN_GEMINI"])["password"] == "given-g"
-    assert "AIRFLOW_CONN_BENZINGA" not in live
+    assert "password" not in json.loads(live["AIRFLOW_CONN_BENZINGA"])
     assert live["CLOSINGBELL_PRICE_VENDOR"] == "polygon"
     assert not any(key in str(stack.environment(state())) for key in keys.values())
+
+
+def test_a_command_on_live_has_every_connection_of_the_settings_file(embedded: None) -> None:
+    live = stack.environment(state(stack.Spec(mode="live")))
+    for connection in stack.settings_file()["connections"]:
+        found = json.loads(live[f"AIRFLOW_CONN_{connection['conn_id'].upper()}"])
+        assert (found["conn_type"], found["host"]) == (connection["conn_type"], connection["conn_host"])
+    # Airflow itself takes those without a key from Admin > Connections, which a variable would hide
+    own = stack._own_environment(state(stack.Spec(mode="live")))
+    assert [name for name in own if name.startswith("AIRFLOW_CONN_")] == ["AIRFLOW_CONN_WAREHOUSE"]
 
 
 @pytest.mark.parametrize(
