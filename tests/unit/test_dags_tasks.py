@@ -94,13 +94,18 @@ def test_freshness_is_the_age_of_the_session():
 def test_metrics_report_rows_duration_success_and_freshness(monkeypatch):
     from airflow.sdk.observability import stats
 
+    from closingbell.warehouse.publish import Publication
+
     sent = {}
     for kind in ("incr", "timing", "gauge"):
         monkeypatch.setattr(stats, kind, lambda name, value=1, **_: sent.update({name: value}))
     run = SimpleNamespace(partition_key="2025-12-05")
-    metrics.published(run, "prices", {"stock_prices": {"rows_in": 60, "rows_updated": 0}}, since=datetime.now(UTC))
+    values = {field: 60 if field == "rows_in" else 0 for field in Publication.__dataclass_fields__}
+    metrics.published(run, "prices", {"stock_prices": Publication(**values).counts()}, since=datetime.now(UTC))
     assert sent["closing_bell.prices.success"] == 1
     assert sent["closing_bell.prices.stock_prices.rows_in"] == 60
+    rows = {name.rpartition("_")[2] for name in sent if ".stock_prices.rows_" in name}
+    assert rows == {"in", "inserted", "updated", "unchanged", "quarantined"}
     assert sent["closing_bell.prices.freshness_seconds"] > 0
     assert isinstance(sent["closing_bell.prices.duration"], timedelta)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COUNTS = ("rows_in", "rows_inserted", "rows_updated", "rows_unchanged", "rows_quarantined")
+COUNTS = ("in", "inserted", "updated", "unchanged", "quarantined")  # of Publication.counts()
 
 
 def published(run: Run, load_name: str, tables: Any, *, since: datetime | None) -> None:
@@ -38,7 +38,7 @@ def published(run: Run, load_name: str, tables: Any, *, since: datetime | None) 
         for table, counts in tables.items() if isinstance(tables, Mapping) else ():
             for name in COUNTS:
                 if name in counts:
-                    stats.gauge(f"closing_bell.{load_name}.{table}.{name}", counts[name])
+                    stats.gauge(f"closing_bell.{load_name}.{table}.rows_{name}", counts[name])
     except Exception:
         log.warning("Metrics of %s were not sent", load_name, exc_info=True)
 
