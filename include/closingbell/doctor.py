@@ -6,6 +6,7 @@ that cannot be made is a finding too; nothing is changed.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -115,7 +116,8 @@ def _connections(engine: Engine) -> Iterator[Finding]:
             yield Finding(level, subject, "not configured" + ("" if wanted else ", and not needed"), action)
             continue
         try:
-            passed, message = open_hook(conn_id, engine).test()
+            with contextlib.closing(open_hook(conn_id, engine)) as hook:
+                passed, message = hook.test()
         except (LookupError, ValueError, RuntimeError) as error:
             passed, message = False, str(error)
         if passed:
@@ -227,10 +229,15 @@ def _sessions(engine: Engine, now: datetime) -> Iterator[Finding]:
     latest = latest_session(now)
     latest = min(latest, settings().market_ends_on or latest)
     wanted = last_sessions(latest, _LOOK_BACK)
-    scored = set(db.query(engine, "doctor_scored", first=wanted[0])["session"])
+    ever = db.query(engine, "doctor_scored", first=date.min)["session"].to_list()
+    scored = {day for day in ever if day >= wanted[0]}
     if not scored:
-        action = "run market_close in Airflow, or `make demo`"
-        yield Finding("warn", "sessions", f"none of the last {_LOOK_BACK} has scores", action)
+        # a new warehouse, or a sandbox whose market stands still, is no outage
+        dead = bool(ever) and settings().market_ends_on is None
+        last = f"; the last scored session is {max(ever)}" if ever else ""
+        action = "backfill market_close over them in Airflow" if ever else "run market_close in Airflow, or `make demo`"
+        message = f"none of the last {_LOOK_BACK} has scores{last}"
+        yield Finding("fail" if dead else "warn", "sessions", message, action)
         return
     due = timedelta(minutes=settings().scores_due_minutes)
     # what came before the first scored session was never asked for

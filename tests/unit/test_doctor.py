@@ -143,3 +143,39 @@ def test_no_session_is_late_when_all_are_scored(database: Engine) -> None:
     score(database, "2025-12-04", "2025-12-05")
     (finding,) = doctor._sessions(database, datetime(2025, 12, 7, tzinfo=UTC))
     assert finding.level == "ok"
+
+
+def test_many_sessions_without_scores_fail_once_there_were_scores(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime(2025, 12, 7, tzinfo=UTC)
+    monkeypatch.delenv("CLOSINGBELL_MARKET_ENDS_ON", raising=False)
+    settings.cache_clear()
+    assert levels(doctor._sessions(database, now)) == ["warn"]
+    score(database, "2025-10-01")
+    (dead,) = doctor._sessions(database, now)
+    assert (dead.level, "2025-10-01" in dead.message) == ("fail", True)
+    monkeypatch.setenv("CLOSINGBELL_MARKET_ENDS_ON", "2025-12-05")
+    settings.cache_clear()
+    assert levels(doctor._sessions(database, now)) == ["warn"]
+    monkeypatch.delenv("CLOSINGBELL_MARKET_ENDS_ON")
+    settings.cache_clear()
+
+
+def test_a_tested_hook_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+
+    class Hook:
+        def __init__(self, conn_id: str) -> None:
+            self.conn_id = conn_id
+
+        def test(self) -> tuple[bool, str]:
+            return True, "answers"
+
+        def close(self) -> None:
+            closed.append(self.conn_id)
+
+    monkeypatch.setattr("closingbell.connections.configured", lambda _: True)
+    monkeypatch.setattr("closingbell.hooks.open_hook", lambda conn_id, _: Hook(conn_id))
+    assert set(levels(doctor._connections(create_engine("sqlite://")))) == {"ok"}
+    assert closed == list(doctor.CONNECTIONS)
