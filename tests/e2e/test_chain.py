@@ -51,6 +51,8 @@ def spec() -> Iterator[stack.Spec]:
         patch.setattr(stack, "dotenv", lambda: dict(os.environ))  # a developer's .env names other servers
         patch.delenv("CLOSINGBELL_DATABASE_URL", raising=False)
         patch.setenv("CLOSINGBELL_WARMUP_SESSIONS", "60")
+        # a killed task is noticed after so long without a heartbeat; 300 by default
+        patch.setenv("AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT", "60")
         yield stack.spec(mode="simulated", companies=20, seed=7, port=stack._free_port())
         stack.down(print)
     shutil.rmtree(folder, ignore_errors=True)
@@ -77,8 +79,10 @@ def clean(state) -> Engine:
         connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
         connection.execute(text(f'CREATE DATABASE cb_clean TEMPLATE "{name}"'))
     with joined(state, copy.render_as_string(hide_password=False)):
-        for session in (SESSION, NEXT_TO_KILL):
-            run_loads(f"clean {session}", session, "prices", "indicators", "valuation_ratios", "scores")
+        run_loads(f"clean {SESSION}", SESSION, "prices", "indicators", "valuation_ratios", "scores")
+        for session in BACKFILL:  # brings the bars before it, which later sessions' windows read
+            run_loads(f"clean {session}", session, "prices")
+        run_loads(f"clean {NEXT_TO_KILL}", NEXT_TO_KILL, "prices", "indicators", "valuation_ratios", "scores")
     return db.engine(copy.render_as_string(hide_password=False))
 
 
