@@ -324,6 +324,18 @@ def migrate() -> None:
     typer.echo("\n".join(applied) if applied else "the warehouse is up to date")
 
 
+@app.command("airflow-settings")
+def airflow_settings() -> None:
+    """Pools and connections of airflow_settings.yaml into Airflow's own database; what exists there is kept."""
+    from airflow.utils.session import create_session
+
+    from closingbell import stack
+
+    with create_session() as session:
+        new = stack.load_settings_into(session)
+    typer.echo("\n".join(new) if new else "Airflow has every pool and connection")
+
+
 @app.command()
 def doctor() -> None:
     """Check what an operator would, each with what to do; exit code 1 where something fails."""

@@ -252,6 +252,30 @@ def test_settings_file_names_vendors_hosts_and_no_secret() -> None:
         assert str(connection["conn_host"]).startswith("https://")
 
 
+def test_settings_go_into_airflows_database_once_and_what_is_there_is_kept() -> None:
+    from airflow.models.connection import Connection
+    from airflow.models.pool import Pool
+    from airflow.models.variable import Variable
+    from sqlalchemy import create_engine, select
+    from sqlalchemy.orm import Session
+
+    content = stack.settings_file()
+    with Session(create_engine("sqlite://")) as session:
+        for model in (Connection, Pool, Variable):
+            model.__table__.create(session.connection())
+        session.add(Pool(pool="yahoo", slots=7, description="", include_deferred=False))
+        session.flush()
+        new = stack.load_settings_into(session)
+        session.flush()
+        assert {"connection sec_edgar", "pool sec_edgar"} <= set(new)
+        assert "pool yahoo" not in new
+        slots = dict(session.execute(select(Pool.pool, Pool.slots)).tuples().all())
+        assert slots == {p["pool_name"]: p["pool_slot"] for p in content["pools"]} | {"yahoo": 7}
+        hosts = dict(session.execute(select(Connection.conn_id, Connection.host)).tuples().all())
+        assert hosts == {c["conn_id"]: c["conn_host"] for c in content["connections"]}
+        assert stack.load_settings_into(session) == []
+
+
 def test_every_key_in_the_example_file_is_read() -> None:
     example = (stack.REPOSITORY / ".env.example").read_text()
     for names in stack.KEYS.values():

@@ -60,6 +60,15 @@ def test_the_context_of_the_image_holds_what_it_copies() -> None:
         assert source in allowed, source
 
 
+def test_the_migrate_jobs_make_the_pools() -> None:
+    compose = yaml.safe_load(TEXTS["compose.yaml"])["services"]["migrate"]["command"]
+    chart = yaml.safe_load(TEXTS["values.yaml"])["migrateDatabaseJob"]["args"]
+    for command in (compose, chart):
+        steps = command[-1].split(" && ")
+        assert steps.index("airflow db migrate") < steps.index("closingbell airflow-settings")
+    assert "airflow_settings.yaml" in TEXTS["Dockerfile"]
+
+
 def test_pods_run_as_the_images_user_and_not_as_root() -> None:
     pod = yaml.safe_load(TEXTS["pod_template.yaml"])
     user = int(re.search(r"useradd --uid (\d+)", TEXTS["Dockerfile"]).group(1))  # type: ignore[union-attr]
