@@ -49,7 +49,7 @@ FromFiles = Annotated[
     typer.Option("--from-files", help="Answers that are here already: files, folders, or SEC's bulk zip", exists=True),
 ]
 RunId = Annotated[str | None, typer.Option(help="Name of this run; the same name takes up where it stopped")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, change nothing")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only plan: lists may be asked for and landed")]
 
 
 class UsageError(ValueError):

@@ -26,12 +26,12 @@ def full(description: str) -> Param:
 
 
 def dry_run() -> Param:
-    """Plan and log, write nothing."""
+    """Plan and log, publish nothing."""
     return Param(
         False,
         type="boolean",
         title="Dry run",
-        description="Only log what would be loaded; nothing is asked or written.",
+        description="Only plans: lists may be asked for and landed, nothing is staged or published.",
     )
 
 
