@@ -190,9 +190,11 @@ def replay(load: Load, run: Run, *, progress: bool = False) -> dict[str, Any]:
     for batch in _shown(load, batches, progress):
         stage(load, run, batch)
     audit(load, run)
-    read = {id_ for batch in batches for id_ in batch.get("landing_ids", ())}
-    # an answer that does not parse says nothing about the rows it once gave
-    return publish(load, run, remove_unstaged_of=sorted(read - set(run.unread)))
+    # an answer that does not parse says nothing about the rows that it or an earlier one gave
+    read = {id_ for batch in batches for id_ in batch.get("landing_ids", ())} - set(run.unread)
+    # rows keep the landing that gave them first, which is not the last one, which was read
+    given = db.query(run.engine, "landings_of_same_question", ids=sorted(read))["landing_id"].to_list()
+    return publish(load, run, remove_unstaged_of=sorted(set(given) - set(run.unread)))
 
 
 def land_each(
