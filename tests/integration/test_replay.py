@@ -64,10 +64,14 @@ def test_financials_are_rebuilt_and_what_is_no_longer_given_goes(run, database, 
 
     # both answers of a company gave these rows, and the first one's id is in them
     companyfacts = parse.companyfacts
-    monkeypatch.setattr(parse, "companyfacts", lambda body: companyfacts(body).filter(pl.col("concept") != "Assets"))
+    monkeypatch.setattr(
+        parse, "companyfacts", lambda body: companyfacts(body).filter(pl.col("concept") != "Liabilities")
+    )
+    gone = "SELECT count(*) FROM closingbell.financial_facts WHERE concept = 'Liabilities'"
+    ((facts,),) = rows(database, gone)
     counts = base.replay(load, run("mended"))
-    assert counts["financial_facts"]["deleted"] > 0
-    assert rows(database, "SELECT count(*) FROM closingbell.financial_facts WHERE concept = 'Assets'") == [(0,)]
+    assert counts["financial_facts"]["deleted"] == facts > 0
+    assert rows(database, gone) == [(0,)]
 
 
 def _statements(engine) -> list[tuple]:
