@@ -248,6 +248,11 @@ def parse_each(run: Run, landed: Iterable[Landed], parse: Callable[[Landed], T])
         yield answer, parsed
 
 
+def chunks(items: Sequence[Any], size: int) -> list[list[Any]]:
+    """`items` in lists of at most `size`."""
+    return [list(items[start : start + size]) for start in range(0, len(items), size)]
+
+
 def with_lineage(frame: pl.DataFrame, answer: Landed) -> pl.DataFrame:
     """The frame with the answer it came from in every row."""
     return frame.with_columns(

@@ -66,7 +66,7 @@ def plan(run: Run) -> list[Batch]:
             "sessions": [day.isoformat() for day in part],
             "again": [day.isoformat() for day in part if day in gaps],
         }
-        for part in _chunks(missing, SESSIONS_PER_BATCH)
+        for part in base.chunks(missing, SESSIONS_PER_BATCH)
     ]
     first = window[0] if len(missing) > len(asked) + len(gaps) or new else asked[0] - timedelta(days=ANNOUNCED_DAYS)
     batches[-1]["actions"] = [first.isoformat(), (asked[-1] + timedelta(days=ANNOUNCED_DAYS)).isoformat()]
@@ -74,7 +74,7 @@ def plan(run: Run) -> list[Batch]:
         rest = [day for day in window if day in stored and day not in asked]
         batches += [
             {"key": f"new {part[0]}..{part[-1]}", "sessions": [d.isoformat() for d in part], "securities": new}
-            for part in _chunks(rest, SESSIONS_PER_BATCH)
+            for part in base.chunks(rest, SESSIONS_PER_BATCH)
         ]
     return batches
 
@@ -167,7 +167,9 @@ def replay(run: Run) -> list[Batch]:
         )
         for landing_id in run.landing.history(vendor, endpoint)
     ]  # fmt: skip
-    return [{"key": f"answers {part[0]}-{part[-1]}", "landing_ids": part} for part in _chunks(ids, SESSIONS_PER_BATCH)]
+    return [
+        {"key": f"answers {part[0]}-{part[-1]}", "landing_ids": part} for part in base.chunks(ids, SESSIONS_PER_BATCH)
+    ]
 
 
 LOAD = Load(name="prices", tables=TABLES, plan=plan, land=land, frames=frames, replay=replay, expected=expected)
@@ -351,7 +353,3 @@ def _say(*problems: pl.DataFrame) -> None:
 
 def _day(moment: datetime) -> date:
     return moment.astimezone(NEW_YORK).date()
-
-
-def _chunks(items: Sequence[Any], size: int) -> list[list[Any]]:
-    return [list(items[start : start + size]) for start in range(0, len(items), size)]

@@ -57,7 +57,7 @@ def plan(run: Run) -> list[Batch]:
         {"key": f"{part[0]:010d}-{part[-1]:010d}", "ciks": part}
         | bulk
         | ({"watermark": watermark} if watermark else {})
-        for part in chunks(ciks, COMPANIES_PER_BATCH)
+        for part in base.chunks(ciks, COMPANIES_PER_BATCH)
     ]
 
 
@@ -136,17 +136,12 @@ def replay(run: Run) -> list[Batch]:
         ids = [facts_zip, *run.landing.latest("sec_edgar", "submissions_zip").values()]
         batches = [
             {"key": f"zip {part[0]:010d}-{part[-1]:010d}", "ciks": part, "landing_ids": ids}
-            for part in chunks(_members(run, facts_zip), COMPANIES_PER_BATCH)
+            for part in base.chunks(_members(run, facts_zip), COMPANIES_PER_BATCH)
         ]
     return batches + _batches_of_landed(run)
 
 
 LOAD = Load(name="sec_financials", tables=TABLES, plan=plan, land=land, frames=frames, replay=replay, expected=expected)
-
-
-def chunks(items: Sequence[Any], size: int) -> list[list[Any]]:
-    """`items` in lists of at most `size`."""
-    return [list(items[start : start + size]) for start in range(0, len(items), size)]
 
 
 def land_bulk(run: Run, endpoints: Sequence[str]) -> dict[str, int]:
@@ -207,12 +202,12 @@ def _plan_files(run: Run, paths: Sequence[str]) -> list[Batch]:
             single.setdefault(answer.key.removeprefix("CIK")[:10], []).append(landing_id)
     batches = [
         {"key": f"files {part[0]}-{part[-1]}", "landing_ids": [id_ for cik in part for id_ in single[cik]]}
-        for part in chunks(sorted(single), COMPANIES_PER_BATCH)
+        for part in base.chunks(sorted(single), COMPANIES_PER_BATCH)
     ]
     members = sorted({cik for id_ in zips for cik in _members(run, id_)})
     batches += [
         {"key": f"zip {part[0]:010d}-{part[-1]:010d}", "ciks": part, "landing_ids": zips}
-        for part in chunks(members, COMPANIES_PER_BATCH)
+        for part in base.chunks(members, COMPANIES_PER_BATCH)
     ]
     if not batches:
         raise files.UnknownFile(f"--from-files {' '.join(paths)}: no company facts or submissions among them")
@@ -226,7 +221,7 @@ def _batches_of_landed(run: Run) -> list[Batch]:
             ids.setdefault(key.removeprefix("CIK")[:10], []).append(landing_id)
     return [
         {"key": f"answers {part[0]}-{part[-1]}", "landing_ids": [id_ for cik in part for id_ in ids[cik]]}
-        for part in chunks(sorted(ids), COMPANIES_PER_BATCH)
+        for part in base.chunks(sorted(ids), COMPANIES_PER_BATCH)
     ]
 
 

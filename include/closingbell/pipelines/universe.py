@@ -20,7 +20,7 @@ from closingbell.hooks.errors import VendorError
 from closingbell.landing import Landed
 from closingbell.pipelines import base, files
 from closingbell.pipelines.base import Batch, Load, Run
-from closingbell.pipelines.sec_financials import BULK_OVER, COMPANIES_PER_BATCH, chunks, company_answers, land_bulk
+from closingbell.pipelines.sec_financials import BULK_OVER, COMPANIES_PER_BATCH, company_answers, land_bulk
 from closingbell.sessions import NEW_YORK
 from closingbell.settings import settings
 from closingbell.universe import compute, parse
@@ -166,7 +166,7 @@ def _batches(run: Run, lists: list[int], given: dict[str, int] | None) -> list[B
     if given is None and len(ciks) > BULK_OVER:
         given = {"all": land_bulk(run, ("submissions_zip",))["submissions_zip"]}
     batches: list[Batch] = [{"key": LISTS, "lists": lists, "ciks": ciks if run.params.get("limit") else None}]
-    for part in chunks(ciks, COMPANIES_PER_BATCH if given is None else LANDED_PER_BATCH):
+    for part in base.chunks(ciks, COMPANIES_PER_BATCH if given is None else LANDED_PER_BATCH):
         batch: Batch = {"key": f"{part[0]:010d}-{part[-1]:010d}", "ciks": part, "lists": lists}
         if given is not None:
             keys = ["all", *(f"{cik:010d}" for cik in part)]
