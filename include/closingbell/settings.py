@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     sql_dir: Path = Field(REPOSITORY / "sql", description="folder that holds migrations/ and queries/")
 
     sec_contact: str = Field("", description="e-mail address for SEC's User-Agent; live runs refuse without it")
+    tickers: str = Field("", description="only these tickers, separated by commas; empty for everybody")
     price_vendor: Literal["polygon", "tiingo", "yahoo"] = Field("polygon", description="source of daily bars")
     yahoo_cache: Path = Field(REPOSITORY / "build/yahoo", description="where yfinance keeps cookies and time zones")
     close_delay_minutes: int = Field(120, ge=0, description="wait after the close before market_close starts")
@@ -55,6 +56,13 @@ class Settings(BaseSettings):
     retain_audits_days: int = 400
     retain_revisions_days: int = 3650
     retain_stages_hours: int = 48
+
+    @property
+    def only_tickers(self) -> list[str]:
+        """`tickers` in the house's spelling; empty for everybody."""
+        from closingbell.universe.tickers import normal_ticker
+
+        return [normal_ticker(ticker) for ticker in self.tickers.split(",") if ticker.strip()]
 
 
 @lru_cache(maxsize=1)

@@ -229,12 +229,12 @@ def parse_answer(answer: Landed) -> parse.Parsed:
 
 def _plan_tickers(run: Run, session: date, window: list[date]) -> list[Batch]:
     vendor = settings().price_vendor
-    listed = db.query(run.engine, "listed_tickers", session=session, tickers=run.params.get("tickers") or None)
+    listed = _listed(run, session)
     listed = listed.head(int(run.params.get("limit") or listed.height))
     if vendor == "yahoo" and listed.height > YAHOO_LIMIT:
         raise ValueError(
             f"yahoo serves lists up to {YAHOO_LIMIT} tickers, {listed.height} are listed: give the Param "
-            "tickers, or set CLOSINGBELL_PRICE_VENDOR to polygon or tiingo"
+            "tickers, or set CLOSINGBELL_TICKERS, or CLOSINGBELL_PRICE_VENDOR to polygon or tiingo"
         )
     have = db.query(run.engine, "last_bars", first=window[0], last=window[-1])
     stored = have.group_by("security_id").agg(pl.col("session").max().alias("stored_to"))
@@ -251,6 +251,12 @@ def _plan_tickers(run: Run, session: date, window: list[date]) -> list[Batch]:
         }
         for part in rows.sort("ticker").iter_slices(TICKERS_PER_BATCH)
     ]
+
+
+def _listed(run: Run, session: date) -> pl.DataFrame:
+    """Shares to ask a vendor for one by one: of the Param tickers, else of the setting, else all that are listed."""
+    tickers = run.params.get("tickers") or settings().only_tickers or None
+    return db.query(run.engine, "listed_tickers", session=session, tickers=tickers)
 
 
 def _land_tickers(run: Run, hook: Any, batch: Batch, tickers: dict[str, str]) -> list[int]:
@@ -271,7 +277,7 @@ def _land_tickers(run: Run, hook: Any, batch: Batch, tickers: dict[str, str]) ->
 
 
 def _ticker_complete(run: Run, session: date) -> bool:
-    listed = db.query(run.engine, "listed_tickers", session=session, tickers=run.params.get("tickers") or None)
+    listed = _listed(run, session)
     if listed.is_empty():
         raise ValueError(f"no ticker is listed on {session}: run universe first")
     # one may be halted or renamed: any of a few shows that the vendor has the session

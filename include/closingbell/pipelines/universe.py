@@ -280,11 +280,14 @@ def _listings(run: Run, answers: dict[str, list[Landed]]) -> pl.DataFrame:
         supported=all_of("supported_tickers", lambda a: parse.supported_tickers(a.content)),
         stocks=all_of("stocks", lambda a: parse.stocks(pl.read_csv(a.content, infer_schema=False))),
     )
-    tickers = run.params.get("tickers")
-    if not tickers:
+    asked = run.params.get("tickers")
+    if not (tickers := asked or settings().only_tickers):
         return listings
     if unknown := sorted(set(tickers) - set(listings["ticker"])):
-        raise ValueError(f"universe: {unknown} are in no list of tickers; spell them as SEC does (BRK.B)")
+        message = f"universe: {unknown} are in no list of tickers; spell them as SEC does (BRK.B)"
+        if asked or len(unknown) == len(set(tickers)):
+            raise ValueError(message)
+        log.warning("%s, or take them out of CLOSINGBELL_TICKERS", message)  # a stock that is gone stops no schedule
     ciks = listings.filter(pl.col("ticker").is_in(tickers))["cik"].drop_nulls()
     return listings.filter(pl.col("ticker").is_in(tickers) | pl.col("cik").is_in(ciks.implode()))
 
@@ -294,7 +297,7 @@ def _narrowed(listings: pl.DataFrame, batch: Batch) -> pl.DataFrame:
 
 
 def _is_narrow(run: Run) -> bool:
-    return bool(run.params.get("tickers") or run.params.get("limit"))
+    return bool(run.params.get("tickers") or run.params.get("limit") or settings().only_tickers)
 
 
 def _sp500(answers: dict[str, list[Landed]]) -> pl.DataFrame | None:
