@@ -1,11 +1,14 @@
 """The `closingbell` command: every step that a person or a pod can run, with the load path that Airflow's tasks take.
 
 A step works on CLOSINGBELL_DATABASE_URL and AIRFLOW_CONN_<ID>, else on the stack that `make up` started last. Exit
-code 0, or 1 with one line that says what was wrong and what to do (a traceback with --debug).
+code 0, or 1 with one line that says what was wrong and what to do (a traceback with --debug); 75 where it has to wait,
+for a vendor's quota or for another run that writes the same partition.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import os
 import sys
@@ -36,17 +39,20 @@ LOADS: dict[str, tuple[str, ...]] = {
 }
 """What each ingestion command loads, by the names in `closingbell.pipelines.LOADS`, in order."""
 
+EXIT_WAITS = 75  # EX_TEMPFAIL of sysexits.h; PipelinePodOperator defers on it
+
 _debug = False
 
 Tickers = Annotated[list[str] | None, typer.Option("--ticker", "-t", help="A ticker; repeat it, or separate by commas")]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many companies or securities")]
 All = Annotated[bool, typer.Option("--all", help="Every one of the universe")]
 Session = Annotated[str | None, typer.Option(help="New York trading day, YYYY-MM-DD; the last one closed by default")]
+Sessions = Annotated[str | None, typer.Option("--session", help="Trading day, or several separated by commas")]
 First = Annotated[str | None, typer.Option(help="First session of a range")]
 Last = Annotated[str | None, typer.Option(help="Last session of a range")]
 FromFiles = Annotated[
     list[Path] | None,
-    typer.Option("--from-files", help="Answers that are here already: files, folders, or SEC's bulk zip", exists=True),
+    typer.Option("--from-files", help="Answers that are here already: files, folders, SEC's bulk zip", exists=True),
 ]
 RunId = Annotated[str | None, typer.Option(help="Name of this run; the same name takes up where it stopped")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only plan: lists may be asked for and landed")]
@@ -59,7 +65,7 @@ class UsageError(ValueError):
 def main() -> None:
     """Run the command; an error is one line on stderr and exit code 1."""
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(_repeated(sys.argv[1:], "--from-files"), standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):
         print("\ninterrupted", file=sys.stderr)
         sys.exit(130)
@@ -70,7 +76,7 @@ def main() -> None:
         if _debug:
             raise
         print(f"error: {_one_line(error)}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(EXIT_WAITS if type(error).__name__ in ("QuotaExhausted", "PartitionBusy") else 1)
 
 
 @app.callback()
@@ -160,7 +166,7 @@ def indicators(
     ticker: Tickers = None,
     limit: Limit = None,
     all_: All = False,
-    session: Session = None,
+    session: Sessions = None,
     first: First = None,
     last: Last = None,
     dry_run: DryRun = False,
@@ -177,7 +183,7 @@ def valuations(
     ticker: Tickers = None,
     limit: Limit = None,
     all_: All = False,
-    session: Session = None,
+    session: Sessions = None,
     first: First = None,
     last: Last = None,
     dry_run: DryRun = False,
@@ -215,6 +221,23 @@ def scores(
 def reconcile(session: Session = None, dry_run: DryRun = False, run_id: RunId = None) -> None:
     """Fetch a session's bars again, publish the vendor's corrections and mark the bars final."""
     _load("reconcile", run_id, **_range(session, None, None), dry_run=dry_run)
+
+
+@app.command("stage-batch", hidden=True)
+def stage_batch(load: Annotated[str, typer.Argument(help="Load, by its name in closingbell.pipelines")]) -> None:
+    """Stage one landed batch of a run, both named by the environment: what PipelinePodOperator runs."""
+    _joined()
+    from closingbell.pipelines import LOADS as loads
+    from closingbell.pipelines import base
+
+    names = ("DAG_ID", "RUN_ID", "PARTITION_KEY", "PARAMS", "PART")
+    given = {name: os.environ.get(f"CLOSINGBELL_{name}", "") for name in names}
+    if missing := [f"CLOSINGBELL_{name}" for name, value in given.items() if not value]:
+        raise UsageError(f"stage-batch is a step of an Airflow run, which sets {', '.join(missing)}")
+    run = base.open_run(given["DAG_ID"], given["RUN_ID"], given["PARTITION_KEY"], json.loads(given["PARAMS"]))
+    part = json.loads(given["PART"])
+    for table, rows in base.stage(loads[load], run, part["batch"]).items():
+        typer.echo(f"{table}: {rows} rows")
 
 
 @app.command()
@@ -387,7 +410,6 @@ def override_add(
 ) -> None:
     """Add a correction; it holds from the next publish on, and in every replay."""
     import getpass
-    import json
 
     _joined()
     from closingbell.warehouse import db, overrides
@@ -429,7 +451,8 @@ def override_list() -> None:
 
 
 def _load(command: str, run_id: str | None, **params: Any) -> None:
-    _joined()
+    stack_state = _joined()
+    from closingbell.orchestration.partitions import claimed_by_command
     from closingbell.pipelines import LOADS as loads
     from closingbell.pipelines import base
 
@@ -441,6 +464,8 @@ def _load(command: str, run_id: str | None, **params: Any) -> None:
     # a step that Airflow started is part of its run; a person's is a run of its own
     partition_key = os.environ.get("CLOSINGBELL_PARTITION_KEY") or chosen.get("session")
     partition_key = partition_key or datetime.now(UTC).date().isoformat()
+    in_airflow = bool(os.environ.get("CLOSINGBELL_RUN_ID"))  # whose task has claimed the partitions
+    state_of = None if in_airflow else _state_of(stack_state)
     run_id = run_id or os.environ.get("CLOSINGBELL_RUN_ID") or _new_run_id()
     for name in LOADS[command]:
         load = loads[name]
@@ -449,7 +474,29 @@ def _load(command: str, run_id: str | None, **params: Any) -> None:
             batches = base.plan(load, run)
             typer.echo(f"{name}: {len(batches)} batches: {', '.join(batch['key'] for batch in batches[:20])}")
             continue
-        _print_counts(base.run_load(load, run, progress=True))
+        with contextlib.nullcontext() if in_airflow else claimed_by_command(run, load.tables, state_of):
+            _print_counts(base.run_load(load, run, progress=True))
+
+
+def _state_of(stack_state: Any) -> Any:
+    """(dag_id, run_id) -> the run's state, from the Airflow of this checkout's stack; None where none is up."""
+    from closingbell.airflow_api import AirflowError
+
+    if stack_state is None or not stack_state.processes:
+        return None
+
+    def state_of(dag_id: str, run_id: str) -> str:
+        try:
+            return str(api.run(dag_id, run_id)["state"])
+        except AirflowError:
+            return "gone"
+
+    api = stack_state.airflow()
+    try:
+        api.health()
+    except AirflowError:
+        return None
+    return state_of
 
 
 def _print_counts(counts: dict[str, Any]) -> None:
@@ -493,7 +540,7 @@ def _one_choice(**choices: Any) -> None:
         raise UsageError(f"give one of {options}" + (f", not {' and '.join(given)}" if given else ""))
 
 
-def _range(session: str | None, first: str | None, last: str | None) -> dict[str, str]:
+def _range(session: str | None, first: str | None, last: str | None) -> dict[str, Any]:
     if session and (first or last):
         raise UsageError("give --session, or --first and --last, not both")
     if bool(first) != bool(last):
@@ -503,6 +550,9 @@ def _range(session: str | None, first: str | None, last: str | None) -> dict[str
         if start > end:
             raise UsageError(f"--first {start} is after --last {end}")
         return {"session": end.isoformat(), "first": start.isoformat(), "last": end.isoformat()}
+    if session and "," in session:
+        days = sorted({_session(day.strip()).isoformat() for day in session.split(",")})
+        return {"session": days[-1], "sessions": days}
     return {"session": _session(session).isoformat()}
 
 
@@ -534,6 +584,19 @@ def _split(tickers: list[str] | str | None) -> list[str]:
 
 def _say(text: str) -> None:
     typer.echo(f"  {text}", err=True)
+
+
+def _repeated(arguments: list[str], option: str) -> list[str]:
+    """The option before every value that follows it: click's options take a fixed number."""
+    given: list[str] = []
+    taking = False
+    for argument in arguments:
+        if taking and not argument.startswith("-"):
+            given += [argument] if given[-1] == option else [option, argument]
+        else:
+            given.append(argument)
+            taking = argument == option
+    return given
 
 
 def _one_line(error: BaseException) -> str:

@@ -76,6 +76,23 @@ def test_files_are_handed_on_as_absolute_paths(ran: Ran, monkeypatch, tmp_path: 
     assert ran[0][4] == {"from_files": [str(folder)]}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--from-files", "a", "b", "c", "--run-id", "mine"),
+        ("--from-files", "a", "--from-files", "b", "c", "--run-id", "mine"),
+        ("--run-id", "mine", "--from-files", "a", "b", "c"),
+    ],
+)
+def test_several_files_may_follow_one_option(arguments, ran: Ran, monkeypatch, tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert command(monkeypatch, "sec-financials", *arguments) == 0
+    assert ran[0][2] == "mine"
+    assert ran[0][4] == {"from_files": [str(tmp_path / name) for name in "abc"]}
+
+
 def test_the_same_run_id_goes_on_with_the_same_run(ran: Ran, monkeypatch) -> None:
     assert command(monkeypatch, "universe", "--run-id", "mine") == 0
     assert ran[0][2] == "mine"

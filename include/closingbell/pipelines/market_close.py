@@ -37,7 +37,9 @@ GAP_SESSIONS = 20  # the sessions before, in which a listed share without a bar 
 OVERLAP_SESSIONS = 5  # a ticker's range reaches back this far into stored bars, so that an unseen split shows
 ANNOUNCED_DAYS = 45  # splits and dividends are declared ahead of their ex-date
 COMPLETE_SHARE = 0.95  # of the bars that the session before had
-FILE_ENDPOINTS = ("bars_csv", "grouped_daily", "day_aggregates", "daily_prices", "daily_all", "chart")
+FILE_ENDPOINTS = (
+    "bars_csv", "grouped_daily", "day_aggregates", "daily_prices", "daily_all", "chart", "splits", "dividends",
+)  # fmt: skip
 
 
 def plan(run: Run) -> list[Batch]:

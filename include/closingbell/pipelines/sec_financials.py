@@ -191,22 +191,24 @@ def _filed_on(run: Run, hook: SecEdgar, day: date) -> set[int]:
 
 
 def _plan_files(run: Run, paths: Sequence[str]) -> list[Batch]:
-    zips: list[int] = []
+    zips: dict[int, str] = {}
     single: dict[str, list[int]] = {}
     wanted = ("companyfacts", "submissions", "submissions_page", "companyfacts_zip", "submissions_zip")
     for answer in files.read_all(paths, endpoints=wanted):
         landing_id = run.landing.put(answer)
         if answer.endpoint.endswith("_zip"):
-            zips.append(landing_id)
+            zips[landing_id] = answer.endpoint
         else:
             single.setdefault(answer.key.removeprefix("CIK")[:10], []).append(landing_id)
     batches = [
         {"key": f"files {part[0]}-{part[-1]}", "landing_ids": [id_ for cik in part for id_ in single[cik]]}
         for part in base.chunks(sorted(single), COMPANIES_PER_BATCH)
     ]
-    members = sorted({cik for id_ in zips for cik in _members(run, id_)})
+    # SEC's zip of submissions names a million filers, most of whom never gave a fact
+    with_facts = [id_ for id_, endpoint in zips.items() if endpoint == "companyfacts_zip"]
+    members = sorted({cik for id_ in with_facts or zips for cik in _members(run, id_)})
     batches += [
-        {"key": f"zip {part[0]:010d}-{part[-1]:010d}", "ciks": part, "landing_ids": zips}
+        {"key": f"zip {part[0]:010d}-{part[-1]:010d}", "ciks": part, "landing_ids": list(zips)}
         for part in base.chunks(members, COMPANIES_PER_BATCH)
     ]
     if not batches:

@@ -32,7 +32,11 @@ TABLES = ("companies", "securities", "ticker_history", "index_members")
 LISTS = "lists"
 LISTED_SHARE = 0.9  # of the securities listed before
 LANDED_PER_BATCH = 1000  # companies whose submissions are here already
-FILE_ENDPOINTS = ("company_tickers", "sp500", "fortune500", "submissions", "submissions_zip")
+TICKER_LISTS = (("sec_edgar", "company_tickers"), ("polygon", "tickers"), ("tiingo", "supported_tickers"))
+FILE_ENDPOINTS = (
+    *(endpoint for _, endpoint in TICKER_LISTS), "ticker_details", "ticker_events", "sp500", "fortune500",
+    "submissions", "submissions_zip",
+)  # fmt: skip
 SCHEMAS: dict[str, dict[str, Any]] = {
     "companies": compute.COMPANIES,
     "securities": compute.SECURITIES,
@@ -44,18 +48,28 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 def plan(run: Run) -> list[Batch]:
     """One batch of lists, landed here because they name the companies, and batches of up to 100 companies."""
     if paths := run.params.get("from_files"):
-        lists: list[int] = []
-        given: dict[str, int] = {}
-        for answer in files.read_all(paths, endpoints=FILE_ENDPOINTS):
-            landing_id = run.landing.put(answer)
-            if answer.endpoint.startswith("submissions"):
-                given[answer.key] = landing_id
-            else:
-                lists.append(landing_id)
-        if not lists:
-            raise files.UnknownFile(f"--from-files {' '.join(paths)}: no list of tickers (company_tickers.json) in it")
-        return _batches(run, lists, given)
+        return _plan_files(run, paths)
     return _batches(run, _land_lists(run), None)
+
+
+def _plan_files(run: Run, paths: Sequence[str]) -> list[Batch]:
+    lists: list[int] = []
+    given: dict[str, int] = {}
+    found: set[str] = set()
+    for answer in files.read_all(paths, endpoints=FILE_ENDPOINTS):
+        landing_id = run.landing.put(answer)
+        found.add(answer.endpoint)
+        if answer.endpoint.startswith("submissions"):
+            given[answer.key] = landing_id
+        else:
+            lists.append(landing_id)
+    if not found.intersection(("company_tickers", "tickers")):
+        # members, details or events alone are about the tickers that were listed before
+        known = [id_ for list_ in TICKER_LISTS for id_ in run.landing.latest(*list_).values()]
+        if not known:
+            raise files.UnknownFile(f"--from-files {' '.join(paths)}: no list of tickers (company_tickers.json) in it")
+        lists = [*known, *lists]
+    return _batches(run, lists, given)
 
 
 def land(run: Run, batch: Batch) -> Batch:
@@ -177,7 +191,7 @@ def _batches(run: Run, lists: list[int], given: dict[str, int] | None) -> list[B
 
 def _land_details(run: Run, batch: Batch) -> list[int]:
     """Ticker events of shares seen for the first time, and details of every share of companies with several classes."""
-    if settings().price_vendor != "polygon":
+    if settings().price_vendor != "polygon" or run.params.get("from_files"):
         return []
     answers = _by_endpoint(run, batch["lists"])
     if not answers.get("tickers"):
@@ -206,7 +220,7 @@ def _land_details(run: Run, batch: Batch) -> list[int]:
 def _listed(run: Run, landed: Batch) -> dict[str, pl.DataFrame]:
     """securities, ticker_history and index_members of the lists."""
     answers = _by_endpoint(run, landed["landing_ids"])
-    on, newest = _on(answers), max((a for found in answers.values() for a in found), key=lambda a: a.landing_id)
+    on, newest = _on(answers), max((a for found in answers.values() for a in found), key=_age)
     listings = _narrowed(_listings(run, answers), landed)
     current = db.query(run.engine, "securities_all").cast(pl.Schema(compute.SECURITIES))
     history = db.query(run.engine, "ticker_history_rows").cast(pl.Schema(compute.TICKER_HISTORY))
@@ -249,11 +263,11 @@ def _companies(run: Run, landed: Batch) -> pl.DataFrame:
         row["cik"]: {"cik": row["cik"], "name": row["name"]}
         for row in _listings(run, answers).filter(pl.col("cik").is_in(ciks)).sort("ticker", descending=True).to_dicts()
     }
-    newest = max((a for found in answers.values() for a in found), key=lambda a: a.landing_id)
+    newest = max((a for found in answers.values() for a in found), key=_age)
     single = (a for a in company_answers(run, landed) if a.endpoint == "submissions")
     for answer, company in base.parse_each(run, single, lambda a: filings.parse_submissions(a.content)):
         if company.cik in observed:
-            newest = max(newest, answer, key=lambda a: a.landing_id)
+            newest = max(newest, answer, key=_age)
             names = ("name", "sic", "sic_description", "fiscal_year_end", "state", "entity_type")
             observed[company.cik] = {"cik": company.cik} | {name: getattr(company, name) for name in names}
     attributes = {name: dtype for name, dtype in compute.COMPANIES.items() if name != "valid_from"}
@@ -324,6 +338,10 @@ def _on(answers: dict[str, list[Landed]]) -> date:
     """The New York day the lists were given: SEC's, else the latest of the others."""
     listed = answers.get("company_tickers") or [a for found in answers.values() for a in found]
     return max(map(_day, listed))
+
+
+def _age(answer: Landed) -> tuple[datetime, int]:
+    return answer.fetched_at, answer.landing_id
 
 
 def _day(answer: Landed) -> date:
