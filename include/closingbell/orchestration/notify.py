@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from closingbell.settings import settings
@@ -39,6 +39,12 @@ async def session_late(context: Mapping[str, Any] | None = None, **_: Any) -> No
         run.get("partition_key") or "none",
     )
     await asyncio.to_thread(tell, dict(context or {}))
+
+
+def no_scores(context: Mapping[str, Any], sessions: Sequence[str]) -> None:
+    """Sessions have no scores though they were due: the context of the task that saw it, with `late_sessions`."""
+    log.error("No scores in time for %s: see 'Why is today's board late' in the navigation", ", ".join(sessions))
+    tell({**context, "late_sessions": list(sessions)})
 
 
 def tell(context: Mapping[str, Any]) -> None:
