@@ -531,6 +531,18 @@ def random_facts(draw):
     return pl.DataFrame(facts, schema=parse.SCHEMA).unique(parse.KEY, keep="first", maintain_order=True)
 
 
+def test_an_end_seen_later_does_not_move_the_start_of_what_was_known():
+    """An end near the eve of a start, first stated by a later filing, told the earlier filing where it begins."""
+    facts = [
+        fact(REVENUE, ("2021-01-01", "2021-03-29"), 1, "2021-04-20"),
+        fact(REVENUE, ("2021-04-01", "2021-06-30"), 1, "2021-07-20"),
+        fact(REVENUE, ("2021-01-01", "2021-03-31"), 1, "2023-01-29"),
+    ]
+    assert_no_look_ahead(pl.DataFrame(facts, schema=parse.SCHEMA), 1262)
+    starts = statements(*facts).filter(period_type="Q")["period_start"].unique().sort().to_list()
+    assert starts == [date(2021, 1, 1), date(2021, 3, 30)]
+
+
 TAGS = {
     "revenue": [REVENUE, "SalesRevenueNet", "Revenues"],
     "cost": ["CostOfRevenue", "CostOfGoodsAndServicesSold"],
