@@ -67,6 +67,7 @@ TABLES: dict[str, TableSpec] = {
     for spec in (
         TableSpec(name="companies", key=("cik", "valid_from"), feeds=(*_FILINGS, ("reference", "sp500"))),
         TableSpec(name="securities", key=("security_id",), feeds=_LISTS),
+        TableSpec(name="class_shares", key=("security_id", "valid_from"), feeds=(("polygon", "ticker_details"),)),
         TableSpec(name="ticker_history", key=("ticker", "valid_from"), feeds=_LISTS),
         TableSpec(
             name="index_members",
