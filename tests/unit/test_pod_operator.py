@@ -83,7 +83,7 @@ class Cluster:
         """What API server and kubelet do with a new pod."""
         name = pod["metadata"]["name"]
         container = pod["spec"]["containers"][0]
-        environment = {"PATH": os.environ["PATH"]}
+        environment = {"PATH": os.environ["PATH"]}  # the config map is optional, and not here
         for source in container.get("envFrom", []):
             environment |= SECRETS[source["secretRef"]["name"]] if "secretRef" in source else {}
         environment |= {variable["name"]: variable["value"] for variable in container.get("env", [])}
@@ -234,7 +234,9 @@ def test_pod_gets_secrets_by_reference_and_has_no_xcom_sidecar(cluster):
     run(step("pass"), context())
     (pod,) = cluster.created
     assert "s3cret" not in json.dumps(pod)
-    assert pod["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "closing-bell"}}]
+    sources = pod["spec"]["containers"][0]["envFrom"]
+    assert {"secretRef": {"name": "closing-bell"}} in sources
+    assert {"configMapRef": {"name": "closing-bell", "optional": True}} in sources
     assert len(pod["spec"]["containers"]) == 1
 
 
