@@ -287,12 +287,20 @@ def up(
     seed: SeedOption = 7,
     port: PortOption = 8080,
     faults: FaultsOption = "",
-    tickers: Annotated[str, typer.Option(hidden=True)] = "",
+    tickers: TickersOption = "",
 ) -> None:
     """Start PostgreSQL, the vendors' sandbox and Airflow on this machine."""
     from closingbell import demo, stack
 
-    wanted = stack.spec(mode=mode, recordings=recordings, companies=companies, seed=seed, port=port, faults=faults)
+    wanted = stack.spec(
+        mode=mode,
+        recordings=recordings,
+        companies=companies,
+        seed=seed,
+        port=port,
+        faults=faults,
+        tickers=_split(tickers),
+    )
     state = stack.up(wanted, _say)
     typer.echo(demo.places(state), nl=False)
 
@@ -311,7 +319,15 @@ def demo_(
     """Start the stack, run the main job once in Airflow, print the scoreboard."""
     from closingbell import demo, stack
 
-    wanted = stack.spec(mode=mode, recordings=recordings, companies=companies, seed=seed, port=port, faults=faults)
+    wanted = stack.spec(
+        mode=mode,
+        recordings=recordings,
+        companies=companies,
+        seed=seed,
+        port=port,
+        faults=faults,
+        tickers=_split(tickers),
+    )
     state = stack.up(wanted, _say)
     typer.echo(demo.demo(state, session=session, tickers=_split(tickers), say=_say), nl=False)
 

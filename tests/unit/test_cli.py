@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from closingbell import cli, stack
+from closingbell import cli
+from closingbell.stack import record
 
 
 class Ran(list):
@@ -24,7 +25,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ran:
     from closingbell.pipelines import base
 
     asked = Ran()
-    monkeypatch.setattr(stack, "ROOT", tmp_path / "stack")
+    monkeypatch.setattr(record, "ROOT", tmp_path / "stack")
     monkeypatch.setattr(
         pipelines, "LOADS", {name: name for names in cli.LOADS.values() for name in names}, raising=False
     )
