@@ -132,8 +132,11 @@ def polygon_day_aggregates(body: bytes) -> Parsed:
     return _parsed(where, bars)
 
 
-def tiingo_daily(body: bytes, *, ticker: str | None = None) -> Parsed:
+def tiingo_daily(body: bytes, *, ticker: str | None = None, session: date | None = None) -> Parsed:
     """Tiingo end-of-day prices: of one `ticker`, or of all tickers (their own `ticker` column; `ticker` is None).
+
+    Of all tickers' newest days, those that are not `session` are left out: a fund's is a day late, and tickers that
+    ended keep their last day for years.
 
     Bars are the unadjusted columns; `divCash` (on the day's own basis) and `splitFactor` (new shares for one old one)
     of an ex-date become actions.
@@ -150,6 +153,8 @@ def tiingo_daily(body: bytes, *, ticker: str | None = None) -> Parsed:
     frame = _frame(where, rows, schema, ignored=adjusted | ({"ticker"} if ticker is not None else set()))
     tickers = normal_tickers(frame["ticker"]) if ticker is None else pl.lit(normal_ticker(ticker)).alias("ticker")
     frame = frame.with_columns(tickers, pl.col("date").str.slice(0, 10).str.to_date().alias("session"))
+    if session is not None:
+        frame = frame.filter(pl.col("session") == session)
     bars = frame.select(
         "ticker",
         "session",
