@@ -245,3 +245,23 @@ def test_late_session_tells_the_configured_notifier(monkeypatch, caplog):
     asyncio.run(notify.session_late(context=late))
     assert told == [late]
     assert "is late" in caplog.text
+
+
+def test_sessions_without_scores_are_told(monkeypatch, caplog):
+    """The gap that no deadline sees: a deadline needs a run, and a paused DAG or a dead scheduler made none."""
+    from closingbell.pipelines import reconcile
+
+    monkeypatch.setenv("CLOSINGBELL_NOTIFIER", f"{__name__}.Notifier")
+    run = SimpleNamespace(engine=None, params={})
+    monkeypatch.setattr(groups, "current_run", lambda: run)
+    monkeypatch.setattr(metrics, "ages", lambda run: None)
+    monkeypatch.setattr(groups, "get_current_context", lambda: {"run_id": "r"})
+    late = [datetime(2025, 12, 4).date(), datetime(2025, 12, 5).date()]
+    monkeypatch.setattr(reconcile, "late_sessions", lambda engine, now: late)
+    assert groups.tell_late() == ["2025-12-04", "2025-12-05"]
+    assert told == [{"run_id": "r", "late_sessions": ["2025-12-04", "2025-12-05"]}]
+    assert "No scores in time for 2025-12-04, 2025-12-05" in caplog.text
+    told.clear()
+    late.clear()
+    assert groups.tell_late() == []
+    assert told == []
