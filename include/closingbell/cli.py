@@ -15,7 +15,6 @@ import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, cast
-from urllib.parse import parse_qsl, urlencode
 
 import typer
 
@@ -55,7 +54,7 @@ FromFiles = Annotated[
     typer.Option("--from-files", help="Answers that are here already: files, folders, SEC's bulk zip", exists=True),
 ]
 RunId = Annotated[str | None, typer.Option(help="Name of this run; the same name takes up where it stopped")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only plan: lists may be asked for and landed")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only plan: the vendors' lists are asked for, nothing is kept")]
 
 
 class UsageError(ValueError):
@@ -130,16 +129,15 @@ def sec_financials(
     run_id: RunId = None,
 ) -> None:
     """Filings, company facts and statements from SEC EDGAR."""
-    asked = {"tickers": ",".join(_split(ticker)), "limit": limit, "all": all_, "years": years, "full": full}
+    asked: dict[str, Any] = {"tickers": ticker, "limit": limit, "all": all_, "years": years, "full": full}
+    asked |= {"from_files": from_files, "dry_run": dry_run}
     if resume:
-        if any(asked.values()) or from_files or run_id:
-            raise UsageError("--resume goes on with what the unfinished run was asked; give it alone")
-        run_id = _unfinished("sec_financials")
-        asked = _asked(run_id)
+        if any(asked.values()):
+            raise UsageError("--resume goes on with what the unfinished run was asked; give it alone, or with --run-id")
+        run_id, asked = _unfinished("sec_financials", run_id)
     elif not from_files:
         _one_choice(ticker=ticker, limit=limit, all=all_)
-        run_id = run_id or _new_run_id(asked)
-    _load("sec-financials", run_id, **asked, from_files=from_files, dry_run=dry_run)
+    _load("sec-financials", run_id, **asked)
 
 
 @app.command()
@@ -476,16 +474,19 @@ def _load(command: str, run_id: str | None, **params: Any) -> None:
     if "tickers" in chosen:
         chosen["tickers"] = _split(chosen["tickers"])
     if "from_files" in chosen:
-        chosen["from_files"] = [str(path.resolve()) for path in chosen["from_files"]]
+        chosen["from_files"] = [str(Path(path).resolve()) for path in chosen["from_files"]]
     # a step that Airflow started is part of its run; a person's is a run of its own
-    partition_key = os.environ.get("CLOSINGBELL_PARTITION_KEY") or chosen.get("session")
+    partition_key = (
+        chosen.pop("partition_key", None) or os.environ.get("CLOSINGBELL_PARTITION_KEY") or chosen.get("session")
+    )
     partition_key = partition_key or datetime.now(UTC).date().isoformat()
     in_airflow = bool(os.environ.get("CLOSINGBELL_RUN_ID"))  # whose task has claimed the partitions
     state_of = None if in_airflow else _state_of(stack_state)
     run_id = run_id or os.environ.get("CLOSINGBELL_RUN_ID") or _new_run_id()
     for name in LOADS[command]:
         load = loads[name]
-        run = base.open_run(os.environ.get("CLOSINGBELL_DAG_ID") or name, run_id, str(partition_key), chosen)
+        dag_id = os.environ.get("CLOSINGBELL_DAG_ID") or name
+        run = base.open_run(dag_id, run_id, str(partition_key), chosen, by_command=not in_airflow)
         if chosen.get("dry_run"):
             batches = base.plan(load, run)
             typer.echo(f"{name}: {len(batches)} batches: {', '.join(batch['key'] for batch in batches[:20])}")
@@ -526,27 +527,21 @@ def _joined() -> Any:
     return stack.adopt()
 
 
-def _new_run_id(asked: dict[str, Any] | None = None) -> str:
-    """cli__<time>, and what was asked where a later --resume has to know it: cli__20261121T080000__all=1&years=5."""
-    given = {name: int(value) if value is True else value for name, value in (asked or {}).items() if value}
-    return f"cli__{datetime.now(UTC):%Y%m%dT%H%M%S}" + (f"__{urlencode(given, safe=',')}" if given else "")
+def _new_run_id() -> str:
+    return f"cli__{datetime.now(UTC):%Y%m%dT%H%M%S}"
 
 
-def _asked(run_id: str) -> dict[str, Any]:
-    """What `_new_run_id` wrote into the id."""
-    given = dict(parse_qsl(run_id.split("__", 2)[2])) if run_id.count("__") >= 2 else {}
-    return {name: value if name == "tickers" else int(value) for name, value in given.items()}
-
-
-def _unfinished(dag_id: str) -> str:
-    """Run id of the last command run that published not every table."""
+def _unfinished(dag_id: str, run_id: str | None) -> tuple[str, dict[str, Any]]:
+    """(run_id, what it was asked and its partition_key) of the last command run that did not publish, or of this one."""
     _joined()
     from closingbell.warehouse import db
 
-    rows = db.query(db.engine(), "unfinished_command_runs", dag_id=dag_id)
+    rows = db.query(db.engine(), "unfinished_command_runs", dag_id=dag_id, run_id=run_id)
     if rows.is_empty():
-        raise UsageError(f"no run of {dag_id} waits to be resumed: every one has published")
-    return str(rows["run_id"][0])
+        named = f"{run_id} is no run of {dag_id} that" if run_id else f"no run of {dag_id}"
+        raise UsageError(f"{named} waits to be resumed: every one has published")
+    found = rows.row(0, named=True)
+    return found["run_id"], json.loads(found["asked"]) | {"partition_key": found["partition_key"]}
 
 
 def _one_choice(**choices: Any) -> None:

@@ -84,7 +84,7 @@ def open_load(load_name: str, by_session: bool = False) -> list[Part]:
         partitions.claim(run, load.tables, keys=[run.partition_key, *_sessions_in(batches)])
     log.info("%s: %d batches: %s", load_name, len(batches), ", ".join(batch["key"] for batch in batches[:20]))
     if run.params.get("dry_run"):
-        log.info("Dry run: lists may have been landed; nothing is staged or published")
+        log.info("Dry run: nothing is landed, staged or published")
         return []
     for table, stage_id in base.open_stages(load, run, batches).items():
         log.info("%s is staged as staging.%s_%s", table, table, stage_id)

@@ -31,7 +31,7 @@ def dry_run() -> Param:
         False,
         type="boolean",
         title="Dry run",
-        description="Only plans: lists may be asked for and landed, nothing is staged or published.",
+        description="Only plans: the vendors' lists are asked for, nothing is kept, staged or published.",
     )
 
 

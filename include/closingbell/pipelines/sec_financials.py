@@ -49,7 +49,7 @@ def plan(run: Run) -> list[Batch]:
         ciks, watermark = ciks[: int(limit)], None
     log.info("sec_financials: %d companies due", len(ciks))
     bulk: dict[str, Any] = {}
-    if len(ciks) > BULK_OVER:
+    if len(ciks) > BULK_OVER and not run.params.get("dry_run"):
         bulk = {"landing_ids": list(land_bulk(run, ("companyfacts_zip", "submissions_zip")).values())}
         members = _members(run, bulk["landing_ids"][0])
         ciks = members if watermark else sorted(set(ciks) & set(members))
