@@ -25,8 +25,8 @@ from closingbell.warehouse import db
 PIPELINES = ("universe", "sec_financials", "prices", "indicators", "valuation_ratios", "scores")
 WARMUP = 60
 COMPARED = (
-    "companies", "securities", "ticker_history", "index_members", "filings", "financial_facts", "financials",
-    "corporate_actions", "stock_prices", "technical_indicators", "valuation_ratios", "ic_scores", "score_inputs",
+    "companies", "securities", "class_shares", "ticker_history", "index_members", "filings", "financial_facts",
+    "financials", "corporate_actions", "stock_prices", "technical_indicators", "valuation_ratios", "ic_scores", "score_inputs",
 )  # fmt: skip
 FAULTS = '{"429": 0.1, "5xx": 0.05, "truncated": 0.03, "duplicates": 0.05}'
 
