@@ -26,7 +26,8 @@ PIPELINES = ("universe", "sec_financials", "prices", "indicators", "valuation_ra
 WARMUP = 60
 COMPARED = (
     "companies", "securities", "class_shares", "ticker_history", "index_members", "filings", "financial_facts",
-    "financials", "corporate_actions", "stock_prices", "technical_indicators", "valuation_ratios", "ic_scores", "score_inputs",
+    "financials", "corporate_actions", "stock_prices", "technical_indicators", "valuation_ratios", "ic_scores",
+    "score_inputs",
 )  # fmt: skip
 FAULTS = '{"429": 0.1, "5xx": 0.05, "truncated": 0.03, "duplicates": 0.05}'
 
