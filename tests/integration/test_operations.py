@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,8 +36,6 @@ def run(database, landing) -> Run:
 
 def published(engine: Engine, table: str, key: str, at: datetime, *sessions: str, run_id: str = "r") -> None:
     """A stage and its row of the ledger."""
-    import json
-
     values: dict[str, Any] = {"id": f"{table} {key} {at}", "table": table, "key": key, "at": at, "run_id": run_id}
     values["expected"] = json.dumps({"sessions": sessions} if sessions else {})
     with engine.begin() as connection:
@@ -127,3 +129,34 @@ def test_the_age_of_every_table_and_of_what_has_no_session_is_sent(run, monkeypa
             {"at": NOW - timedelta(days=7)},
         )
     assert metrics.freshness(run, "universe", NOW) == 7 * 86400
+
+
+def test_a_pod_step_claims_its_sessions_first_and_waits_for_who_writes_them(run, monkeypatch):
+    from airflow.sdk.exceptions import TaskDeferred
+
+    from closingbell.orchestration.pod_operator import PipelinePodOperator
+    from closingbell.pipelines import base
+
+    monkeypatch.setenv("CLOSINGBELL_DATABASE_URL", run.engine.url.render_as_string(hide_password=False))
+    settings.cache_clear()
+    monkeypatch.setattr(base, "open_run", lambda *of: replace(run, run_id=of[1], partition_key=of[2], params=of[3]))
+    sent = {}
+    monkeypatch.setattr(metrics, "published", lambda run, load, tables, since: sent.update({load: tables}))
+    published(run.engine, "technical_indicators", "2025-12-04..2025-12-05", NOW)
+    dag_run = SimpleNamespace(dag_id="market_close", run_id="r", partition_key=None, run_after=NOW)
+    form = {"session": "2025-12-04", "last_session": "2025-12-05"}
+    step = PipelinePodOperator(
+        task_id="indicators", command=[sys.executable, "-c"], arguments=["pass"], cpu=1, memory="1Gi",
+        load="indicators", by_session=True,
+    )  # fmt: skip
+    type(step).execute.__wrapped__(step, {"dag_run": dag_run, "params": form})
+    with run.engine.connect() as connection:
+        held = connection.execute(text("SELECT table_name, partition_key FROM ops.partition_claims ORDER BY 2")).all()
+    assert held == [("technical_indicators", "2025-12-04"), ("technical_indicators", "2025-12-05")]
+    assert sent["indicators"]["technical_indicators"]["inserted"] == 59
+
+    monkeypatch.setattr(partitions, "airflow_state", lambda *_: "running")
+    dag_run.run_id = "another"
+    with pytest.raises(TaskDeferred) as deferred:
+        type(step).execute.__wrapped__(step, {"dag_run": dag_run, "params": form})
+    assert deferred.value.method_name == "resume"

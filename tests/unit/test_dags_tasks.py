@@ -230,6 +230,12 @@ def test_failed_run_tells_the_configured_notifier(monkeypatch, caplog):
     assert "2025-12-05" in caplog.text
 
 
+def test_failed_run_of_a_range_names_it(caplog):
+    conf = {"session": "2025-11-24", "last_session": "2025-12-05"}
+    notify.run_failed({"dag_run": SimpleNamespace(dag_id="market_close", run_id="r", partition_key=None, conf=conf)})
+    assert "session 2025-11-24 to 2025-12-05" in caplog.text
+
+
 @pytest.mark.parametrize("path", ["no.such.module.Notifier", f"{__name__}.broken"])
 def test_notifier_that_fails_is_logged_and_hides_nothing(monkeypatch, caplog, path):
     monkeypatch.setenv("CLOSINGBELL_NOTIFIER", path)

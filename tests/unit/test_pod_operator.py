@@ -308,6 +308,18 @@ def test_mapped_step_finds_its_batch_and_the_runs_params(local, capsys):
     assert f'got [] {json.dumps(PART)} {{"tickers": ["AAPL"]}}' in capsys.readouterr().out
 
 
+def test_mapped_step_may_read_a_landing_zone_in_a_bucket(local, capsys, monkeypatch):
+    shows = "import os; print('aws', os.environ.get('AIRFLOW_CONN_LAKE', 'none')[:6])"
+    monkeypatch.setenv("CLOSINGBELL_LANDING", "s3://bucket/landing")
+    monkeypatch.setenv("CLOSINGBELL_LANDING_AWS_CONN_ID", "lake")
+    settings.cache_clear()
+    run(step(shows, part=PART), context(map_index=2))
+    assert "aws none" in capsys.readouterr().out  # no such connection: the machine itself may read
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", '{"conn_type": "aws"}')
+    run(step(shows, part=PART), context(map_index=2))
+    assert "aws aws://" in capsys.readouterr().out
+
+
 def test_pods_of_mapped_steps_are_told_apart(cluster):
     """Two batches of one run: neither takes the other's pod for its own, also where a worker died."""
     wait = "import time; time.sleep(2)"

@@ -98,7 +98,7 @@ def land_part(load_name: str, part: Part, by_session: bool = False) -> Part:
     load, run = _claimed(load_name, by_session=by_session)
     log.info("Batch %d of %d: %s", part["number"], part["of"], part["batch"]["key"])
     landed = base.land(load, run, part["batch"])
-    log.info("%s", progress(part["number"], part["of"], _opened_at(run)))
+    log.info("%s", progress(part["number"], part["of"], opened_at(run)))
     return part | {"batch": landed}
 
 
@@ -109,7 +109,7 @@ def stage_part(load_name: str, part: Part, by_session: bool = False) -> dict[str
     load, run = _claimed(load_name, by_session=by_session)
     log.info("Batch %d of %d: %s", part["number"], part["of"], part["batch"]["key"])
     rows = base.stage(load, run, part["batch"])
-    log.info("%s", progress(part["number"], part["of"], _opened_at(run)))
+    log.info("%s", progress(part["number"], part["of"], opened_at(run)))
     return rows
 
 
@@ -132,7 +132,7 @@ def publish_load(load_name: str, by_session: bool = False) -> Any:
 
     load, run = _claimed(load_name, by_session=by_session)
     published = base.publish(load, run)
-    metrics.published(run, load_name, published, since=_opened_at(run))
+    metrics.published(run, load_name, published, since=opened_at(run))
     return published
 
 
@@ -235,7 +235,8 @@ def progress(done: int, total: int, started: datetime | None, now: datetime | No
     return f"{text}, expected end {now + (now - started) / max(done, 1) * (total - done):%Y-%m-%d %H:%M} UTC"
 
 
-def _opened_at(run: Run) -> datetime | None:
+def opened_at(run: Run) -> datetime | None:
+    """When the run's first stage was opened; None where there is none."""
     from closingbell.warehouse import db
 
     opened = db.query(run.engine, "run_opened_at", dag_id=run.dag_id, run_id=run.run_id)["opened_at"]

@@ -24,7 +24,7 @@ def run_failed(context: Mapping[str, Any]) -> None:
         "Run %s of %s failed (session %s): the DAG's Docs say what to do, the run's page 'Loads' what it wrote",
         getattr(run, "run_id", context.get("run_id")),
         getattr(run, "dag_id", None),
-        getattr(run, "partition_key", None) or "none",
+        _sessions(getattr(run, "partition_key", None), getattr(run, "conf", None)),
     )
     tell(context)
 
@@ -36,7 +36,7 @@ async def session_late(context: Mapping[str, Any] | None = None, **_: Any) -> No
         "Run %s of %s (session %s) is late: see 'Why is today's board late' in the navigation",
         run.get("dag_run_id"),
         run.get("dag_id"),
-        run.get("partition_key") or "none",
+        _sessions(run.get("partition_key"), run.get("conf")),
     )
     await asyncio.to_thread(tell, dict(context or {}))
 
@@ -64,3 +64,9 @@ def notifier(path: str) -> Callable[[Mapping[str, Any]], Any]:
     found: Any = import_string(path)
     made: Any = found() if inspect.isclass(found) else found
     return made
+
+
+def _sessions(partition_key: str | None, conf: Mapping[str, Any] | None) -> str:
+    """What the run was asked for: its key, or the form's session or range."""
+    asked = [(conf or {}).get(name) for name in ("session", "last_session")]
+    return partition_key or " to ".join(filter(None, asked)) or "none named"

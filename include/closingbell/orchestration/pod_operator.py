@@ -109,8 +109,14 @@ class PipelinePodOperator(BaseOperator):
                 self._run_in_pod(context, key, command, environment)
             else:
                 self._run_locally(command, environment)
-        if run is not None and self.part is None:
+        if run is None:
+            return
+        if self.part is None:
             metrics.published(run, self.load, metrics.of_ledger(run, self.load), since=started)
+        else:
+            from closingbell.orchestration import groups
+
+            self.log.info("%s", groups.progress(self.part["number"], self.part["of"], groups.opened_at(run)))
 
     def resume(self, context: Context, event: Any = None) -> None:
         """What the trigger calls when the time has come."""
@@ -160,6 +166,7 @@ class PipelinePodOperator(BaseOperator):
         environment = {
             **os.environ,
             **_airflow_connections(self.connections),
+            **(_landing_connection() if self.part is not None else {}),
             "CLOSINGBELL_DATABASE_URL": db.warehouse_url().render_as_string(hide_password=False),
             "PYTHONUNBUFFERED": "1",
             **step_environment,
@@ -256,6 +263,18 @@ def _airflow_connections(conn_ids: Sequence[str]) -> dict[str, str]:
     from airflow.sdk import BaseHook
 
     return {f"AIRFLOW_CONN_{conn_id.upper()}": BaseHook.get_connection(conn_id).get_uri() for conn_id in conn_ids}
+
+
+def _landing_connection() -> dict[str, str]:
+    """The landing zone's, for a step that reads answers; none for a folder, or where the machine itself may read."""
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    if not settings().landing.startswith("s3://"):
+        return {}
+    try:
+        return _airflow_connections([settings().landing_aws_conn_id])
+    except AirflowNotFoundException:
+        return {}
 
 
 def _on_this_machine(command: Sequence[str]) -> list[str]:
