@@ -156,6 +156,17 @@ def test_an_event_that_fails_is_asked_for_again_and_a_plan_without_events_is_no_
     del asked[:]
     base.run_load(LOAD, run("third"))
     assert asked == []
+    with database.begin() as connection:  # the ticker was another company's up to now
+        connection.execute(
+            text(
+                "UPDATE closingbell.securities SET cik = 1 WHERE security_id = "
+                "(SELECT security_id FROM closingbell.ticker_history WHERE ticker = :ticker AND valid_to IS NULL)"
+            ),
+            {"ticker": cut},
+        )
+        connection.execute(text("DELETE FROM ops.landings WHERE endpoint = 'ticker_events'"))
+    base.land(LOAD, run("fourth"), base.plan(LOAD, run("fourth"))[0])
+    assert asked == [cut]
 
 
 def _clear(engine, *, landed: bool = False) -> None:

@@ -235,10 +235,15 @@ def _land_details(run: Run, batch: Batch) -> list[int]:
     scored = pl.col("type").is_in(compute.SCORED_TYPES) & pl.col("ticker").is_in(served.implode())
     active = _narrowed(_listings(run, answers), batch).filter(scored & pl.col("delisted_on").is_null())
     on = _on(answers)
-    known = set(db.query(run.engine, "ticker_history_rows")["ticker"])
-    known -= set(failures.pending(run.engine, "polygon", "ticker_events"))
-    seen = pl.col("ticker").is_in(list(known)) & (not run.params.get("full"))
-    new = active.filter(~seen)["ticker"].to_list()
+    stored = _stored(run)
+    known = stored["ticker_history"].join(stored["securities"], on="security_id")
+    failed = failures.pending(run.engine, "polygon", "ticker_events")
+    known = known.filter(~pl.col("ticker").is_in(failed) & (not run.params.get("full")))
+    # a ticker that another company bears now is new
+    new = [
+        *active.filter(pl.col("cik").is_null()).join(known, on="ticker", how="anti")["ticker"],
+        *active.filter(pl.col("cik").is_not_null()).join(known, on=["ticker", "cik"], how="anti")["ticker"],
+    ]
     several = active.filter(pl.col("cik").is_not_null() & (pl.len().over("cik") > 1))["ticker"]
     with closing(open_hook("polygon", run.engine)) as hook:
         return [
@@ -277,7 +282,7 @@ def _land_once(run: Run, endpoint: str, keys: list[str], fetch: Callable[[str], 
         landed |= base.land_each(run, endpoint, "polygon", absent, ask)
     except PlanLacks as error:
         # old tickers, or the shares of each class, are unknown without it; nothing else is
-        log.warning("universe goes without %s: %s", endpoint, error)
+        log.warning("universe goes without %s: %s; with another plan run it with full", endpoint, error)
     except VendorError as error:
         if error.concerns_all or len(absent) > FEW:
             raise
