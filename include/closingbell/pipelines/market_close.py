@@ -31,6 +31,7 @@ TABLES = ("corporate_actions", "stock_prices")
 SESSIONS_PER_BATCH = 50
 FILES_PER_BATCH = 50
 GAP_SESSIONS = 20  # the sessions before, in which a listed share without a bar is asked for once more
+PAGED = ("splits", "dividends")  # their keys end with the page
 ANNOUNCED_DAYS = 45  # splits and dividends are declared ahead of their ex-date
 COMPLETE_SHARE = 0.95  # of the bars that the session before had
 FILE_ENDPOINTS = (
@@ -107,7 +108,7 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     """corporate_actions and stock_prices of one landed batch."""
     history = db.query(run.engine, "ticker_history")
     bars: list[pl.DataFrame] = []
-    actions: list[pl.DataFrame] = []
+    actions: dict[str, pl.DataFrame] = {}
     unmapped: set[str] = set()
     answers = run.landing.read_each(landed["landing_ids"])
     for answer, parsed in base.parse_each(run, answers, parse_answer):
@@ -116,7 +117,9 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
         closed = pl.col("session") <= latest_session(answer.answered_at)  # a running session's bar is no bar yet
         rows = mapped.rows.filter(closed).with_columns(final=_final(answer.answered_at))
         bars.append(base.with_lineage(rows, answer))
-        actions.append(base.with_lineage(parsed.actions, answer))
+        question = answer.key.rpartition(":")[0] if answer.endpoint in PAGED else answer.key
+        named = base.with_lineage(parsed.actions, answer).with_columns(question=pl.lit(f"{answer.endpoint} {question}"))
+        actions[f"{answer.endpoint} {answer.key}"] = named  # asked again, only the later answer counts
         _say(parsed.problems, mapped.problems)
     stock_prices = _latest(bars, compute.STOCK_PRICES, ["security_id", "session"])
     if securities := landed.get("securities"):
@@ -127,7 +130,7 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     elif run.params.get("limit"):
         stock_prices = only_asked_for(run, stock_prices)
     log.info("prices: %d bars; %d tickers of nobody in the universe are left out", stock_prices.height, len(unmapped))
-    corporate_actions = _actions(run, actions, history, stock_prices)
+    corporate_actions = _actions(run, list(actions.values()), history, stock_prices)
     _overlap(run, stock_prices, corporate_actions)
     yield "corporate_actions", corporate_actions
     yield "stock_prices", stock_prices
@@ -218,7 +221,7 @@ def _new_securities(run: Run, window: list[date]) -> list[int]:
 
 
 def _actions(run: Run, actions: list[pl.DataFrame], history: pl.DataFrame, stock_prices: pl.DataFrame) -> pl.DataFrame:
-    found = pl.concat(actions) if actions else pl.DataFrame(schema=parse.ACTIONS | base.LINEAGE)
+    found = pl.concat(actions) if actions else pl.DataFrame(schema=parse.ACTIONS | compute.EVIDENCE)
     if found.is_empty():
         return pl.DataFrame(schema=compute.CORPORATE_ACTIONS | base.LINEAGE)
     evidence = stock_prices.select("security_id", "session", "close", "adjusted_as_of")
@@ -231,10 +234,9 @@ def _actions(run: Run, actions: list[pl.DataFrame], history: pl.DataFrame, stock
         last=days.max() + timedelta(days=15),  # type: ignore[operator]
     )
     bars = pl.concat([evidence, stored.cast(evidence.schema)]).unique(["security_id", "session"], keep="first")
-    mapped = compute.corporate_actions(found.drop(base.LINEAGE), history, bars=bars)
+    mapped = compute.corporate_actions(found, history, bars=bars)
     _say(mapped.problems)
-    lineage = found.select(pl.col("landing_id").max(), pl.col("fetched_at").max())
-    return mapped.rows.join(lineage, how="cross")
+    return mapped.rows
 
 
 def _overlap(run: Run, stock_prices: pl.DataFrame, corporate_actions: pl.DataFrame) -> None:
@@ -254,9 +256,11 @@ def _final(answered_at: datetime) -> pl.Expr:
 
 
 def _latest(parts: list[pl.DataFrame], schema: dict[str, Any], key: list[str]) -> pl.DataFrame:
+    """Of each key the rows of the newest answer that has it; more than one contradict each other."""
     if not parts:
         return pl.DataFrame(schema=schema | base.LINEAGE)
-    return pl.concat(parts).sort("fetched_at", "landing_id").unique(key, keep="last", maintain_order=True)
+    rows = pl.concat(parts).sort("fetched_at", "landing_id")
+    return rows.filter(pl.col("landing_id") == pl.col("landing_id").last().over(key))
 
 
 def _say(*problems: pl.DataFrame) -> None:

@@ -5,7 +5,7 @@ Sources: Polygon's REST reference (grouped daily, splits, dividends) and flat-fi
 Tiingo's end-of-day reference, Yahoo's chart answer (no public reference; fields as yfinance reads them), and the
 `Date,Open,High,Low,Close,Volume,OpenInt` files of operators. A missing or unknown column is a ValueError naming
 vendor, endpoint and column. Bars that cannot be (high < low, zero prices) pass: row rules name and quarantine them;
-only numbers that are none (NaN, infinities, null) are left out here and listed in `problems`.
+numbers that are none (NaN, infinities) become null, which a rule takes too; `problems` lists them.
 """
 
 from __future__ import annotations
@@ -78,6 +78,11 @@ def polygon_grouped_daily(body: bytes, *, answered_on: date, session: date | Non
         known={"adjusted", "queryCount", "resultsCount", "results", "status", "request_id", "count", "message"},
     )
     rows = answer.get("results") or []
+    for name, kind in (("adjusted", bool), ("resultsCount", int), ("queryCount", int)):
+        if not isinstance(answer[name], kind):
+            raise ValueError(f"{where}: column {name} is {answer[name]!r}, no {kind.__name__}; fetch it again")
+    if not isinstance(rows, list):
+        raise ValueError(f"{where}: column results is a {type(rows).__name__}, no list; fetch it again")
     if answer["resultsCount"] != len(rows) or answer["queryCount"] < len(rows):
         raise ValueError(
             f"{where}: {len(rows)} results where it counts resultsCount {answer['resultsCount']} and queryCount "
@@ -152,7 +157,7 @@ def tiingo_daily(body: bytes, *, ticker: str | None = None, session: date | None
     adjusted = {"adjOpen", "adjHigh", "adjLow", "adjClose", "adjVolume"}
     frame = _frame(where, rows, schema, ignored=adjusted | ({"ticker"} if ticker is not None else set()))
     tickers = normal_tickers(frame["ticker"]) if ticker is None else pl.lit(normal_ticker(ticker)).alias("ticker")
-    frame = frame.with_columns(tickers, pl.col("date").str.slice(0, 10).str.to_date().alias("session"))
+    frame = frame.with_columns(tickers, pl.col("date").str.slice(0, 10).str.to_date(strict=False).alias("session"))
     if session is not None:
         frame = frame.filter(pl.col("session") == session)
     bars = frame.select(
@@ -165,13 +170,16 @@ def tiingo_daily(body: bytes, *, ticker: str | None = None, session: date | None
         source=pl.lit("tiingo"),
         adjusted_as_of=pl.lit(None, dtype=pl.Date),
     )
+    actual = frame.filter(
+        pl.col("session").is_not_null() & pl.col("splitFactor").is_finite() & pl.col("divCash").is_finite()
+    )
     splits = [
         _split_row(row["ticker"], row["session"], Fraction(row["splitFactor"]).limit_denominator(1000), "tiingo")
-        for row in frame.filter((pl.col("splitFactor") != 1) & (pl.col("splitFactor") > 0)).iter_rows(named=True)
+        for row in actual.filter((pl.col("splitFactor") != 1) & (pl.col("splitFactor") > 0)).iter_rows(named=True)
     ]
     dividends = [
         _dividend_row(row["ticker"], row["session"], row["divCash"], "tiingo")
-        for row in frame.filter(pl.col("divCash") > 0).iter_rows(named=True)
+        for row in actual.filter(pl.col("divCash") > 0).iter_rows(named=True)
     ]
     return _parsed(where, bars, splits + dividends)
 
@@ -332,13 +340,16 @@ def polygon_dividends(body: bytes) -> Parsed:
 def _parsed(where: str, bars: pl.DataFrame, actions: Sequence[dict[str, Any]] = ()) -> Parsed:
     numbers = (*PRICES, "volume")
     whole = pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in numbers)
-    left_out = bars.filter(~whole)
-    problems = left_out.select(
-        problem=pl.lit("not_a_number"),
-        key=pl.format("{} {}", "ticker", "session"),
-        detail=pl.lit(f"{where}: open, high, low, close or volume is null, NaN or infinite"),
+    keyed = pl.col("ticker").is_not_null() & pl.col("session").is_not_null()
+    problems = bars.filter(~whole | ~keyed).select(
+        problem=pl.when(keyed).then(pl.lit("not_a_number")).otherwise(pl.lit("no_key")),
+        key=pl.format("{} {}", pl.col("ticker").fill_null("?"), pl.col("session").cast(pl.String).fill_null("?")),
+        detail=pl.when(keyed)
+        .then(pl.lit(f"{where}: open, high, low, close or volume is null, NaN or infinite; the audit takes the bar"))
+        .otherwise(pl.lit(f"{where}: a bar without ticker or day; left out")),
     )
-    kept = bars.filter(whole).with_columns(pl.col("vwap").fill_nan(None)).select(_typed(BARS))
+    finite = [pl.when(pl.col(name).is_finite()).then(pl.col(name)) for name in (*numbers, "vwap")]
+    kept = bars.filter(keyed).with_columns(finite).select(_typed(BARS))
     return Parsed(kept, pl.DataFrame(list(actions), schema=ACTIONS), problems.select(_typed(PROBLEMS)))
 
 
