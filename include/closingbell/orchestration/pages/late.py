@@ -94,7 +94,7 @@ def _run(facts: Facts, dag_id: str) -> Step:
         return Step(dag_id, "failed", f"{dag_id} is paused with a run that is {run.state}", "Unpause the DAG.", run)
     if run.waiting_tasks:
         tasks = ", ".join(run.waiting_tasks)
-        do = "Its log says what it waits for: the vendor's completeness, or a quota and when it resets."
+        do = "Its log says for what: the vendor, a quota and when it resets, or who else writes the session."
         return Step(dag_id, "waiting", f"{tasks} waits", do, run)
     started = f" since {run.start:%H:%M} UTC" if run.start else ""
     return Step(dag_id, "running", f"Run {run.run_id} is {run.state}{started}", "Wait, or look at its grid.", run)
