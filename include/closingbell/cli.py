@@ -532,7 +532,7 @@ def _new_run_id() -> str:
 
 
 def _unfinished(dag_id: str, run_id: str | None) -> tuple[str, dict[str, Any]]:
-    """(run_id, what it was asked and its partition_key) of the last command run that did not publish, or of this one."""
+    """(run_id, what it was asked and its partition_key) of the last command run that did not publish, or of that."""
     _joined()
     from closingbell.warehouse import db
 

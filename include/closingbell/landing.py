@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -185,7 +186,7 @@ class Landing:
             body: bytes | Path
             if path.endswith(".zip"):
                 body = self._store.local(path)
-                found, _ = _sha256_of(body)
+                found = _sha256_once(body)
             else:
                 body = gzip.decompress(self._store.read(path))
                 found = hashlib.sha256(body).hexdigest()
@@ -348,6 +349,17 @@ def _path(answer: Answer, sha256: str, suffix: str) -> str:
 def _sha256_of(source: Path) -> tuple[str, int]:
     with source.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest(), source.stat().st_size
+
+
+def _sha256_once(source: Path) -> str:
+    """The sha256 of a bulk zip, read once a process as long as the file is the same: every batch asks for it."""
+    state = source.stat()
+    return _sha256_of_state(source, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _sha256_of_state(source: Path, size: int, modified: int) -> str:
+    return _sha256_of(source)[0]
 
 
 def _name(answer: Answer) -> str:

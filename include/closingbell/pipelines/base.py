@@ -206,7 +206,7 @@ def run_load(load: Load, run: Run, *, progress: bool = False) -> dict[str, Any]:
 def replay(load: Load, run: Run, *, progress: bool = False) -> dict[str, Any]:
     """Rebuild the load's tables from the landing zone; rows that its answers no longer give are removed."""
     batches = load.replay(run)
-    open_stages(replace(load, expected=lambda run, batches: {}), run, batches)
+    open_stages(replace(load, expected=_computed_anew(load)), run, batches)
     for batch in _shown(load, batches, progress):
         stage(load, run, batch)
     audit(load, run)
@@ -279,6 +279,16 @@ def with_lineage(frame: pl.DataFrame, answer: Landed) -> pl.DataFrame:
         pl.lit(value, dtype=dtype).alias(name)
         for (name, dtype), value in zip(LINEAGE.items(), (answer.landing_id, answer.fetched_at), strict=True)
     )
+
+
+def _computed_anew(load: Load) -> Callable[[Run, Sequence[Batch]], dict[str, dict[str, Any]]]:
+    """What a replay expects: of derived tables the sessions, whose rows that are no longer computed go."""
+
+    def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
+        sessions = [day for batch in batches for day in batch.get("sessions", ())]
+        return {table: {"sessions": sessions} for table in load.tables if sessions and TABLES[table].derived}
+
+    return expected
 
 
 def _planned(load: Load, run: Run, key: str | None = None) -> list[tuple[Batch, Batch | None]]:
