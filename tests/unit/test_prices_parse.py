@@ -124,8 +124,8 @@ def test_bad_bars_pass_and_numbers_that_are_none_become_null_and_are_listed():
     ],
 )
 def test_an_envelope_of_other_types_is_an_error_that_names_the_column(changed, column):
+    body = json.dumps(json.loads(grouped([bar()])) | changed).encode()
     with pytest.raises(ValueError, match=f"polygon grouped_daily 2024-03-07: column {column} is"):
-        body = json.dumps(json.loads(grouped([bar()])) | changed).encode()
         parse.polygon_grouped_daily(body, answered_on=ANSWERED, session=SESSION)
 
 
