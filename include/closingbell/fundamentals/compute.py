@@ -94,6 +94,9 @@ annual report, due 90 days and 15 of grace after a year end 92 days later (197).
 STALE_YEAR_AFTER_DAYS = 500
 """The same for companies that report by the year only: 366 days, four months for a 20-F, and grace."""
 
+QUARTER_GAP_DAYS = 120
+"""A company whose two newest period ends lie no further apart than this reports by the quarter."""
+
 STATEMENT_FORMS = r"^(10-K|10-Q|20-F|40-F|6-K|8-K|S-1|S-4|S-11|F-1|F-4|10-12)"
 """Forms that carry statements; a proxy's pay table repeats net income, rounded."""
 
@@ -159,33 +162,6 @@ def as_of(rows: pl.DataFrame, moment: datetime) -> pl.DataFrame:
         rows.filter(pl.col("known_at") <= moment)
         .sort("cik", "period_end", "period_type", "known_at", "known_on")
         .unique(["cik", "period_end", "period_type"], keep="last", maintain_order=True)
-    )
-
-
-def on_split_basis(rows: pl.DataFrame, splits: pl.DataFrame, on: date) -> pl.DataFrame:
-    """Rows with per-share figures and share counts brought to the split basis of the day `on`.
-
-    splits: cik, ex_date, numerator, denominator (4 and 1 where one share became four). Those with
-    filed day < ex_date <= on count: a filing already restates what went ex before it.
-    """
-    keyed = rows.with_row_index("row")
-    factors = (
-        keyed.select("row", "cik", "eps_filed_on", "shares_filed_on")
-        .join(splits.select("cik", "ex_date", ratio=pl.col("numerator") / pl.col("denominator")), on="cik")
-        .filter(pl.col("ex_date") <= on)
-        .group_by("row")
-        .agg(
-            pl.col("ratio").filter(pl.col("ex_date") > pl.col("eps_filed_on")).product().alias("eps_factor"),
-            pl.col("ratio").filter(pl.col("ex_date") > pl.col("shares_filed_on")).product().alias("shares_factor"),
-        )
-    )
-    return (
-        keyed.join(factors, on="row", how="left", maintain_order="left")
-        .with_columns(
-            pl.col(*PER_SHARE) / pl.col("eps_factor").fill_null(1.0),
-            pl.col("shares_outstanding") * pl.col("shares_factor").fill_null(1.0),
-        )
-        .drop("row", "eps_factor", "shares_factor")
     )
 
 

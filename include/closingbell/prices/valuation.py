@@ -28,12 +28,9 @@ from typing import Any
 
 import polars as pl
 
-from closingbell.fundamentals.compute import STALE_AFTER_DAYS, STALE_YEAR_AFTER_DAYS
+from closingbell.fundamentals.compute import QUARTER_GAP_DAYS, STALE_AFTER_DAYS, STALE_YEAR_AFTER_DAYS
 from closingbell.prices.compute import factor, split_fractions
 from closingbell.universe.compute import CLASS_SHARES, SCORED_TYPES
-
-QUARTER_GAP_DAYS = 120
-"""A company whose newest two statement dates are no farther apart reports by the quarter."""
 
 VALUATION_RATIOS: dict[str, Any] = {
     "security_id": pl.Int64,
