@@ -1,6 +1,6 @@
 """A DAG whose tasks wait: a batch's quota is spent once, a pod step asks to wait once, a partition is busy twice.
 
-`python waiting_dag.py` runs it on AIRFLOW_HOME's database and prints its task instances as the last line, JSON.
+`python waiting_dag.py` runs it on AIRFLOW_HOME's database; the last line is JSON: task instances, and each execution.
 """
 
 from __future__ import annotations
@@ -69,4 +69,4 @@ if __name__ == "__main__":
         [ti.task_id, ti.map_index, ti.rendered_map_index, str(ti.state), ti.try_number]
         for ti in run.get_task_instances()
     ]
-    print("\n" + json.dumps(sorted(found)))
+    print("\n" + json.dumps([sorted(found), sorted(SEEN.read_text().splitlines())]))
