@@ -22,6 +22,7 @@ from typing import Any
 import polars as pl
 
 from closingbell.sessions import NEW_YORK
+from closingbell.shapes import parser
 from closingbell.universe.tickers import normal_ticker, normal_tickers
 
 BARS: dict[str, Any] = {
@@ -63,6 +64,7 @@ class Parsed:
     problems: pl.DataFrame
 
 
+@parser("polygon grouped_daily")
 def polygon_grouped_daily(body: bytes, *, answered_on: date, session: date | None = None) -> Parsed:
     """Polygon `/v2/aggs/grouped/locale/us/market/stocks/{session}`: every ticker's bar of one session.
 
@@ -110,6 +112,7 @@ def polygon_grouped_daily(body: bytes, *, answered_on: date, session: date | Non
     return _parsed(where, bars)
 
 
+@parser("polygon day_aggregates")
 def polygon_day_aggregates(body: bytes) -> Parsed:
     """Polygon's flat file of day aggregates (CSV, gzipped or not): unadjusted; `window_start` is ns of midnight."""
     where = "polygon day_aggregates"
@@ -137,6 +140,7 @@ def polygon_day_aggregates(body: bytes) -> Parsed:
     return _parsed(where, bars)
 
 
+@parser("tiingo daily")
 def tiingo_daily(body: bytes, *, ticker: str | None = None, session: date | None = None) -> Parsed:
     """Tiingo end-of-day prices: of one `ticker`, or of all tickers (their own `ticker` column; `ticker` is None).
 
@@ -184,6 +188,7 @@ def tiingo_daily(body: bytes, *, ticker: str | None = None, session: date | None
     return _parsed(where, bars, splits + dividends)
 
 
+@parser("yahoo chart")
 def yahoo_chart(body: bytes, *, answered_on: date, asked_to: date | None = None, ticker: str | None = None) -> Parsed:
     """Yahoo chart answer of one ticker (daily, events=div,splits): bars as traded, splits and dividends.
 
@@ -254,6 +259,7 @@ def yahoo_chart(body: bytes, *, answered_on: date, asked_to: date | None = None,
     return _parsed(where, bars, actions)
 
 
+@parser("operator bars_csv")
 def bars_csv(body: bytes, *, ticker: str, adjusted_as_of: date | None = None) -> Parsed:
     """An operator's `Date,Open,High,Low,Close,Volume[,OpenInt]` file of one ticker.
 
@@ -282,6 +288,7 @@ def bars_csv(body: bytes, *, ticker: str, adjusted_as_of: date | None = None) ->
     return _parsed(where, bars)
 
 
+@parser("polygon splits")
 def polygon_splits(body: bytes) -> Parsed:
     """One page of Polygon `/v3/reference/splits`: `split_to` shares for `split_from` old ones on `execution_date`."""
     where = "polygon splits"
@@ -305,6 +312,7 @@ def polygon_splits(body: bytes) -> Parsed:
     return _parsed(where, pl.DataFrame(schema=BARS), actions)
 
 
+@parser("polygon dividends")
 def polygon_dividends(body: bytes) -> Parsed:
     """One page of Polygon `/v3/reference/dividends`: cash a share on the basis of the ex-date."""
     where = "polygon dividends"
