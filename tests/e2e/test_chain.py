@@ -135,6 +135,44 @@ def test_a_backfill_makes_exactly_its_sessions_and_repeated_changes_nothing(stat
     assert sorted(key for (key,) in again_loaded) == BACKFILL
 
 
+def test_a_range_of_the_form_is_one_run_and_each_of_its_sessions_is_scored(state):
+    api, progress = state.airflow(), demo.Progress()
+    api.unpause("market_close")
+    known = run_ids(api)
+    run_id = api.trigger("market_close", {"session": BACKFILL[0], "last_session": BACKFILL[1]})
+    demo.finish(api, "market_close", run_id, progress)
+    for session in BACKFILL[:2]:  # a weekend between them
+        demo.finish(api, SCORES, demo.consumer(api, session, known, progress), progress)
+    warehouse = db.engine(state.warehouse_url())
+    written = "SELECT partition_key FROM ops.partition_claims WHERE run_id = :run_id AND table_name = :of"
+    assert sorted(key for (key,) in rows(warehouse, written, run_id=run_id, of="valuation_ratios")) == BACKFILL[:2]
+
+
+def test_reconcile_makes_anew_what_has_no_score(state):
+    api, progress = state.airflow(), demo.Progress()
+    warehouse = db.engine(state.warehouse_url())
+    with warehouse.begin() as connection:
+        for name in ("ic_scores", "score_inputs"):
+            gone = f"DELETE FROM closingbell.{name} WHERE session = CAST(:session AS date)"
+            connection.execute(text(gone), {"session": BACKFILL[1]})
+    known = run_ids(api)
+    api.unpause("reconcile")
+    run_id = demo.start(api, "reconcile", {}, None)
+    demo.finish(api, "reconcile", run_id, progress)
+    demo.finish(api, SCORES, demo.consumer(api, BACKFILL[1], known, progress), progress)
+    assert rows(warehouse, "SELECT 1 FROM closingbell.ic_scores WHERE session = :session", session=BACKFILL[1])
+
+
+def test_batches_of_statements_are_staged_by_pods(state):
+    api = state.airflow()
+    api.unpause("sec_financials")
+    run_id = api.trigger("sec_financials", {"full": True, "limit": 5})
+    demo.finish(api, "sec_financials", run_id, demo.Progress())
+    (stage,) = [task for task in api.tasks("sec_financials", run_id) if task["task_id"] == "sec_financials.stage"]
+    assert stage["operator_name"] == "PipelinePodOperator"
+    assert "-" in stage["rendered_map_index"]
+
+
 def test_postgres_killed_between_stage_and_publish_leaves_the_tables_of_a_clean_run(spec, state, clean):
     api, progress = state.airflow(), demo.Progress()
     known = run_ids(api)
