@@ -180,7 +180,7 @@ def find_sessions() -> list[str]:
     return found
 
 
-def rescore(sessions: Sequence[str]) -> None:
+def rescore(sessions: Any) -> None:
     """Emit `session_closed` once for every session whose indicators and valuations were made again."""
     from closingbell.orchestration.asset import SESSION_CLOSED
 
