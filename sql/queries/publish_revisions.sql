@@ -1,8 +1,8 @@
 INSERT INTO ops.revisions (stage_id, table_name, key, old_row, reason)
 SELECT :stage_id, :table, jsonb_build_object({key_json}), to_jsonb(t), r.reason
 FROM (
-    SELECT published, 'changed' AS reason FROM changed WHERE yields
+    SELECT part, published, 'changed' AS reason FROM changed WHERE yields
     UNION ALL
-    SELECT published, reason FROM withdrawn
+    SELECT part, published, reason FROM withdrawn
 ) AS r
-JOIN {target} AS t ON t.ctid = r.published;
+JOIN {target} AS t ON t.ctid = r.published AND t.tableoid = r.part;

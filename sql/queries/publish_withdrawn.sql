@@ -1,1 +1,1 @@
-CREATE TEMPORARY TABLE withdrawn (published tid, reason text) ON COMMIT DROP;
+CREATE TEMPORARY TABLE withdrawn (part oid, published tid, reason text) ON COMMIT DROP;
