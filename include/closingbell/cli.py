@@ -241,7 +241,8 @@ def stage_batch(load: Annotated[str, typer.Argument(help="Load, by its name in c
 @app.command()
 def replay(table: Annotated[str, typer.Argument(help="Table to rebuild from the landing zone")]) -> None:
     """Rebuild a table from the landing zone, without any vendor: after a parser was mended, for instance."""
-    _joined()
+    stack_state = _joined()
+    from closingbell.orchestration.partitions import WHOLE, claimed_by_command
     from closingbell.pipelines import LOADS as loads
     from closingbell.pipelines import base
 
@@ -250,7 +251,8 @@ def replay(table: Annotated[str, typer.Argument(help="Table to rebuild from the 
         known = sorted({name for load in loads.values() for name in load.tables})
         raise UsageError(f"no load fills a table {table!r}; use one of {', '.join(known)}")
     run = base.open_run(f"replay_{load.name}", _new_run_id(), datetime.now(UTC).date().isoformat(), {})
-    _print_counts(base.replay(load, run, progress=True))
+    with claimed_by_command(run, load.tables, _state_of(stack_state), keys=[WHOLE]):
+        _print_counts(base.replay(load, run, progress=True))
 
 
 @app.command()
@@ -353,10 +355,15 @@ def db_url() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Apply the migrations of sql/migrations that are missing; reruns are harmless."""
+    """Make the warehouse's database where it is missing, and apply sql/migrations; reruns are harmless."""
     _joined()
+    from psycopg2 import Error
+    from sqlalchemy.exc import SQLAlchemyError
+
     from closingbell.warehouse import db
 
+    with contextlib.suppress(Error, SQLAlchemyError):  # a user who may make none has one made, or is told below
+        db.create_database(db.warehouse_url())
     applied = db.migrate()
     typer.echo("\n".join(applied) if applied else "the warehouse is up to date")
 

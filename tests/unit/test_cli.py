@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ran:
     from closingbell.pipelines import base
 
     asked = Ran()
-    monkeypatch.setattr(partitions, "claimed_by_command", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(partitions, "claimed_by_command", lambda *_, **__: contextlib.nullcontext())
     monkeypatch.setattr(record, "ROOT", tmp_path / "stack")
     monkeypatch.setattr(
         pipelines, "LOADS", {name: Load(name) for names in cli.LOADS.values() for name in names}, raising=False
@@ -174,11 +175,13 @@ def test_a_mapped_step_stages_its_batch(ran: Ran, monkeypatch, capsys) -> None:
 def test_a_busy_partition_and_a_spent_quota_are_exit_code_75(ran: Ran, monkeypatch, capsys) -> None:
     from closingbell.orchestration import partitions
 
-    def busy(*_: Any) -> Any:
+    def busy(*_: Any, **__: Any) -> Any:
         raise partitions.PartitionBusy("stock_prices 2025-12-05 is written by market_close r")
 
     monkeypatch.setattr(partitions, "claimed_by_command", busy)
     assert command(monkeypatch, "prices", "--all", "--session", "2025-12-05") == 75
+    assert "written by market_close r" in capsys.readouterr().err
+    assert command(monkeypatch, "replay", "a_table") == 75  # of a whole table
     assert "written by market_close r" in capsys.readouterr().err
     monkeypatch.setenv("CLOSINGBELL_RUN_ID", "scheduled__1")  # the task has claimed it
     assert command(monkeypatch, "prices", "--all", "--session", "2025-12-05") == 0
@@ -229,3 +232,31 @@ def test_the_command_starts_without_the_heavy_imports() -> None:
     code = f"import sys, closingbell.cli; print(sorted({heavy} & set(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+def test_migrate_makes_the_database_that_the_warehouse_names(postgres_url: str, monkeypatch, tmp_path, capsys) -> None:
+    """`docker compose up`: its server starts with Airflow's database alone."""
+    from sqlalchemy import make_url
+
+    from closingbell.settings import settings
+    from closingbell.warehouse import db
+
+    name = f"closingbell_made_{os.getpid()}"
+    server, url = db.engine(postgres_url), make_url(postgres_url).set(database=name)
+    monkeypatch.setattr(record, "ROOT", tmp_path / "stack")
+    monkeypatch.setenv("CLOSINGBELL_DATABASE_URL", url.render_as_string(hide_password=False))
+    settings.cache_clear()
+    try:
+        assert command(monkeypatch, "migrate") == 0
+        assert "0001_ops" in capsys.readouterr().out
+        with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("CREATE ROLE plain LOGIN"))
+        # a user who may make no database is told which one is missing
+        monkeypatch.setattr(db, "warehouse_url", lambda: url.set(username="plain", database="not_there"))
+        assert command(monkeypatch, "migrate") == 1
+        assert 'database "not_there" does not exist' in capsys.readouterr().err
+    finally:
+        settings.cache_clear()
+        with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+            connection.execute(text("DROP ROLE IF EXISTS plain"))
