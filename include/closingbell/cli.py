@@ -108,12 +108,17 @@ def options(
 def universe(
     ticker: Tickers = None,
     limit: Limit = None,
+    source: Annotated[str | None, typer.Option(help="sec (the default), or stocks_table: our own PostgreSQL")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Ask for ticker events of every share, not of new ones")] = False,
     from_files: FromFiles = None,
     dry_run: DryRun = False,
     run_id: RunId = None,
 ) -> None:
     """Companies, securities, tickers and index members."""
-    _load("universe", run_id, tickers=ticker, limit=limit, from_files=from_files, dry_run=dry_run)
+    if source not in (None, "sec", "stocks_table"):
+        raise UsageError(f"--source {source} is unknown: use sec or stocks_table")
+    chosen: dict[str, Any] = {"tickers": ticker, "limit": limit, "source": source, "full": full}
+    _load("universe", run_id, **chosen, from_files=from_files, dry_run=dry_run)
 
 
 @app.command("sec-financials")
@@ -354,6 +359,24 @@ def db_url() -> None:
 
 
 @app.command()
+def sql(query: Annotated[str, typer.Argument(help='One query: "SELECT * FROM closingbell.ic_scores LIMIT 5"')]) -> None:
+    """Read the warehouse, as CSV; nothing can be changed."""
+    _joined()
+    from psycopg2 import Error
+    from psycopg2.sql import SQL
+
+    from closingbell.warehouse import db
+
+    copy = SQL("COPY ({query}\n) TO STDOUT (FORMAT csv, HEADER)").format(query=SQL(query.strip().removesuffix(";")))
+    with db.engine().connect() as connection, db.cursor_of(connection) as cursor:
+        try:
+            cursor.execute("SET TRANSACTION READ ONLY")
+            cursor.copy_expert(copy, sys.stdout)
+        except Error as error:
+            raise UsageError(str(error).splitlines()[0]) from None
+
+
+@app.command()
 def migrate() -> None:
     """Make the warehouse's database where it is missing, and apply sql/migrations; reruns are harmless."""
     _joined()
@@ -366,6 +389,20 @@ def migrate() -> None:
         db.create_database(db.warehouse_url())
     applied = db.migrate()
     typer.echo("\n".join(applied) if applied else "the warehouse is up to date")
+
+
+@app.command(
+    "airflow",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def airflow_(context: typer.Context) -> None:
+    """Airflow's own command on the last stack: `closingbell airflow dags list`."""
+    from closingbell import stack
+
+    environment = os.environ | stack.airflow_environ()
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, "-m", "airflow", *context.args], environment)  # noqa: S606
 
 
 @app.command("airflow-settings")

@@ -52,5 +52,5 @@ def test_scheduled_runs_take_the_settings_tickers(run, market, database, monkeyp
 def test_a_setting_without_one_known_ticker_is_refused(run, monkeypatch):
     monkeypatch.setenv("CLOSINGBELL_TICKERS", "NOBODYS")
     settings.cache_clear()
-    with pytest.raises(ValueError, match=r"NOBODYS.*spell them as SEC does"):
+    with pytest.raises(ValueError, match=r"NOBODYS.*spell classes BRK"):
         base.plan(LOADS["universe"], run("universe", "scheduled"))

@@ -26,6 +26,10 @@ class Load(str):
 
     tables = ("a_table",)
 
+    @property
+    def name(self) -> str:
+        return str(self)
+
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ran:
@@ -192,9 +196,29 @@ def test_a_dry_run_plans_only(ran: Ran, monkeypatch, capsys) -> None:
     assert capsys.readouterr().out == "universe: 1 batches: one\n"
 
 
+def test_the_universe_takes_what_the_dags_form_takes(ran: Ran, monkeypatch) -> None:
+    assert command(monkeypatch, "universe", "--full", "--source", "stocks_table") == 0
+    assert ran[0][4] == {"full": True, "source": "stocks_table"}
+
+
+def test_sql_reads_and_changes_nothing(database: Engine, monkeypatch, tmp_path: Path, capsys) -> None:
+    monkeypatch.setattr(record, "ROOT", tmp_path / "stack")
+    assert command(monkeypatch, "sql", "SELECT 1 AS one, 'a,b' AS text WHERE 'x' LIKE '%x' -- all;") == 0
+    assert capsys.readouterr().out == 'one,text\n1,"a,b"\n'
+    for wrong in (
+        "DELETE FROM ops.landings RETURNING *",
+        "SELECT 1) TO STDOUT; CREATE TABLE public.made (a int); COPY (SELECT 1",
+    ):
+        assert command(monkeypatch, "sql", wrong) == 1
+        assert "read-only" in capsys.readouterr().err
+    assert command(monkeypatch, "sql", "SELECT nothing FROM here") == 1
+    assert 'relation "here" does not exist' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("universe", "--source", "excel"), "use sec or stocks_table"),
         (("sec-financials",), "give one of --ticker, --limit, --all"),
         (("sec-financials", "--all", "--limit", "5"), "not limit and all"),
         (("prices", "--all", "--session", "2025-11-27"), "2025-11-27 is no XNYS session"),  # Thanksgiving
@@ -260,3 +284,17 @@ def test_migrate_makes_the_database_that_the_warehouse_names(postgres_url: str, 
         with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
             connection.execute(text("DROP ROLE IF EXISTS plain"))
+
+
+def test_airflow_runs_on_the_last_stack_with_its_own_arguments(monkeypatch) -> None:
+    from closingbell import stack
+
+    ran: list[Any] = []
+    monkeypatch.setattr(stack, "airflow_environ", lambda: {"AIRFLOW_HOME": "/the/stacks"})
+    monkeypatch.setattr(os, "execve", lambda *given: ran.append(given))
+    assert command(monkeypatch, "airflow", "backfill", "create", "--dag-id", "market_close", "--help") == 0
+    ((program, arguments, environment),) = ran
+    assert program == sys.executable
+    assert arguments[1:] == ["-m", "airflow", "backfill", "create", "--dag-id", "market_close", "--help"]
+    assert environment["AIRFLOW_HOME"] == "/the/stacks"
+    assert environment["PATH"] == os.environ["PATH"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import socket
 import stat
 import subprocess
@@ -171,6 +172,43 @@ def test_the_best_price_vendor_with_a_key_is_taken(given: dict, vendor: str, mon
 def test_a_price_vendor_by_connection_alone_is_taken_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_TIINGO", "tiingo://:mine@api.tiingo.com")
     assert keys.price_vendor() == "tiingo"
+
+
+def test_a_deployments_airflow_has_the_connections_of_the_keys_and_no_half_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(stack.StackError, match="no stack was started here yet"):
+        stack.airflow_environ()
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://airflow@postgres/airflow")
+    monkeypatch.delenv(stack.MARK, raising=False)
+    assert stack.airflow_environ() == {"CLOSINGBELL_PRICE_VENDOR": "yahoo"}
+    monkeypatch.setattr(keys, "dotenv", lambda: {"TIINGO_TOKEN": "given-t", "BENZINGA_API_KEY": "given-b"})
+    found = stack.airflow_environ()
+    assert found.keys() == {"CLOSINGBELL_PRICE_VENDOR", "AIRFLOW_CONN_TIINGO", "AIRFLOW_CONN_BENZINGA"}
+    assert found["CLOSINGBELL_PRICE_VENDOR"] == "tiingo"
+    assert json.loads(found["AIRFLOW_CONN_TIINGO"]) == {
+        "conn_type": "tiingo",
+        "host": "https://api.tiingo.com",
+        "password": "given-t",
+    }
+
+
+def test_a_command_in_a_deployments_container_has_every_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = dict(os.environ)
+    monkeypatch.setattr(os, "environ", environ)  # which adopt() changes
+    environ |= {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://airflow@postgres/airflow"}
+    environ.pop(stack.MARK, None)
+    monkeypatch.setattr(keys, "dotenv", lambda: {"TIINGO_TOKEN": "given-t"})
+    assert stack.adopt() is None
+    assert json.loads(environ["AIRFLOW_CONN_TIINGO"])["password"] == "given-t"
+    assert json.loads(environ["AIRFLOW_CONN_YAHOO"])["host"].startswith("https://")
+
+
+def test_airflow_joins_the_last_stack(embedded: None) -> None:
+    record.save(state())
+    found = stack.airflow_environ()
+    assert "airflow_simulated_7_60" in found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    assert found["AIRFLOW_HOME"].endswith("simulated_7_60/airflow")
 
 
 def test_airflow_has_its_port_in_both_settings(embedded: None) -> None:

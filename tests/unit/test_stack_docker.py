@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from closingbell.settings import REPOSITORY, Settings
+from closingbell.stack import keys
 
 DOCKER = REPOSITORY / "docker"
 TEXTS = {path.name: path.read_text() for path in sorted(DOCKER.iterdir())}
@@ -60,12 +61,13 @@ def test_the_context_of_the_image_holds_what_it_copies() -> None:
         assert source in allowed, source
 
 
-def test_the_migrate_jobs_make_the_pools() -> None:
+def test_the_migrate_jobs_make_the_pools_and_the_warehouse() -> None:
     compose = yaml.safe_load(TEXTS["compose.yaml"])["services"]["migrate"]["command"]
     chart = yaml.safe_load(TEXTS["values.yaml"])["migrateDatabaseJob"]["args"]
     for command in (compose, chart):
         steps = command[-1].split(" && ")
         assert steps.index("airflow db migrate") < steps.index("closingbell airflow-settings")
+        assert "closingbell migrate" in steps
     assert "airflow_settings.yaml" in TEXTS["Dockerfile"]
 
 
@@ -98,21 +100,35 @@ def test_tasks_may_start_step_pods_and_nothing_else() -> None:
     assert account["namespace"] == settings["metadata"]["namespace"] == settings["data"]["CLOSINGBELL_POD_NAMESPACE"]
 
 
-def test_step_pods_have_the_settings_and_room_for_a_run_s_batches() -> None:
-    from closingbell.orchestration.groups import CLUSTER_PODS
-
+def test_step_pods_have_the_settings() -> None:
     manifests = {document["kind"]: document for document in yaml.safe_load_all(TEXTS["kubernetes.yaml"])}
     (container,) = yaml.safe_load(TEXTS["pod_template.yaml"])["spec"]["containers"]
     (source,) = container["envFrom"]
     assert source["configMapRef"]["name"] == manifests["ConfigMap"]["metadata"]["name"]
-    room = _gibibytes(manifests["ResourceQuota"]["spec"]["hard"]["limits.memory"])
-    fields = Settings.model_fields
-    batch, indicators = (fields[f"{name}_memory"].default for name in ("fundamentals", "indicators"))
-    assert _gibibytes(batch) * CLUSTER_PODS + _gibibytes(indicators) <= room
 
 
-def _gibibytes(quantity: str) -> int:
-    return int(quantity.removesuffix("Gi"))
+def test_no_quota_refuses_the_charts_containers_without_a_limit() -> None:
+    quotas = [d for d in yaml.safe_load_all(TEXTS["kubernetes.yaml"]) if d["kind"] == "ResourceQuota"]
+    assert not [quota for quota in quotas if "scopeSelector" not in quota["spec"]]
+
+
+def test_the_chart_makes_no_user_that_the_auth_manager_does_not_know() -> None:
+    values = yaml.safe_load(TEXTS["values.yaml"])
+    assert "SimpleAuthManager" in values["config"]["core"]["auth_manager"]
+    assert values["createUserJob"]["enabled"] is False
+    assert values["webserver"]["defaultUser"]["enabled"] is False
+
+
+def test_compose_writes_no_vendors_connection_and_starts_airflow_with_those_of_the_keys() -> None:
+    """A variable hides Admin > Connections, so one without a key would be half a connection."""
+    compose = yaml.safe_load(TEXTS["compose.yaml"])
+    connections = {name for name in compose["x-airflow"]["environment"] if name.startswith("AIRFLOW_CONN_")}
+    assert connections == {"AIRFLOW_CONN_AIRFLOW_DB"}
+    parts = {name: part["command"] for name, part in compose["services"].items() if name not in ("postgres", "migrate")}
+    assert {command[2] for command in parts.values()} == {"api-server", "scheduler", "dag-processor", "triggerer"}
+    assert all(command[:2] == ["closingbell", "airflow"] for command in parts.values())
+    named = set(re.findall(r"_([A-Z_]+)", TEXTS["kubernetes.yaml"].split("apiVersion")[0]))
+    assert {conn_id.upper() for conn_id in keys.KEYS} <= {name.removeprefix("CONN_") for name in named}
 
 
 def test_json_logs_and_metrics_are_airflows_own_variables() -> None:

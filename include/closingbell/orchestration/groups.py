@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 BATCH_NAME = "{{ task.op_kwargs['part']['batch']['key'] }}"
 POD_NAME = "{{ task.part['batch']['key'] }}"
-LOCAL_PODS, CLUSTER_PODS = 2, 12  # of one run at a time; docker/kubernetes.yaml has room for them and the indicators
+LOCAL_PODS, CLUSTER_PODS = 2, 12  # of one run at a time
 Part = dict[str, Any]
 """One mapped batch: `number` of `of`, and the `batch` itself."""
 

@@ -470,7 +470,7 @@ def _listings(run: Run, answers: dict[str, list[Landed]]) -> pl.DataFrame:
     if not (tickers := asked or settings().only_tickers):
         return listings
     if unknown := sorted(set(tickers) - set(listings["ticker"])):
-        message = f"universe: {unknown} are in no list of tickers; spell them as SEC does (BRK.B)"
+        message = f"universe: {unknown} are in no list of tickers; spell classes BRK.B or BRK-B"
         if asked or len(unknown) == len(set(tickers)):
             raise ValueError(message)
         log.warning("%s, or take them out of CLOSINGBELL_TICKERS", message)  # a stock that is gone stops no schedule

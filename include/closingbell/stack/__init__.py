@@ -12,14 +12,21 @@ from collections.abc import Callable
 from closingbell.airflow_api import AirflowError
 from closingbell.stack import checks, processes, record, services
 from closingbell.stack.airflow_settings import load_settings_into
-from closingbell.stack.environment import environment
+from closingbell.stack.environment import (
+    airflow_environment,
+    deployed,
+    deployed_command_environment,
+    deployed_environment,
+    environment,
+    own_environment,
+)
 from closingbell.stack.keys import price_vendor
 from closingbell.stack.processes import MARK
 from closingbell.stack.record import USER, Spec, StackError, State, last_state, libpq_url, spec
 
 __all__ = [
-    "MARK", "USER", "Spec", "StackError", "State", "adopt", "down", "environment", "is_up", "last_state", "libpq_url",
-    "load_settings_into", "price_vendor", "spec", "up",
+    "MARK", "USER", "Spec", "StackError", "State", "adopt", "airflow_environ", "down", "environment", "is_up",
+    "last_state", "libpq_url", "load_settings_into", "price_vendor", "spec", "up",
 ]  # fmt: skip
 
 
@@ -102,13 +109,29 @@ def down(say: Callable[[str], None]) -> None:
 
 
 def adopt() -> State | None:
-    """Put the last stack's environment into this process, unless CLOSINGBELL_DATABASE_URL names another warehouse."""
+    """Put the last stack's environment into this process, unless CLOSINGBELL_DATABASE_URL names another warehouse.
+
+    In a container that has an Airflow and no stack: the connections of vendors' keys and of airflow_settings.yaml.
+    """
     from closingbell.settings import settings
 
     given = os.environ.get("CLOSINGBELL_DATABASE_URL")
     if (state := last_state()) is None or (given and state.server != record.server()):
+        if deployed():
+            os.environ.update(deployed_command_environment())
+            settings.cache_clear()
         return None
     with checks.plain_errors():
         os.environ.update(environment(state))
     settings.cache_clear()
     return state
+
+
+def airflow_environ() -> dict[str, str]:
+    """What `airflow` finds beside the caller's environment: the last stack's, else that of a deployment's container."""
+    if (state := last_state()) is not None:
+        with checks.plain_errors():
+            return own_environment(state) | airflow_environment(state)
+    if deployed():
+        return deployed_environment()
+    raise StackError("no stack was started here yet: run `make up`")

@@ -21,11 +21,22 @@ def environment(state: State) -> dict[str, str]:
     """What a command that joins the stack finds in its environment beside the caller's own: every connection."""
     if state.spec.mode != "live":
         return own_environment(state)
-    return {
-        f"AIRFLOW_CONN_{c['conn_id'].upper()}": json.dumps(settings_connection(c))
-        for c in settings_file()["connections"]
-        if not keys.own_connection(c["conn_id"])
-    } | own_environment(state)
+    return _file_connections() | own_environment(state)
+
+
+def deployed() -> bool:
+    """Whether this process has an Airflow of its own, as a container of compose does, and no stack of a checkout."""
+    return "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in os.environ and MARK not in os.environ
+
+
+def deployed_environment() -> dict[str, str]:
+    """What Airflow's processes find there beside the caller's own: vendors' keys, and where bars come from."""
+    return _key_connections() | {"CLOSINGBELL_PRICE_VENDOR": keys.price_vendor()}
+
+
+def deployed_command_environment() -> dict[str, str]:
+    """What other commands find there: every connection, for they do not read Admin > Connections."""
+    return _file_connections() | deployed_environment()
 
 
 def own_environment(state: State) -> dict[str, str]:
@@ -45,10 +56,7 @@ def own_environment(state: State) -> dict[str, str]:
         found["CLOSINGBELL_PRICE_VENDOR"] = keys.price_vendor()
         if wanted.tickers:
             found["CLOSINGBELL_TICKERS"] = wanted.tickers
-        for conn_id, secret in keys.vendor_keys().items():
-            if not keys.own_connection(conn_id):
-                found[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(_with_key(settings_file(), conn_id, secret))
-        return found
+        return found | _key_connections()
     from closingbell.connections import environment as sandbox_environment
 
     found |= sandbox_environment(state.sandbox_url)
@@ -111,6 +119,25 @@ def _postgres_connection(url: str) -> dict[str, Any]:
         "extra": dict(parts.query),
     }
     return {name: value for name, value in connection.items() if value not in (None, "", {})}
+
+
+def _file_connections() -> dict[str, str]:
+    """AIRFLOW_CONN_<ID> of airflow_settings.yaml, without those of the operator's own environment."""
+    return {
+        f"AIRFLOW_CONN_{c['conn_id'].upper()}": json.dumps(settings_connection(c))
+        for c in settings_file()["connections"]
+        if not keys.own_connection(c["conn_id"])
+    }
+
+
+def _key_connections() -> dict[str, str]:
+    """AIRFLOW_CONN_<ID> of each vendor whose key is given: one without a key would hide Admin > Connections."""
+    content = settings_file()
+    return {
+        f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(_with_key(content, conn_id, secret))
+        for conn_id, secret in keys.vendor_keys().items()
+        if not keys.own_connection(conn_id)
+    }
 
 
 def _with_key(content: Mapping[str, Any], conn_id: str, secret: str) -> dict[str, Any]:
