@@ -6,4 +6,5 @@ SELECT earlier.landing_id
 FROM ops.landings AS l
 JOIN ops.landings AS earlier USING (vendor, endpoint, key)
 WHERE l.landing_id = ANY(CAST(:ids AS bigint[]))
+  AND (earlier.fetched_at, earlier.landing_id) <= (l.fetched_at, l.landing_id)
   AND (endpoint = 'companyfacts' OR (endpoint = 'companyfacts_zip' AND l.request ->> 'method' IS DISTINCT FROM 'file'));

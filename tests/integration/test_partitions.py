@@ -85,3 +85,32 @@ def test_a_command_waits_for_a_run_with_an_unpublished_stage(run):
         pass
     with partitions.claimed_by_command(command, ["stock_prices"], lambda *_: "failed"):
         pass
+
+
+def test_a_table_without_sessions_is_one_partition(run):
+    """A command counts days in UTC, Airflow in New York: what they write is the same."""
+    partitions.claim(replace(run, dag_id="sec_financials"), ["financials"], lambda *_: "running")
+    command = replace(run, dag_id="sec_financials", run_id="cli__1", partition_key="2025-12-06")
+    with pytest.raises(partitions.PartitionBusy, match="sec_financials scheduled__1"):
+        partitions.claim(command, ["financials"], lambda *_: "running")
+
+
+def test_whole_tables_are_claimed_against_every_session_and_the_other_way_round(run):
+    replay = replace(run, dag_id="replay_prices", run_id="cli__1", partition_key="2025-12-06")
+    with partitions.claimed_by_command(replay, ["stock_prices"], keys=[partitions.WHOLE]):
+        with pytest.raises(partitions.PartitionBusy, match="replay_prices cli__1"):
+            partitions.claim(run, ["stock_prices"], lambda *_: "running")
+        partitions.claim(run, ["ic_scores"], lambda *_: "running")
+    partitions.claim(run, ["stock_prices"], lambda *_: "running")
+    with (
+        pytest.raises(partitions.PartitionBusy, match="stock_prices 2025-12-05 is written by market_close"),
+        partitions.claimed_by_command(replay, ["stock_prices"], lambda *_: "running", keys=[partitions.WHOLE]),
+    ):
+        pass
+
+
+def test_a_command_of_a_range_claims_each_of_its_sessions(run):
+    week = replace(run, dag_id="prices", run_id="cli__1", params={"first": "2025-12-01", "last": "2025-12-05"})
+    partitions.claim(week, ["stock_prices"], lambda *_: "running")
+    with pytest.raises(partitions.PartitionBusy, match="stock_prices 2025-12-01 is written by prices cli__1"):
+        partitions.claim(replace(run, partition_key="2025-12-01"), ["stock_prices"], lambda *_: "running")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import polars as pl
 import pytest
 from load_steps import rows
@@ -87,6 +89,31 @@ def test_financials_are_rebuilt_and_what_is_no_longer_given_goes(run, database, 
     counts = base.replay(load, run("mended"))
     assert counts["financial_facts"]["deleted"] == facts > 0
     assert rows(database, gone) == [(0,)]
+
+
+def test_what_is_published_while_a_replay_runs_stays(sandbox, market, run, database, monkeypatch):
+    """A company's newer facts, landed after the replay chose its answers, are none that they no longer give."""
+    load, audit = LOADS["sec_financials"], base.audit
+    sandbox[1].clock = datetime(2025, 8, 1, 23, tzinfo=UTC)
+    asked = rows(database, "SELECT min(ticker) FROM closingbell.borne_tickers GROUP BY security_id ORDER BY 1 LIMIT 3")
+    tickers = [ticker for (ticker,) in asked]
+    base.run_load(load, run("first", tickers=tickers))
+    before = len(_statements(database))
+
+    def audit_then_another_publishes(load: base.Load, of: Run) -> dict:
+        counts = audit(load, of)
+        monkeypatch.setattr(base, "audit", audit)
+        sandbox[1].clock = market.default_clock
+        base.run_load(load, run("fresh", tickers=tickers))
+        held.extend(_statements(database))
+        return counts
+
+    held: list[tuple] = []
+    monkeypatch.setattr(base, "audit", audit_then_another_publishes)
+    counts = base.replay(load, run("r1"))
+    assert len(held) > before
+    assert {found["deleted"] for found in counts.values()} == {0}
+    assert _statements(database) == held
 
 
 def _statements(engine) -> list[tuple]:

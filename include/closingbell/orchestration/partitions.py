@@ -1,5 +1,9 @@
 """No two runs write one partition: a run claims the partitions of each table it fills before it writes.
 
+A partition is a session of a table that has one in its key; every other table is one partition. market_close claims the
+sessions it was asked for, not those before them whose bars it finds missing: two runs that fill one hole write the
+same rows in either order, since publish lets one of them at a time into a table and a row yields to later answers only.
+
 A claim is one row of ops.partition_claims and is never given back. It counts as long as its holder lives, so that what
 was killed blocks nobody: a run of Airflow until Airflow says that it has ended, a command (`claimed_by_command`) while
 it holds the advisory lock of its name, which PostgreSQL frees with its connection.
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from closingbell.pipelines.base import Run
 
 ACTIVE = ("running", "queued")
+WHOLE = "*"  # the partition of a table without sessions, and every partition of one that has them
 
 _ONE_CLAIMANT = text("SELECT pg_advisory_xact_lock(hashtextextended('partition_claims', 0))")
 _LIVE = text("SELECT pg_advisory_lock_shared(hashtextextended(:name, 0))")
@@ -39,13 +44,22 @@ def claim(
 ) -> None:
     """Make `run` the only one that writes its partitions of `tables`: all of them, or none and PartitionBusy.
 
-    keys: the partitions; by default those of the run's sessions, or its own. state_of: (dag_id, run_id) -> the run's
-    state; Airflow's answer by default, inside a task only.
+    keys: the sessions, or WHOLE; by default those that the run was asked for, or its own. state_of: (dag_id, run_id)
+    -> the run's state; Airflow's answer by default, inside a task only.
     """
     from closingbell.warehouse import db
+    from closingbell.warehouse.tables import TABLES
 
-    wanted = list(keys or run.params.get("sessions") or [run.partition_key])
-    values = {"tables": list(tables), "keys": wanted, "dag_id": run.dag_id, "run_id": run.run_id}
+    params = run.params
+    asked = [day.isoformat() for day in run.sessions] if params.get("first") or params.get("last") else None
+    sessions = list(keys or params.get("sessions") or asked or [run.partition_key])
+    wanted = [(table, key) for table in tables for key in (sessions if TABLES[table].by_session else [WHOLE])]
+    values = {
+        "tables": [table for table, _ in wanted],
+        "keys": [key for _, key in wanted],
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+    }
     with run.engine.begin() as connection:
         connection.execute(_ONE_CLAIMANT)
         for holder in connection.execute(db.statement("partition_holders"), values).all():
@@ -61,10 +75,12 @@ def claim(
 
 
 @contextmanager
-def claimed_by_command(run: Run, tables: Sequence[str], state_of: StateOf | None = None) -> Iterator[None]:
+def claimed_by_command(
+    run: Run, tables: Sequence[str], state_of: StateOf | None = None, *, keys: Sequence[str] | None = None
+) -> Iterator[None]:
     """The partitions claimed for as long as the block runs, by a command outside Airflow; raises PartitionBusy.
 
-    state_of: what is known here of Airflow's runs; by default a run counts as active while it has an unpublished stage.
+    keys: see `claim`. state_of: what is known here of Airflow's runs; by default a run counts as active while it has an unpublished stage.
     """
 
     def unpublished(dag_id: str, run_id: str) -> str:
@@ -75,7 +91,7 @@ def claimed_by_command(run: Run, tables: Sequence[str], state_of: StateOf | None
 
     with run.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(_LIVE, {"name": _lock_of(run.dag_id, run.run_id)})
-        claim(run, tables, state_of or unpublished, by_command=True)
+        claim(run, tables, state_of or unpublished, keys=keys, by_command=True)
         yield  # NullPool: leaving closes the connection, and with it the lock
 
 

@@ -38,6 +38,11 @@ class TableSpec:
     feeds: tuple[tuple[str, str], ...] = ()
     excludable: bool = False
 
+    @property
+    def by_session(self) -> bool:
+        """Whether its partitions are sessions; a table that has none in its key is one partition."""
+        return "session" in self.key or "ex_date" in self.key
+
 
 _FACTS = (("sec_edgar", "companyfacts"), ("sec_edgar", "companyfacts_zip"))
 _FILINGS = (
