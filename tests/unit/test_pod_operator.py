@@ -22,6 +22,7 @@ import kmock
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from closingbell.orchestration import pod_operator
 from closingbell.orchestration.pod_operator import PipelinePodOperator, StepFailed
 from closingbell.settings import settings
 
@@ -341,7 +342,9 @@ def spent(monkeypatch) -> datetime:
     from closingbell.warehouse import db, quota
 
     resets_at = datetime(2040, 1, 1, tzinfo=UTC)
-    rows = [{"day_left": 0, "resets_at": resets_at}, {"day_left": None, "resets_at": None}]
+    later = {"symbols_left": 0, "symbols_reset_at": resets_at + timedelta(days=9)}
+    enough = {"day_left": 5, "resets_at": resets_at - timedelta(days=9)}
+    rows = [{"day_left": 0, "resets_at": resets_at, "symbols_left": None, "symbols_reset_at": None}, enough | later]
     monkeypatch.setattr(db, "engine", lambda: None)
     monkeypatch.setattr(quota, "states", lambda engine: rows)
     return resets_at
@@ -355,6 +358,48 @@ def test_command_that_waits_for_a_quota_defers_the_task_to_its_reset(request, ru
     moment = deferred.value.trigger.moment
     assert spent < moment <= spent + timedelta(seconds=120)
     assert deferred.value.method_name == "resume"
+
+
+def test_command_that_waits_for_a_months_symbols_defers_the_task_to_their_reset(local, spent, monkeypatch):
+    from closingbell.warehouse import quota
+
+    month = datetime(2040, 2, 1, tzinfo=UTC)
+    row = {"day_left": 7, "resets_at": spent, "symbols_left": 0, "symbols_reset_at": month}
+    monkeypatch.setattr(quota, "states", lambda engine: [row])
+    with pytest.raises(TaskDeferred) as deferred:
+        run(step("import sys; sys.exit(75)"), context())
+    assert month < deferred.value.trigger.moment <= month + timedelta(seconds=120)
+
+
+def test_local_process_keeps_to_its_cores(local, capsys, monkeypatch):
+    shows = "import os; print('threads', os.environ['POLARS_MAX_THREADS'], os.environ['OMP_NUM_THREADS'])"
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)  # of the four that the step may have
+    run(step(shows), context())
+    assert "threads 3 3" in capsys.readouterr().out
+    run(step(shows, env={"POLARS_MAX_THREADS": "1"}), context())
+    assert "threads 1 3" in capsys.readouterr().out
+
+
+def test_local_process_is_ended_at_its_memory_limit_and_the_setting_is_named(local, monkeypatch):
+    monkeypatch.setattr(pod_operator, "MEMORY_SECONDS", 0.1)
+    holds = "import time; held = bytearray(200 * 2**20); time.sleep(60)"
+    operator = step(holds)
+    operator.memory = "100Mi"
+    with pytest.raises(StepFailed, match=r"held 0\.\d+ GiB of memory, and its limit is 100Mi; raise its memory"):
+        run(operator, context())
+    reserves = "import mmap, time; held = mmap.mmap(-1, 2**32, mmap.MAP_PRIVATE); time.sleep(1)"
+    operator = step(reserves)
+    operator.memory = "100Mi"
+    run(operator, context())  # address space is no memory
+
+
+@pytest.mark.parametrize(
+    ("quantity", "amount"), [("4Gi", 2**32), ("512Mi", 2**29), ("2G", 2e9), ("1.5Gi", 1.5 * 2**30)]
+)
+def test_memory_is_a_kubernetes_quantity(quantity, amount):
+    assert pod_operator._bytes(quantity) == amount
+    with pytest.raises(ValueError, match="is no amount of memory"):
+        pod_operator._bytes(quantity + "B")
 
 
 def test_on_kill_ends_the_local_process_and_its_children(local, tmp_path):

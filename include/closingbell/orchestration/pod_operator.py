@@ -7,12 +7,14 @@ command as environment (a Kubernetes secret; the task's own connections), never 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,12 +31,13 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 LOCAL_GRACE_SECONDS = 15
+MEMORY_SECONDS = 1.0  # a local step's memory is looked at so often
 EXIT_WAITS = 75  # EX_TEMPFAIL of sysexits.h: the command has to wait, for a vendor's quota or for a partition
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Of one pod: cores, and memory as a Kubernetes quantity; requested and limit both."""
+    """Of one step: cores, and memory as a Kubernetes quantity; in a pod requested and limit both."""
 
     cpu: float
     memory: str
@@ -106,9 +109,9 @@ class PipelinePodOperator(BaseOperator):
                 self.log.info("Batch %d of %d: %s", self.part["number"], self.part["of"], self.part["batch"]["key"])
                 environment["CLOSINGBELL_PART"] = json.dumps(self.part)
             if settings().pod_runtime == "kubernetes":
-                self._run_in_pod(context, key, command, environment)
+                self._run_in_pod(context, key, command, _threads(self.cpu) | environment)
             else:
-                self._run_locally(command, environment)
+                self._run_locally(command, _threads(min(self.cpu, os.cpu_count() or 1)) | environment)
         if run is None:
             return
         if self.part is None:
@@ -171,6 +174,7 @@ class PipelinePodOperator(BaseOperator):
             "PYTHONUNBUFFERED": "1",
             **step_environment,
         }
+        limit = _bytes(self.memory)
         self._process = subprocess.Popen(
             _on_this_machine(command),
             env=environment,
@@ -182,9 +186,14 @@ class PipelinePodOperator(BaseOperator):
             start_new_session=True,  # so that on_kill ends its children too
         )
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.log.info("%s", line.rstrip("\n"))
-        if code := self._process.wait():
+        with _MemoryLimit(self._process, limit) as memory:
+            for line in self._process.stdout:
+                self.log.info("%s", line.rstrip("\n"))
+            code = self._process.wait()
+        if code:
+            if memory.exceeded:
+                held = f"{memory.exceeded / 1024**3:.2f} GiB of memory, and its limit is {self.memory}"
+                raise StepFailed(f"{' '.join(command)} was ended: it held {held}; raise its memory setting")
             if code == EXIT_WAITS:
                 raise _waits(command)
             reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -236,6 +245,58 @@ class PipelinePodOperator(BaseOperator):
         )
 
 
+class _MemoryLimit:
+    """Ends a local step that holds more than its limit, as a cluster does; a pod is limited by Kubernetes.
+
+    What counts is the anonymous memory it really holds, children included: a limit on its address space (RLIMIT_AS,
+    RLIMIT_DATA) would count what allocators only reserve. `exceeded`: the bytes it held when it was ended, else 0.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], limit: float) -> None:
+        self._process, self._limit = process, limit
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="memory limit", daemon=True)
+        self.exceeded = 0
+
+    def __enter__(self) -> _MemoryLimit:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+
+    def _watch(self) -> None:
+        import psutil
+
+        while not self._over.wait(MEMORY_SECONDS):
+            with contextlib.suppress(psutil.Error):
+                first = psutil.Process(self._process.pid)
+                held = sum(_anonymous(process.memory_info()) for process in (first, *first.children(recursive=True)))
+                if held > self._limit:
+                    self.exceeded = held
+                    _signal_group(self._process, signal.SIGKILL)
+                    return
+
+
+def _anonymous(memory: Any) -> int:
+    return int(memory.rss - getattr(memory, "shared", 0))
+
+
+def _bytes(quantity: str) -> float:
+    """A Kubernetes quantity of memory: 4Gi, 512Mi, 2G, 1000000."""
+    number = quantity.rstrip("kKMGTi")
+    factor = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+    try:
+        return float(number) * factor[quantity[len(number) :]]
+    except (KeyError, ValueError):
+        raise ValueError(f"{quantity!r} is no amount of memory: write 4Gi or 512Mi") from None
+
+
+def _threads(cores: float) -> dict[str, str]:
+    """What keeps polars and numpy to so many cores."""
+    return dict.fromkeys(("POLARS_MAX_THREADS", "OMP_NUM_THREADS"), str(max(1, round(cores))))
+
+
 def _identity(context: Context, key: str, params: dict[str, Any]) -> dict[str, str]:
     """Whose rows the command writes, so that the ledger and the run's page name the Airflow run."""
     run = context["dag_run"]
@@ -248,13 +309,15 @@ def _identity(context: Context, key: str, params: dict[str, Any]) -> dict[str, s
 
 
 def _waits(command: Sequence[str]) -> StepWaits:
-    """Until the last spent budget resets; an hour where the warehouse knows of none."""
+    """Until the first spent budget, of requests or of symbols, resets; an hour where the warehouse knows of none.
+
+    Where the command waits for another one, it ends with the same code, and waits again for that.
+    """
     from closingbell.warehouse import db, quota
 
-    spent = [
-        row["resets_at"] for row in quota.states(db.engine()) if row["day_left"] is not None and row["day_left"] <= 0
-    ]
-    until = max(spent, default=datetime.now(UTC) + RESET_UNKNOWN)
+    budgets = (("day_left", "resets_at"), ("symbols_left", "symbols_reset_at"))
+    spent = [row[resets] for row in quota.states(db.engine()) for left, resets in budgets if row[left] == 0]
+    until = min(spent, default=datetime.now(UTC) + RESET_UNKNOWN)
     return StepWaits(f"{' '.join(command)} has to wait; its log above says for what", until)
 
 
