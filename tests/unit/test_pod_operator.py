@@ -341,9 +341,9 @@ def spent(monkeypatch) -> datetime:
     """A vendor's day budget that is spent; when it resets."""
     from closingbell.warehouse import db, quota
 
-    resets_at = datetime(2040, 1, 1, tzinfo=UTC)
+    resets_at = datetime.now(UTC) + timedelta(hours=9)
     later = {"symbols_left": 0, "symbols_reset_at": resets_at + timedelta(days=9)}
-    enough = {"day_left": 5, "resets_at": resets_at - timedelta(days=9)}
+    enough = {"day_left": 5, "resets_at": resets_at - timedelta(hours=8)}
     rows = [{"day_left": 0, "resets_at": resets_at, "symbols_left": None, "symbols_reset_at": None}, enough | later]
     monkeypatch.setattr(db, "engine", lambda: None)
     monkeypatch.setattr(quota, "states", lambda engine: rows)
@@ -363,7 +363,7 @@ def test_command_that_waits_for_a_quota_defers_the_task_to_its_reset(request, ru
 def test_command_that_waits_for_a_months_symbols_defers_the_task_to_their_reset(local, spent, monkeypatch):
     from closingbell.warehouse import quota
 
-    month = datetime(2040, 2, 1, tzinfo=UTC)
+    month = spent + timedelta(hours=2)
     row = {"day_left": 7, "resets_at": spent, "symbols_left": 0, "symbols_reset_at": month}
     monkeypatch.setattr(quota, "states", lambda engine: [row])
     with pytest.raises(TaskDeferred) as deferred:
