@@ -263,13 +263,15 @@ def replay(table: Annotated[str, typer.Argument(help="Table to rebuild from the 
 @app.command()
 def housekeeping() -> None:
     """Drop abandoned stages and apply retention."""
-    _joined()
+    stack_state = _joined()
     from closingbell.landing import Landing
+    from closingbell.orchestration.partitions import lives
     from closingbell.settings import settings
     from closingbell.warehouse import db, retention
 
     engine = db.engine()
-    for name, count in retention.housekeep(engine, Landing(settings().landing, engine)).items():
+    landing, alive = Landing(settings().landing, engine), lives(engine, _state_of(stack_state))
+    for name, count in retention.housekeep(engine, landing, lives=alive).items():
         typer.echo(f"{name}: {count}")
 
 

@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     retain_landings_days: int = 3650
     retain_audits_days: int = 400
     retain_revisions_days: int = 3650
-    retain_stages_hours: int = 48
+    retain_stages_hours: int = 168
 
     @property
     def only_tickers(self) -> list[str]:

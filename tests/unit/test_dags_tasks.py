@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from closingbell.orchestration import groups, metrics, notify
 from closingbell.settings import Settings, settings
@@ -271,3 +271,23 @@ def test_sessions_without_scores_are_told(monkeypatch, caplog):
     late.clear()
     assert groups.tell_late() == []
     assert told == []
+
+
+@pytest.mark.parametrize(
+    ("resets_in", "ends"),
+    [
+        (timedelta(hours=24), "TaskDeferred"),  # a day's requests
+        (timedelta(days=9), "AirflowFailException"),  # a month's symbols
+    ],
+)
+def test_a_day_s_budget_is_waited_for_and_a_month_s_fails_with_what_to_do(resets_in, ends):
+    from closingbell.orchestration.waiting import deferring
+    from closingbell.warehouse.quota import QuotaExhausted
+
+    spent = QuotaExhausted("tiingo", "default", 500, 500, datetime.now(UTC) + resets_in, "different symbols")
+    with pytest.raises((AirflowFailException, TaskDeferred)) as left, deferring():
+        raise spent
+    assert type(left.value).__name__ == ends
+    if ends == "AirflowFailException":
+        assert "500 of 500 different symbols are spent" in str(left.value)
+        assert "raise the plan in the vendor's connection or ask for fewer tickers" in str(left.value)

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, text
 from closingbell.audits.rules import COMMON, Expect, TableAudit
 from closingbell.warehouse import db
 from closingbell.warehouse.publish import apply_overrides, forget_lost, settle_quarantine
-from closingbell.warehouse.stage import StageError, StageLost, stage_row
+from closingbell.warehouse.stage import StageLost, refuse_abandoned, stage_row
 from closingbell.warehouse.tables import LINEAGE, Shape, shape
 
 log = logging.getLogger(__name__)
@@ -101,8 +101,7 @@ def audit(engine: Engine, stage_id: str) -> Audit:
         rules = audit_of(row.table_name)
         if row.status == "published":
             return _outcome(connection, stage_id, table)
-        if row.status == "abandoned":
-            raise StageError(f"{row.table_name}: the stage of run {row.run_id} was abandoned; clear the run")
+        refuse_abandoned(row)
         lost = forget_lost(connection, stage_id, table)
         if not lost:
             _flag(connection, stage_id, table, rules)

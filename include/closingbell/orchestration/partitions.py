@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 if TYPE_CHECKING:
     from closingbell.pipelines.base import Run
@@ -80,7 +80,8 @@ def claimed_by_command(
 ) -> Iterator[None]:
     """The partitions claimed for as long as the block runs, by a command outside Airflow; raises PartitionBusy.
 
-    keys: see `claim`. state_of: what is known here of Airflow's runs; by default a run counts as active while it has an unpublished stage.
+    keys: see `claim`. state_of: what is known here of Airflow's runs; by default a run counts as active while it has
+    an unpublished stage.
     """
 
     def unpublished(dag_id: str, run_id: str) -> str:
@@ -93,6 +94,18 @@ def claimed_by_command(
         connection.execute(_LIVE, {"name": _lock_of(run.dag_id, run.run_id)})
         claim(run, tables, state_of or unpublished, keys=keys, by_command=True)
         yield  # NullPool: leaving closes the connection, and with it the lock
+
+
+def lives(engine: Engine, state_of: StateOf | None) -> Callable[[str, str], bool]:
+    """(dag_id, run_id) -> whether it has not ended: a command by its lock, a run by Airflow where that can be asked."""
+
+    def alive(dag_id: str, run_id: str) -> bool:
+        with engine.begin() as connection:
+            if _alive(connection, dag_id, run_id):
+                return True
+        return state_of is not None and state_of(dag_id, run_id) in ACTIVE
+
+    return alive
 
 
 def airflow_state(dag_id: str, run_id: str) -> str:

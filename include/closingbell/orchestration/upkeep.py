@@ -19,10 +19,12 @@ AIRFLOW_DB_CONN_ID = "airflow_db"
 
 def clean_warehouse() -> dict[str, int]:
     """Drop abandoned stages and what has outlived its retention; returns how much of each."""
+    from closingbell.orchestration import partitions
     from closingbell.orchestration.groups import current_run
     from closingbell.pipelines import housekeeping
 
-    counts = housekeeping.clean(current_run())
+    run = current_run()
+    counts = housekeeping.clean(run, partitions.lives(run.engine, partitions.airflow_state))
     log.info("Removed: %s", counts)
     return counts
 

@@ -1,6 +1,7 @@
 """Tasks that wait in Airflow's state `deferred`, without a worker and without using up a try.
 
-Two things are waited for: a vendor's day budget, until it resets, and a partition that another run writes.
+Two things are waited for: a vendor's day budget, until it resets, and a partition that another run writes. A budget
+that resets later than that (symbols of a month) is none to wait for: the task fails and says what to do.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 BUSY = timedelta(minutes=5)
 RESET_UNKNOWN = timedelta(hours=1)
+LONGEST = timedelta(hours=26)  # a vendor's day, whatever its zone and the clock's change
 JITTER_SECONDS = 120.0
 
 
@@ -73,8 +75,13 @@ def waiting_task(**kwargs: Any) -> Callable[[Callable[..., Any]], Any]:
 
 def _defer(error: Exception, until: datetime) -> None:
     from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-    from airflow.sdk.exceptions import TaskDeferred
+    from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+    if until - datetime.now(UTC) > LONGEST:
+        raise AirflowFailException(
+            f"{error}. That is too long to wait for: raise the plan in the vendor's connection or ask for fewer "
+            "tickers (CLOSINGBELL_TICKERS, the form), then clear this task"
+        ) from error
     # not everybody at once when a vendor's day begins
     moment = max(until, datetime.now(UTC)) + timedelta(seconds=random.uniform(1, JITTER_SECONDS))  # noqa: S311
     log.warning("deferred to %s UTC: %s", f"{moment:%Y-%m-%d %H:%M}", error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from closingbell.pipelines.base import Run
 from closingbell.warehouse import retention
@@ -10,9 +11,9 @@ from closingbell.warehouse import retention
 log = logging.getLogger(__name__)
 
 
-def clean(run: Run) -> dict[str, int]:
-    """Apply the retention settings; how much of each was dropped, nothing in a dry run."""
+def clean(run: Run, lives: Callable[[str, str], bool]) -> dict[str, int]:
+    """Apply the retention settings; how much of each was dropped, nothing in a dry run. lives: see retention."""
     if run.params.get("dry_run"):
         log.info("Dry run: nothing is dropped")
         return {}
-    return retention.housekeep(run.engine, run.landing)
+    return retention.housekeep(run.engine, run.landing, lives=lives)

@@ -7,6 +7,7 @@ never deleted: promises 2 and 3 rest on them. Airflow's own tables are Airflow's
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from psycopg2 import sql
 from sqlalchemy import Engine, text
@@ -20,10 +21,19 @@ from closingbell.warehouse.tables import SCHEMA, TABLES, shape
 log = logging.getLogger(__name__)
 
 
-def housekeep(engine: Engine, landing: Landing, limits: Settings | None = None) -> dict[str, int]:
-    """Apply the retention settings; how many of each were dropped: stages, audits, quarantine, revisions, landings."""
+def housekeep(
+    engine: Engine,
+    landing: Landing,
+    limits: Settings | None = None,
+    *,
+    lives: Callable[[str, str], bool] = lambda dag_id, run_id: False,
+) -> dict[str, int]:
+    """Apply the retention settings; how many of each were dropped: stages, audits, quarantine, revisions, landings.
+
+    lives: whether a run (dag_id, run_id) has not ended; it may wait for a vendor's quota, and its stages stay.
+    """
     keep = limits or settings()
-    counts = {"stages": drop_abandoned(engine, keep.retain_stages_hours)}
+    counts = {"stages": drop_abandoned(engine, keep.retain_stages_hours, lives)}
     with engine.begin() as connection, db.cursor_of(connection) as cursor:
         for name, days in (
             ("audit_results", keep.retain_audits_days),
@@ -37,10 +47,15 @@ def housekeep(engine: Engine, landing: Landing, limits: Settings | None = None) 
     return counts
 
 
-def drop_abandoned(engine: Engine, hours: int) -> int:
-    """Mark unpublished stages older than `hours` abandoned and drop their tables, and tables of no stage; how many."""
+def drop_abandoned(engine: Engine, hours: int, lives: Callable[[str, str], bool]) -> int:
+    """Mark unpublished stages older than `hours`, of runs that have ended, abandoned and drop their tables.
+
+    Tables of no stage go too. How many.
+    """
     with engine.connect() as connection:
-        old = list(connection.execute(db.statement("retain_stages"), {"hours": hours}).scalars())
+        found = connection.execute(db.statement("retain_stages"), {"hours": hours}).all()
+    waiting = {run for run in {(row.dag_id, row.run_id) for row in found} if lives(*run)}
+    old = [row.stage_id for row in found if (row.dag_id, row.run_id) not in waiting]
     for stage_id in old:
         with engine.begin() as connection, db.cursor_of(connection) as cursor:
             lock_stage(connection, stage_id)  # waits for an audit or publish that is at work after all

@@ -152,6 +152,7 @@ def stage_batch(
             return rows
         if row.status == "published":
             raise StageError(f"{row.table_name}: the stage of run {row.run_id} is published; clear the run")
+        refuse_abandoned(row)
         if row.status != "open":
             connection.execute(text("UPDATE ops.stages SET status = 'open' WHERE stage_id = :id"), {"id": stage_id})
         with db.cursor_of(connection) as cursor:
@@ -178,6 +179,15 @@ def stage_row(connection: Connection, stage_id: str) -> Row[Any]:
     if row is None:
         raise StageError(f"stage {stage_id} was never opened; run the open task of its run first")
     return row
+
+
+def refuse_abandoned(row: Row[Any]) -> None:
+    """Raise StageError where housekeeping has dropped what was staged."""
+    if row.status == "abandoned":
+        raise StageError(
+            f"{row.table_name}: the stage of run {row.run_id} was abandoned by housekeeping, its rows are dropped; "
+            "clear `open` with what follows it"
+        )
 
 
 def lock_stage(connection: Connection, stage_id: str, *, shared: bool = False) -> None:
