@@ -19,13 +19,18 @@ class AirflowError(RuntimeError):
 
 
 class AirflowAPI:
-    """One login; a token that has expired is renewed. Requests time out after 30 seconds."""
+    """One login; a token that has expired is renewed. Requests time out after 30 seconds.
+
+    Without a user the password is an access token, which is not renewed.
+    """
 
     def __init__(self, base_url: str, user: str, password: str) -> None:
         self.base_url = base_url.rstrip("/")
         self._login = {"username": user, "password": password}
-        # the server stands on this machine: no proxy of the environment is asked
+        # the server stands on this machine or in this network: no proxy of the environment is asked
         self._client = httpx.Client(base_url=self.base_url, timeout=30, trust_env=False)
+        if not user:
+            self._client.headers["Authorization"] = f"Bearer {password}"
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         """GET /api/v2<path>."""
@@ -169,6 +174,8 @@ class AirflowAPI:
         return self._client.request(method, f"/api/v2{path}", **kwargs)
 
     def _renew(self) -> None:
+        if not self._login["username"]:
+            raise AirflowError(f"Airflow at {self.base_url} refused the access token")
         answer = self._client.post("/auth/token", json=self._login)
         if answer.is_error:
             raise AirflowError(f"Airflow at {self.base_url} refused the login of {self._login['username']}")

@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from closingbell.settings import settings
 from closingbell.stack import State
+
+if TYPE_CHECKING:
+    from closingbell.airflow_api import AirflowAPI
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -195,24 +198,40 @@ def _calendar(today: date) -> Iterator[Finding]:
         yield Finding("ok", "calendar", message)
 
 
+def _api(state: State | None) -> tuple[AirflowAPI | None, str]:
+    """Airflow of the stack that is up, else that of the settings; and what to do where it does not answer."""
+    from closingbell.airflow_api import AirflowAPI
+
+    if state is not None and state.processes:
+        return state.airflow(), "run `make down`, then `make up`"
+    given = settings()
+    if given.airflow_url and given.airflow_password:
+        api = AirflowAPI(given.airflow_url, given.airflow_user, given.airflow_password)
+        return api, "start it again, or correct CLOSINGBELL_AIRFLOW_URL, _USER and _PASSWORD"
+    return None, ""
+
+
 def _airflow(state: State | None) -> Iterator[Finding]:
     from closingbell.airflow_api import AirflowError
 
-    if state is None or not state.processes:
-        yield Finding("ok", "airflow", "not asked: no stack of this checkout is up")
+    api, restart = _api(state)
+    if api is None:
+        action = (
+            "run `make up`, or set CLOSINGBELL_AIRFLOW_URL, CLOSINGBELL_AIRFLOW_USER and CLOSINGBELL_AIRFLOW_PASSWORD"
+        )
+        yield Finding("warn", "airflow", "not checked, paused DAGs neither: no stack of this checkout is up", action)
         return
-    api = state.airflow()
     try:
         ill = [name for name, status in api.health().items() if status != "healthy"]
         dags = api.dags()
         errors = api.import_errors()
     except AirflowError as error:
-        yield Finding("fail", "airflow", str(error), "run `make up`")
+        yield Finding("fail", "airflow", str(error).splitlines()[0], restart)
         return
     if ill:
-        yield Finding("fail", "airflow", f"not healthy: {', '.join(ill)}", "run `make down`, then `make up`")
+        yield Finding("fail", "airflow", f"not healthy: {', '.join(ill)}", restart)
     else:
-        yield Finding("ok", "airflow", f"healthy at {state.airflow_url}")
+        yield Finding("ok", "airflow", f"healthy at {api.base_url}")
     for file, trace in errors.items():
         yield Finding(
             "fail", "DAG file", f"{file}: {trace.strip().splitlines()[-1]}", "mend it; Airflow reads it again"

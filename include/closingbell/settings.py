@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     indicators_memory: str = "8Gi"
     indicators_hours: float = 2
 
+    airflow_url: str = Field("", description="Airflow that the doctor asks where no stack of this checkout is up")
+    airflow_user: str = Field("", description="its user; empty where the password is an access token")
+    airflow_password: str = Field("", description="password of that user, or a token (a secret)", repr=False)
     notifier: str = Field("", description="import path of an Airflow notifier called with a run's failure")
     scores_due_minutes: int = Field(240, description="after the close; later than this raises the deadline alert")
     json_logs: bool = False

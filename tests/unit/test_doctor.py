@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
@@ -101,7 +105,7 @@ def test_an_abandoned_stage_is_a_warning_and_a_young_one_is_not(database: Engine
             text(
                 "INSERT INTO ops.stages "
                 "(stage_id, dag_id, run_id, table_name, partition_key, status, opened_at) VALUES "
-                "('a', 'd', 'old', 'stock_prices', '2025-12-04', 'open', clock_timestamp() - interval '3 days'), "
+                "('a', 'd', 'old', 'stock_prices', '2025-12-04', 'open', clock_timestamp() - interval '8 days'), "
                 "('b', 'd', 'new', 'stock_prices', '2025-12-05', 'open', clock_timestamp()), "
                 "('c', 'd', 'done', 'stock_prices', '2025-12-03', 'published', clock_timestamp() - interval '9 days')"
             )
@@ -160,6 +164,84 @@ def test_many_sessions_without_scores_fail_once_there_were_scores(
     assert levels(doctor._sessions(database, now)) == ["warn"]
     monkeypatch.delenv("CLOSINGBELL_MARKET_ENDS_ON")
     settings.cache_clear()
+
+
+class Paused:
+    """Airflow's API on this machine: one DAG paused, and only what is known of the caller answered."""
+
+    def __enter__(self) -> Paused:
+        asked = self.authorizations = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                self.answer({"access_token": f"of {given['username']}"} if given["password"] == "word" else None)
+
+            def do_GET(self) -> None:
+                path = self.path.removeprefix("/api/v2").partition("?")[0]
+                if path != "/monitor/health":
+                    asked.append(self.headers["Authorization"])
+                dags = [{"dag_id": name, "is_paused": name == "market_close"} for name in doctor.MUST_RUN]
+                answers = {
+                    "/monitor/health": {"scheduler": {"status": "healthy"}},
+                    "/dags": {"dags": dags},
+                    "/importErrors": {"import_errors": []},
+                }
+                known = path == "/monitor/health" or self.headers["Authorization"] != "Bearer wrong"
+                self.answer(answers[path] if known else None)
+
+            def answer(self, content: dict | None) -> None:
+                self.send_response(200 if content else 401)
+                self.end_headers()
+                self.wfile.write(json.dumps(content or {}).encode())
+
+            def log_message(self, *_: object) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def airflow_of_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Sets CLOSINGBELL_AIRFLOW_<NAME>."""
+
+    def given(**values: str) -> None:
+        for name in ("url", "user", "password"):
+            monkeypatch.setenv(f"CLOSINGBELL_AIRFLOW_{name.upper()}", values.get(name, ""))
+        settings.cache_clear()
+
+    yield given
+    settings.cache_clear()
+
+
+def test_paused_dags_of_a_deployment_are_asked_for_by_login_and_by_token(airflow_of_settings) -> None:
+    with Paused() as airflow:
+        for login, shown in (({"user": "doc", "password": "word"}, "of doc"), ({"password": "a-token"}, "a-token")):
+            airflow_of_settings(url=airflow.url, **login)
+            found = {finding.subject: finding for finding in doctor._airflow(None)}
+            assert found["airflow"].message == f"healthy at {airflow.url}"
+            assert (found["paused DAGs"].level, found["paused DAGs"].message) == ("warn", "market_close")
+            assert airflow.authorizations[-1] == f"Bearer {shown}"
+        for login in ({"user": "doc", "password": "wrong"}, {"password": "wrong"}):
+            airflow_of_settings(url=airflow.url, **login)
+            (refused,) = doctor._airflow(None)
+            assert refused.level == "fail"
+            assert "refused the" in refused.message
+            assert "wrong" not in refused.line()
+
+
+def test_what_nobody_could_ask_is_a_warning_and_not_ok(airflow_of_settings) -> None:
+    airflow_of_settings(url="http://airflow.example.com")
+    (finding,) = doctor._airflow(None)
+    assert finding.level == "warn"
+    assert "not checked" in finding.message
+    assert "CLOSINGBELL_AIRFLOW_URL" in finding.action
 
 
 def test_a_tested_hook_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
