@@ -58,4 +58,9 @@ SELECT p.session, 'bars, but no score'
 FROM closingbell.technical_indicators p
 WHERE p.session BETWEEN CAST(:last AS date) - 400 AND :last AND NOT EXISTS (SELECT FROM scored s WHERE s.session = p.session)
 GROUP BY p.session
+UNION  -- not those before the first one scored: their bars are its history
+SELECT d.session, 'bars, but no score'
+FROM (SELECT CAST(generate_series(min(session) + 1, CAST(:last AS date), interval '1 day') AS date) AS session FROM scored) d
+WHERE EXISTS (SELECT FROM closingbell.stock_prices p WHERE p.session = d.session)
+  AND NOT EXISTS (SELECT FROM scored s WHERE s.session = d.session)
 ORDER BY session;

@@ -85,6 +85,26 @@ def test_sessions_without_scores_are_late_once_they_are_due(database):
     assert reconcile.late_sessions(database, friday_evening) == missing[:1]
 
 
+def test_a_session_with_bars_alone_is_scored_and_the_history_before_the_first_score_is_not(run):
+    """market_close failed after it published the prices of Thursday."""
+
+    def bars(*days: int) -> None:
+        put = (
+            "INSERT INTO closingbell.stock_prices (security_id, session, open, high, low, close, volume, source, final,"
+            " fetched_at) VALUES (1, :day, 1, 1, 1, 1, 1, 'polygon', true, :at)"
+        )
+        with run.engine.begin() as connection:
+            for day in days:
+                connection.execute(text(put), {"day": date(2025, 12, day), "at": NOW - timedelta(days=9)})
+
+    bars(1, 2, 3, 4)
+    assert reconcile.sessions_to_score(run) == []
+    for day in (3, 5):
+        published(run.engine, "ic_scores", f"2025-12-0{day}", NOW, f"2025-12-0{day}", run_id=f"r{day}")
+        scored(run.engine, date(2025, 12, day))
+    assert reconcile.sessions_to_score(run) == [date(2025, 12, 4)]
+
+
 def test_no_session_is_late_where_the_market_stands_still(database, monkeypatch):
     scored(database, date(2025, 12, 2))
     monkeypatch.setenv("CLOSINGBELL_MARKET_ENDS_ON", "2025-12-05")
