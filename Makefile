@@ -49,7 +49,7 @@ demo: $(STAMP)
 	@$(BIN)/closingbell demo $(STACK) --session '$(SESSION)'
 
 up: $(STAMP)
-	@$(BIN)/closingbell up $(STACK)
+	@$(BIN)/closingbell up $(STACK) --session '$(SESSION)'
 
 down: $(STAMP)
 	@$(BIN)/closingbell down

@@ -294,6 +294,7 @@ def up(
     seed: SeedOption = 7,
     port: PortOption = 8080,
     faults: FaultsOption = "",
+    session: Annotated[str, typer.Option(help="Only checked, for no run is started: see `demo`")] = "",
     tickers: TickersOption = "",
 ) -> None:
     """Start PostgreSQL, the vendors' sandbox and Airflow on this machine."""
@@ -309,7 +310,7 @@ def up(
         tickers=_split(tickers),
     )
     state = stack.up(wanted, _say)
-    typer.echo(demo.places(state), nl=False)
+    typer.echo(demo.places(state) + demo.for_runs(state, session=session, tickers=_split(tickers)), nl=False)
 
 
 @app.command("demo")

@@ -94,6 +94,23 @@ def places(state: State) -> str:
     return "\n".join(lines) + "\n"
 
 
+def for_runs(state: State, *, session: str, tickers: list[str]) -> str:
+    """What a stack that was only started does with a session and tickers that its runs will want; empty without."""
+    lines = []
+    if session:
+        chosen = _session(state, session)
+        lines.append(
+            f"SESSION     {chosen}: no run was started; `make demo` with the same variables scores it, or trigger "
+            "market_close with it"
+        )
+    if tickers and not state.spec.tickers:
+        lines.append(
+            f"TICKERS     {','.join(tickers)}: this stack's runs take everybody; the runs of `make demo` with the same "
+            "variables take only these, as do those whose form names them"
+        )
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _session(state: State, given: str) -> date:
     from closingbell.sessions import NotASession, close_of, latest_session
 

@@ -39,7 +39,10 @@ log = logging.getLogger(__name__)
 
 
 def measure(companies: int = COMPANIES) -> list[dict[str, Any]]:
-    """Rows {name, value, baseline, ratio, budget, holds}: minutes of a session and of a warm-up, task instances."""
+    """Rows {name, value, baseline, ratio, budget, holds}: minutes of a session and of a warm-up, task instances.
+
+    The minutes are those of the steps in one process, without Airflow's start of each task.
+    """
     folder = Path(tempfile.mkdtemp(prefix="closingbell-bench-"))
     folder.chmod(0o755)  # the server's system user passes through
     os.environ |= {"AIRFLOW_HOME": str(folder / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
@@ -88,17 +91,21 @@ def _measured(url: str, address: str, companies: int) -> list[dict[str, Any]]:
     steps = {name: _timed(name, str(session), {}) for name in LOADS}
     one = asked + sum(steps.values())
     again = sum(_timed(name, str(session), {}, "again") for name in LOADS)
-    what = f"market_close of {companies:,} stocks"
+    what = f"market_close of {companies:,} stocks, its steps only"
     gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     limit = settings().fundamentals_hours * 60 * STATEMENTS / companies
     return [
         _row(f"{what}, one session, minutes", one / 60, SESSION_MINUTES),
-        _row(f"{what}, one session, task instances", _instances(len(planned)), TASK_INSTANCES),
+        _row(
+            f"market_close of {companies:,} stocks, one session, task instances",
+            _instances(len(planned)),
+            TASK_INSTANCES,
+        ),
         _row(f"indicators of {companies:,} stocks, read to published, seconds", steps["indicators"], INDICATOR_SECONDS),
         _row(f"{what}, with 400 sessions of warm-up, minutes", warmup / 60, WARMUP_MINUTES),
         _row(f"{what}, the same session again, minutes", again / 60, SESSION_MINUTES),
         _row(f"sec_financials of a batch of {STATEMENTS} companies, minutes", filed / 60, limit),
-        _row(f"{what}, universe and a batch of statements, peak memory, GiB", gib, 4.0),
+        _row(f"{what}, with universe and a batch of statements, peak memory, GiB", gib, 4.0),
     ]
 
 

@@ -41,6 +41,18 @@ def run(spec: stack.Spec, said: list[str]) -> str:
     return demo.demo(state, session="", tickers=[], say=said.append)
 
 
+def test_a_stack_that_only_starts_says_what_it_does_with_session_and_tickers() -> None:
+    started = stack.State(spec=stack.Spec(), id="0", server="", last_session="2025-12-05")
+    assert demo.for_runs(started, session="", tickers=[]) == ""
+    said = demo.for_runs(started, session="2025-12-04", tickers=["AAPL", "NVDA"])
+    assert "SESSION     2025-12-04: no run was started; `make demo`" in said
+    assert "TICKERS     AAPL,NVDA: this stack's runs take everybody" in said
+    with pytest.raises(demo.DemoFailed, match="vendors end with 2025-12-05"):
+        demo.for_runs(started, session="2025-12-08", tickers=[])
+    live = stack.State(spec=LIVE, id="0", server="")  # whose every run takes only its list
+    assert demo.for_runs(live, session="", tickers=["AAPL", "COST"]) == ""
+
+
 @pytest.mark.parametrize("spec", [LIVE, stack.Spec()], ids=["live without a key", "simulated"])
 def test_everything_runs_by_itself_after_the_demo(spec: stack.Spec, airflow: Airflow) -> None:
     assert run(spec, []) == "board"
