@@ -89,7 +89,7 @@ def places(state: State) -> str:
         f"Airflow     {state.airflow_url}   user {USER}   password {state.password}",
         f"Late?       {state.airflow_url}/closing-bell/late   why a board is late",
         f"Warehouse   {libpq_url(state)}",
-        "make down ends it; `closingbell doctor` checks it.",
+        "`make down` ends it; `.venv/bin/closingbell doctor` checks it.",
     ]
     return "\n".join(lines) + "\n"
 
