@@ -115,8 +115,7 @@ def adopt() -> State | None:
     """
     from closingbell.settings import settings
 
-    given = os.environ.get("CLOSINGBELL_DATABASE_URL")
-    if (state := last_state()) is None or (given and state.server != record.server()):
+    if (state := _to_join()) is None:
         if deployed():
             os.environ.update(deployed_command_environment())
             settings.cache_clear()
@@ -129,9 +128,17 @@ def adopt() -> State | None:
 
 def airflow_environ() -> dict[str, str]:
     """What `airflow` finds beside the caller's environment: the last stack's, else that of a deployment's container."""
-    if (state := last_state()) is not None:
+    if (state := _to_join()) is not None:
         with checks.plain_errors():
             return own_environment(state) | airflow_environment(state)
     if deployed():
         return deployed_environment()
     raise StackError("no stack was started here yet: run `make up`")
+
+
+def _to_join() -> State | None:
+    """The last stack, unless CLOSINGBELL_DATABASE_URL names another warehouse."""
+    given = os.environ.get("CLOSINGBELL_DATABASE_URL")
+    if (state := last_state()) is None or (given and state.server != record.server()):
+        return None
+    return state
