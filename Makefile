@@ -59,12 +59,13 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # the real Airflow first: it takes longest
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder  # the real Airflow first: it takes longest
 
 bench: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks
 
 soak: $(STAMP)
+	$(BIN)/python -m pytest -m soak tests/e2e
 	@$(BIN)/python -m tests.e2e.soak --minutes '$(MINUTES)' --companies '$(COMPANIES)' --port '$(PORT)'
 
 # Resolves requirements.txt and the development tools afresh; nothing is installed.

@@ -189,6 +189,7 @@ def test_postgres_killed_between_stage_and_publish_leaves_the_tables_of_a_clean_
     assert_same(db.engine(up.warehouse_url()), clean, NEXT_TO_KILL)
 
 
+@pytest.mark.soak
 def test_an_outage_of_six_sessions_is_caught_up_in_order_none_skipped(spec, state, monkeypatch):
     api = state.airflow()
     api.unpause("market_close")
