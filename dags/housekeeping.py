@@ -7,7 +7,7 @@ and revisions older than the settings `CLOSINGBELL_RETAIN_*`, and rows of Airflo
 **When it fails**
 - `warehouse`: its log names the statement; a lock held by a long load ends by itself, then clear.
 - `airflow_tables`: skipped where no connection `airflow_db` names Airflow's database: add one, or run
-  `airflow db clean` yourself.
+  `closingbell airflow db clean` yourself.
 
 **Run it again**: clear or trigger it; it is safe at any time. *Dry run* only counts.
 """
