@@ -20,10 +20,10 @@ security's history is missing, gaps filled); `indicators` runs as a pod; `valuat
 
 **Run it again, backfill**: clear the run, or trigger it: *Session* alone is one session, with *Last session* a range in
 one run, both empty the last session that closed. A partition key does the same for one session, and the form must not
-contradict it. One run for each session of a range:
-Trigger, *Backfill* (or
-`closingbell airflow backfill create --dag-id market_close --from-date 2025-11-24 --to-date 2025-12-01`),
-with *reprocess completed* for sessions that have a run, makes exactly its sessions, and each starts its scores. Repeating changes nothing that is already right.
+contradict it. One run for each session of a range: Trigger, *Backfill*, or
+`closingbell airflow backfill create --dag-id market_close --from-date 2025-11-24 --to-date 2025-12-01`
+(with `--reprocess-behavior completed` for sessions that have a run). It makes exactly its sessions, and each starts its
+scores. Repeating changes nothing that is already right.
 """
 
 from __future__ import annotations
