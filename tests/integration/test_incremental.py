@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
+from sqlalchemy import text
+
+from closingbell.hooks.answer import Answer
+from closingbell.hooks.errors import NotFound
+from closingbell.hooks.sec_edgar import SecEdgar
 from closingbell.landing import Landing
 from closingbell.pipelines import LOADS, base, sec_financials
 from closingbell.pipelines.base import Run
-from closingbell.warehouse import db, failures
+from closingbell.warehouse import db, failures, load
 
 BEFORE = datetime(2025, 11, 3, 23, 0, tzinfo=UTC)
 
@@ -29,12 +34,14 @@ def test_only_companies_that_filed_since_the_watermark_are_asked_and_none_is_los
     box.clock = market.default_clock
     # one that failed, and filed nothing since, is due again
     failures.record(database, "sec_edgar", "companyfacts", f"{market.cases['bankrupt']:010d}", "a test", "d", "r")
-    page_lost = next(cik for cik in market.ciks if cik not in _filed(market))
+    # an index that came late would be of the week before
+    since = BEFORE.date() - timedelta(days=sec_financials.LATE_DAYS)
+    page_lost = next(cik for cik in market.ciks if cik not in _filed(market, since))
     failures.record(
         database, "sec_edgar", "submissions_page", f"CIK{page_lost:010d}-submissions-001.json", "t", "d", "r"
     )
     due = [cik for batch in sec_financials.plan(run("sec_financials", "second")) for cik in batch["ciks"]]
-    assert set(due) == _filed(market) | {market.cases["bankrupt"], page_lost}
+    assert set(due) == _filed(market, since) | {market.cases["bankrupt"], page_lost}
     assert len(due) < len(market.ciks)
     base.run_load(LOADS["sec_financials"], run("sec_financials", "second"))
     assert _published(database, market.default_clock) == _truth(market, market.default_clock)
@@ -42,12 +49,69 @@ def test_only_companies_that_filed_since_the_watermark_are_asked_and_none_is_los
     assert failures.pending(database, "sec_edgar", "submissions_page") == []
 
 
-def _filed(market):
+def test_an_index_that_came_late_and_a_company_of_no_list_are_caught_once(
+    sandbox, market, database, tmp_path, monkeypatch
+):
+    """Of a day that EDGAR listed after the watermark had passed; the company was loaded once, from a file."""
+    landing = Landing(str(tmp_path), database)
+    day, outsider = max(
+        (filing.filed_on, cik) for cik in market.ciks for filing in market.filings(market.company(cik))
+        if filing.filed_on < date(2025, 11, 20) and filing.form == "10-Q"
+    )  # fmt: skip
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO closingbell.securities (security_id, cik, name, type, fetched_at)"
+                " SELECT cik * 1000, cik, 'A', 'CS', now() FROM unnest(CAST(:ciks AS bigint[])) AS cik"
+            ),
+            {"ciks": [cik for cik in market.ciks if cik != outsider]},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO closingbell.financial_facts (cik, taxonomy, concept, unit, period_end, accession_no,"
+                " value, form, filed_on, known_at, fetched_at)"
+                " VALUES (:cik, 'us-gaap', 'Assets', 'USD', :day, 'a', 1, '10-Q', :day, now(), now())"
+            ),
+            {"cik": outsider, "day": day},
+        )
+    universe = db.query(database, "universe_ciks")["cik"].to_list()
+    assert universe == sorted(market.ciks)
+
+    def due_after(watermark: date, run_id: str) -> set[int]:
+        sandbox[1].clock = datetime.combine(watermark + timedelta(days=1), datetime.min.time(), UTC) + timedelta(
+            hours=17
+        )
+        run = Run(dag_id="d", run_id=run_id, partition_key=run_id, engine=database, landing=landing)
+        expected = {"watermark": watermark.isoformat(), "universe": universe}
+        stage_id = load.open_stage(
+            database, dag_id="d", run_id=f"of {run_id}", table="financial_facts", partition_key="p", expected=expected
+        )
+        with database.begin() as connection:
+            connection.execute(
+                text("UPDATE ops.stages SET status = 'published' WHERE stage_id = :id"), {"id": stage_id}
+            )
+        return {cik for batch in sec_financials.plan(run) for cik in batch["ciks"]}
+
+    index = SecEdgar.daily_index
+
+    def late(self: SecEdgar, of: date) -> Answer:
+        if of == day:
+            raise NotFound("sec_edgar", "daily_index", of.isoformat(), 404, "not yet")
+        return index(self, of)
+
+    monkeypatch.setattr(SecEdgar, "daily_index", late)
+    assert outsider not in due_after(day, "too soon")
+    monkeypatch.setattr(SecEdgar, "daily_index", index)
+    assert outsider in due_after(day + timedelta(days=3), "it came")
+    assert outsider not in due_after(day + timedelta(days=4), "it was read")
+
+
+def _filed(market, since=BEFORE.date()):
     return {
         cik
         for cik in market.ciks
         for filing in market.filings(market.company(cik))
-        if BEFORE.date() <= filing.filed_on <= market.default_clock.date()
+        if since <= filing.filed_on <= market.default_clock.date()
     }
 
 

@@ -36,6 +36,7 @@ COMPANIES_PER_BATCH = 100
 BULK_OVER = 500  # companies due; at 8 requests a second SEC's zips are sooner there
 TABLES = ("filings", "financial_facts", "financials")
 INDEX_DAYS = 400  # a watermark older than this asks for everything instead
+LATE_DAYS = 7  # before the watermark: an index that EDGAR gave late is caught
 MEMBER = re.compile(r"CIK(\d{10})(-submissions-\d+)?\.json")
 FILINGS = pl.Schema(filings.SCHEMA)
 MAX_MEMBER = 256 * 1024 * 1024
@@ -173,10 +174,17 @@ def _due(run: Run) -> tuple[list[int], str | None]:
         if everything or since is None or (today - since).days > INDEX_DAYS:
             return universe, today.isoformat()
         due = set(universe) - set(db.query(run.engine, "ciks_asked_for")["cik"])
-        for offset in range((today - since).days + 1):  # the watermark's own day was not over when it was read
-            day = since + timedelta(days=offset)
-            if day.weekday() < 5:
-                due |= _filed_on(run, hook, day)
+        days = [since + timedelta(days=offset) for offset in range(-LATE_DAYS, (today - since).days + 1)]
+        landed = run.landing.latest("sec_edgar", "daily_index", [day.isoformat() for day in days])
+        index = {date.fromisoformat(answer.key): answer for answer in run.landing.read_each(landed.values())}
+        for day in (day for day in days if day.weekday() < 5):
+            answer = index.get(day)
+            if answer is None or answer.answered_at.astimezone(NEW_YORK).date() <= day:  # that day was not over
+                answer = _index_of(run, hook, day)
+            elif day < since and answer.fetched_at <= state["read_at"]:
+                continue  # a run that published has read it
+            if answer is not None:
+                due |= _filers(answer)
     failed = {
         int(key.removeprefix("CIK")[:10])  # a page's is the name of a file
         for endpoint in ("companyfacts", "submissions", "submissions_page")
@@ -185,13 +193,16 @@ def _due(run: Run) -> tuple[list[int], str | None]:
     return sorted((due & set(universe)) | failed), today.isoformat()
 
 
-def _filed_on(run: Run, hook: SecEdgar, day: date) -> set[int]:
+def _index_of(run: Run, hook: SecEdgar, day: date) -> Landed | None:
     try:
-        answer = hook.daily_index(day)
+        return run.landing.read(run.landing.put(hook.daily_index(day)))
     except NotFound:
-        log.info("sec_financials: EDGAR has no index of %s", day)
-        return set()
-    index = daily_index.parse(run.landing.read(run.landing.put(answer)).content)
+        log.info("sec_financials: EDGAR has no index of %s; asked again for %d days", day, LATE_DAYS)
+        return None
+
+
+def _filers(answer: Landed) -> set[int]:
+    index = daily_index.parse(answer.content)
     return set(index.filter(pl.col("form").str.contains(daily_index.STATEMENT_FORMS.pattern))["cik"])
 
 
