@@ -195,9 +195,13 @@ def vendor_complete(run: Run) -> bool:
     have = compute.stock_prices(bars, db.query(run.engine, "ticker_history"), final=False).rows.height
     before = last_sessions(session, 2)[0]
     counted = db.query(run.engine, "bars_by_session", first=before, last=before)["bars"].to_list()
-    wanted = counted[0] if counted else 1
-    log.info("%s has bars of %d securities for %s; %d the session before", vendor, have, session, wanted)
-    return have >= COMPLETE_SHARE * wanted
+    traded, listed = counted[0] if counted else 0, ticker_vendors.listed_shares(run, session).height
+    wanted = max(1.0, COMPLETE_SHARE * traded)
+    if settings().market_ends_on is None:  # a market that stands still has what it has: recordings, of some shares
+        wanted = max(wanted, ticker_vendors.FIRST_SHARE * listed)
+    told = (vendor, have, session, wanted, traded, listed)
+    log.info("%s has bars of %d securities for %s, %.0f are enough: %d traded the session before, %d are listed", *told)
+    return have >= wanted
 
 
 def _gaps(run: Run, window: list[date]) -> list[date]:

@@ -56,7 +56,8 @@ def sessions_to_score(run: Run) -> list[date]:
     """Sessions whose indicators, valuations or scores are older than what they are made of.
 
     Those are sessions with bars corrected after their score, with statements known by their close but loaded later,
-    with indicators or, after the first session ever scored, with bars, and no score. Whoever asks makes their indicators and valuations anew, then their scores.
+    with indicators or, after the first session ever scored, with bars, and no score. Whoever asks makes their
+    indicators and valuations anew, then their scores.
     """
     found = db.query(run.engine, "sessions_to_score", last=run.session)
     for session, reason in found.select("session", "reason").iter_rows():

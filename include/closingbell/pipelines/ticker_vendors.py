@@ -49,7 +49,7 @@ def window_of(asked: Sequence[date]) -> list[date]:
 def plan(run: Run, asked: Sequence[date]) -> list[Batch]:
     """Tiingo's answer of all tickers, if it is of the last session asked for, and the tickers that owe us bars."""
     vendor, session, window = settings().price_vendor, asked[-1], window_of(asked)
-    listed = _listed(run, session)
+    listed = listed_shares(run, session)
     listed = listed.head(int(run.params.get("limit") or listed.height))
     if vendor == "yahoo" and listed.height > YAHOO_LIMIT:
         raise ValueError(
@@ -123,7 +123,7 @@ def expected(run: Run, batches: Sequence[Batch]) -> dict[str, Any]:
     asked = sorted(date.fromisoformat(day) for batch in batches for day in batch.get("sessions", ()))
     if not asked:
         return {}
-    window, listed, before = window_of(asked), _listed(run, asked[-1]), last_sessions(asked[0], 2)[0]
+    window, listed, before = window_of(asked), listed_shares(run, asked[-1]), last_sessions(asked[0], 2)[0]
     stored = db.query(run.engine, "bars_by_session", first=min(window[0], before), last=before)["session"]
     wanted = _traded(run, listed, stored[-1], asked[-1]) if stored.len() else listed.clear()
     sessions, share = asked, _share(wanted.height)
@@ -144,7 +144,7 @@ def expected(run: Run, batches: Sequence[Batch]) -> dict[str, Any]:
 
 def complete(run: Run, session: date) -> bool:
     """Whether the vendor has the session: bars of nearly all shares that traded before, or of one of a few tickers."""
-    listed = _listed(run, session)
+    listed = listed_shares(run, session)
     if listed.is_empty():
         raise ValueError(f"no ticker is listed on {session}: run universe first")
     if settings().price_vendor == "tiingo" and (answer := _all_tickers(run, session)):
@@ -163,7 +163,7 @@ def complete(run: Run, session: date) -> bool:
     return any(session in set(found.bars["session"]) for _, found in parsed)
 
 
-def _listed(run: Run, session: date) -> pl.DataFrame:
+def listed_shares(run: Run, session: date) -> pl.DataFrame:
     """Shares to ask a vendor for one by one: of the Param tickers, else of the setting, else all that are listed."""
     tickers = run.params.get("tickers") or settings().only_tickers or None
     listed = db.query(run.engine, "listed_tickers", session=session, tickers=tickers)
