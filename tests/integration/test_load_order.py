@@ -33,7 +33,7 @@ def test_any_order_of_deliveries_ends_in_the_same_table(database, landing, no_ch
         connection.execute(
             text(
                 "TRUNCATE closingbell.stock_prices, ops.landings, ops.published_landings, ops.stage_batches, "
-                "ops.stages, ops.load_ledger"
+                "ops.planned_batches, ops.stages, ops.load_ledger"
             )
         )
     # what the tested order left out comes at its end, so that every answer has been delivered
