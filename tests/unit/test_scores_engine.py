@@ -230,9 +230,7 @@ def test_the_engine_equals_the_slow_implementation(market, random):
             assert row[name] == (None if factor is None else pytest.approx(factor, abs=1e-9))
     for id_, text in inputs.select("security_id", "inputs").iter_rows():
         evidence = json.loads(text)
-        assert {m: tuple(e[:3]) for m, e in evidence.items()} == {
-            m: e[:3] for m, e in expected[id_]["inputs"].items()
-        }
+        assert {m: tuple(e[:3]) for m, e in evidence.items()} == {m: e[:3] for m, e in expected[id_]["inputs"].items()}
         for metric, entry in evidence.items():
             assert entry[3] == pytest.approx(expected[id_]["inputs"][metric][3], abs=1e-9)
     # the order of rows is nothing, and two sessions at once are the same bytes as each alone

@@ -297,9 +297,7 @@ def test_sessions_at_once_equal_sessions_one_by_one():
     }  # fmt: skip
     universe = pl.concat([listed(1001, 2001, session=day) for day in days])
     together = compute.metrics_from(universe, **inputs, closes=closes)
-    alone = [
-        compute.metrics_from(universe.filter(session=day), **inputs, closes={day: closes[day]}) for day in days
-    ]
+    alone = [compute.metrics_from(universe.filter(session=day), **inputs, closes={day: closes[day]}) for day in days]
     assert together.equals(pl.concat(alone))
     shuffled = {name: rows.sample(fraction=1.0, shuffle=True, seed=5) for name, rows in inputs.items()}
     mixed = compute.metrics_from(universe.sample(fraction=1.0, shuffle=True, seed=6), **shuffled, closes=closes)
