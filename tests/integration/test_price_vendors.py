@@ -210,3 +210,38 @@ def test_a_hole_is_asked_for_until_a_second_final_answer_has_no_bar_either(datab
     answered(close_of(days[3]))
     assert holes() == []
     assert holes(again=[days[-1]]) == [(1, days[-1], 1), (2, days[-1], 1)]
+
+
+def test_holes_anywhere_in_the_window_are_planned_the_newest_first(database, landing, monkeypatch):
+    """Polygon's sessions: a share without a bar 300 sessions ago, and more of them than a run asks for."""
+    days = last_sessions(date(2025, 12, 5), settings().warmup_sessions)
+    holed = [days[-301], *days[-61:-31]]
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO closingbell.securities (security_id, name, type, fetched_at) "
+                "VALUES (1, 'A', 'CS', now()), (2, 'C', 'CS', now())"
+            )
+        )
+        put = text(
+            "INSERT INTO closingbell.stock_prices "
+            "(security_id, session, open, high, low, close, volume, source, final, fetched_at) "
+            "VALUES (:id, :day, 1, 1, 1, 1, 1, 'polygon', true, now())"
+        )
+        bars = [{"id": id_, "day": day} for day in days[:-1] for id_ in (1, 2) if (id_, day in holed) != (1, True)]
+        connection.execute(put, bars)
+    run = Run(dag_id="d", run_id="r", partition_key=days[-1].isoformat(), engine=database, landing=landing)
+
+    def again() -> list[date]:
+        batches = market_close.plan(run)
+        return [date.fromisoformat(day) for batch in batches for day in batch.get("again", ())]
+
+    assert again() == holed[-market_close.GAP_SESSIONS :]
+    with database.begin() as connection:
+        put = text(
+            "INSERT INTO ops.landings (vendor, endpoint, key, request, path, sha256, bytes, answered_at) "
+            "VALUES ('polygon', 'grouped_daily', :key, '{}', 'p', 's', 1, now())"
+        )
+        settled = [{"key": day.isoformat()} for day in holed[1:]]
+        connection.execute(put, settled * 2)
+    assert again() == [days[-301]]

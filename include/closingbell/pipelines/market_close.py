@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 TABLES = ("corporate_actions", "stock_prices")
 SESSIONS_PER_BATCH = 50
 FILES_PER_BATCH = 50
-GAP_SESSIONS = 20  # the sessions before, in which a listed share without a bar is asked for once more
+GAP_SESSIONS = 20  # sessions a run in which a listed share has no bar and that are asked for once more
 PAGED = ("splits", "dividends")  # their keys end with the page
 ANNOUNCED_DAYS = 45  # splits and dividends are declared ahead of their ex-date
 COMPLETE_SHARE = 0.95  # of the bars that the session before had
@@ -56,7 +56,7 @@ def plan(run: Run) -> list[Batch]:
     stored = set() if full else set(have["session"])
     missing = [day for day in window if day not in stored or day in asked]
     new = [] if full else _new_securities(run, window)
-    gaps = [] if full else _gaps(run, [day for day in window if day in stored and day not in asked][-GAP_SESSIONS:])
+    gaps = [] if full else _gaps(run, [day for day in window if day in stored and day not in asked])
     missing = sorted({*missing, *gaps})
     batches: list[Batch] = [
         {
@@ -205,15 +205,15 @@ def vendor_complete(run: Run) -> bool:
 
 
 def _gaps(run: Run, window: list[date]) -> list[date]:
-    """Sessions in which a listed share has no bar and that were not asked again since they are final.
+    """The newest sessions in which a listed share has no bar and that were not asked again since they are final.
 
     A day without a trade is an omission as well: after the second final answer it stands.
     """
-    missing = db.query(run.engine, "missing_sessions", sessions=window, security_ids=None)["session"].unique().to_list()
-    keys = [day.isoformat() for day in missing]
+    keys = [day.isoformat() for day in window]
     finals = db.query(run.engine, "final_answers", vendor="polygon", endpoint="grouped_daily", keys=keys)
     settled = {key for key, answers in finals.iter_rows() if answers > 1}
-    return [day for day in missing if day.isoformat() not in settled]
+    open_ = [day for day in window if day.isoformat() not in settled]
+    return db.query(run.engine, "missing_sessions", sessions=open_)["session"].to_list()[-GAP_SESSIONS:]
 
 
 def _new_securities(run: Run, window: list[date]) -> list[int]:
