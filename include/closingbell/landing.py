@@ -2,7 +2,8 @@
 
 In: an `Answer`. Out: a row of ops.landings (its landing_id) and a file <vendor>/<endpoint>/<sha[:2]>/<sha>.gz below a
 local folder or s3://bucket/prefix. The same bytes twice are one file and two rows. A body that is a zip archive
-already is kept as <sha>.zip, so that reading it back needs no second copy.
+already is kept as <sha>.zip, so that reading it back needs no second copy: of one on S3 only the members that somebody
+asks for are fetched.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -46,7 +48,7 @@ class Landed:
     endpoint: str
     key: str
     request: dict[str, Any]
-    body: bytes | Path
+    body: bytes | Path | io.BufferedReader
     content_type: str | None
     answered_at: datetime
     fetched_at: datetime
@@ -58,9 +60,9 @@ class Landed:
         return self.body
 
     @property
-    def file(self) -> Path:
-        """The local file of an answer that does not (a bulk zip)."""
-        assert isinstance(self.body, Path), f"{self.vendor} {self.endpoint} is no file"
+    def file(self) -> Path | io.BufferedReader:
+        """A bulk zip: the local file, or one on S3 as a file that reads by ranges; the same object in one process."""
+        assert not isinstance(self.body, bytes), f"{self.vendor} {self.endpoint} is no file"
         return self.body
 
 
@@ -181,12 +183,13 @@ class Landing:
                 self._store.write_file(path, Path(packed.name))
         return digest, size, path
 
-    def _body(self, path: str, sha256: str, name: str) -> bytes | Path:
+    def _body(self, path: str, sha256: str, name: str) -> bytes | Path | io.BufferedReader:
         try:
-            body: bytes | Path
+            body: bytes | Path | io.BufferedReader
             if path.endswith(".zip"):
-                body = self._store.local(path)
-                found = _sha256_once(body)
+                body = self._store.file(path)
+                # one far away was hashed when it landed, and each member has its CRC
+                found = _sha256_once(body) if isinstance(body, Path) else sha256
             else:
                 body = gzip.decompress(self._store.read(path))
                 found = hashlib.sha256(body).hexdigest()
@@ -238,7 +241,7 @@ class _Store(Protocol):
     def write(self, path: str, content: bytes) -> None: ...
     def write_file(self, path: str, source: Path) -> None: ...
     def read(self, path: str) -> bytes: ...
-    def local(self, path: str) -> Path: ...
+    def file(self, path: str) -> Path | io.BufferedReader: ...
     def delete(self, path: str) -> None: ...
 
 
@@ -260,7 +263,7 @@ class _Folder:
     def read(self, path: str) -> bytes:
         return (self.root / path).read_bytes()
 
-    def local(self, path: str) -> Path:
+    def file(self, path: str) -> Path:
         return self.root / path
 
     def delete(self, path: str) -> None:
@@ -299,6 +302,7 @@ class _S3:
         self.bucket, _, prefix = root.removeprefix("s3://").partition("/")
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._hook: Any = None
+        self._files: dict[str, io.BufferedReader] = {}
 
     @property
     def hook(self) -> Any:
@@ -320,13 +324,10 @@ class _S3:
     def read(self, path: str) -> bytes:
         return self._object(path).get()["Body"].read()
 
-    def local(self, path: str) -> Path:
-        # content-addressed, so a copy that is there is the right one; the caller checks its sha256
-        copy = Path(tempfile.gettempdir()) / "closingbell-landing" / path
-        if not copy.exists():
-            with _Whole(copy) as out:
-                self._object(path).download_fileobj(out)
-        return copy
+    def file(self, path: str) -> io.BufferedReader:
+        if path not in self._files:
+            self._files[path] = io.BufferedReader(_Ranges(self._object(path)), _CHUNK)
+        return self._files[path]
 
     def _object(self, path: str) -> Any:
         from botocore.exceptions import ClientError
@@ -340,6 +341,35 @@ class _S3:
 
     def delete(self, path: str) -> None:
         self.hook.delete_objects(self.bucket, self.prefix + path)
+
+
+class _Ranges(io.RawIOBase):
+    """An object of S3 as a file that can be sought in: each read is one request for a range of bytes."""
+
+    def __init__(self, found: Any):
+        self._object, self._size, self._at = found, found.content_length, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._at + len(buffer), self._size)
+        if end <= self._at:
+            return 0
+        part = self._object.get(Range=f"bytes={self._at}-{end - 1}")["Body"].read()
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
 
 
 def _path(answer: Answer, sha256: str, suffix: str) -> str:

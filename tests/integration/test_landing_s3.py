@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from closingbell import landing
 from closingbell.hooks.answer import Answer
 from closingbell.landing import Landing, LandingError
+from closingbell.pipelines import sec_financials
+from closingbell.pipelines.base import Run
 from closingbell.settings import settings
 
 
@@ -56,11 +60,35 @@ def test_answers_land_and_come_back_from_s3(s3, tmp_path):
     bulk = tmp_path / "companyfacts.zip"
     with zipfile.ZipFile(bulk, "w") as archive:
         archive.writestr("CIK0000320193.json", "{}")
-    read = s3.read(s3.put(answer(bulk, "companyfacts_zip")))
-    assert isinstance(read.body, Path)
-    assert read.body.read_bytes() == bulk.read_bytes()
+    file = s3.read(s3.put(answer(bulk, "companyfacts_zip"))).file
+    assert not isinstance(file, Path)
+    assert file.read() == bulk.read_bytes()
 
     assert s3.check() == "s3://raw/closing/bell/"
     s3.drop(keys[0].removeprefix("closing/bell/"))
     with pytest.raises(LandingError, match="cannot be read"):
         s3.read(landing_id)
+
+
+def test_of_a_bulk_zip_on_s3_only_what_a_batch_needs_is_fetched(s3, tmp_path, monkeypatch):
+    members = {f"CIK{cik:010d}.json": os.urandom(3_000_000) for cik in range(1, 9)}
+    bulk = tmp_path / "companyfacts.zip"
+    with zipfile.ZipFile(bulk, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    landing_id = s3.put(answer(bulk, "companyfacts_zip"))
+    fetched: list[int] = []
+    readinto = landing._Ranges.readinto
+
+    def counted(self, buffer) -> int:
+        fetched.append(readinto(self, buffer))
+        return fetched[-1]
+
+    monkeypatch.setattr(landing._Ranges, "readinto", counted)
+    run = Run(dag_id="d", run_id="r", partition_key="p", engine=s3.engine, landing=s3)
+    assert sec_financials._members(run, landing_id) == list(range(1, 9))
+    found = list(sec_financials.company_answers(run, {"landing_ids": [landing_id], "ciks": [3, 7]}))
+    assert [(one.endpoint, one.key, one.content) for one in found] == [
+        ("companyfacts", f"{cik:010d}", members[f"CIK{cik:010d}.json"]) for cik in (3, 7)
+    ]
+    assert sum(fetched) < bulk.stat().st_size / 2

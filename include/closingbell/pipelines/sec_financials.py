@@ -7,6 +7,7 @@ up to 500 company by company at SEC's rate, more from its bulk zips.
 from __future__ import annotations
 
 import dataclasses
+import io
 import logging
 import re
 import zipfile
@@ -247,14 +248,14 @@ def _members(run: Run, landing_id: int) -> list[int]:
     return sorted(_archive(run.landing.read(landing_id).file)[1])
 
 
-def _archive(path: Path) -> tuple[zipfile.ZipFile, dict[int, list[zipfile.ZipInfo]]]:
+def _archive(file: Path | io.BufferedReader) -> tuple[zipfile.ZipFile, dict[int, list[zipfile.ZipInfo]]]:
     """The open zip and its members by CIK, indexed once a process: every batch reads some of them."""
-    return _indexed(path, path.stat().st_mtime_ns)
+    return _indexed(file, file.stat().st_mtime_ns if isinstance(file, Path) else 0)
 
 
 @lru_cache(maxsize=4)
-def _indexed(path: Path, modified: int) -> tuple[zipfile.ZipFile, dict[int, list[zipfile.ZipInfo]]]:
-    archive = zipfile.ZipFile(path)
+def _indexed(file: Path | io.BufferedReader, modified: int) -> tuple[zipfile.ZipFile, dict[int, list[zipfile.ZipInfo]]]:
+    archive = zipfile.ZipFile(file)
     members: dict[int, list[zipfile.ZipInfo]] = {}
     for member in archive.infolist():
         if match := MEMBER.fullmatch(member.filename.rpartition("/")[2]):
