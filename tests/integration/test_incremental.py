@@ -17,7 +17,9 @@ from closingbell.warehouse import db, failures, load
 BEFORE = datetime(2025, 11, 3, 23, 0, tzinfo=UTC)
 
 
-def test_only_companies_that_filed_since_the_watermark_are_asked_and_none_is_lost(sandbox, market, database, tmp_path):
+def test_only_companies_that_filed_since_the_watermark_are_asked_and_none_is_lost(
+    sandbox, market, database, tmp_path, monkeypatch
+):
     _, box = sandbox
     landing = Landing(str(tmp_path), database)
 
@@ -43,6 +45,9 @@ def test_only_companies_that_filed_since_the_watermark_are_asked_and_none_is_los
     due = [cik for batch in sec_financials.plan(run("sec_financials", "second")) for cik in batch["ciks"]]
     assert set(due) == _filed(market, since) | {market.cases["bankrupt"], page_lost}
     assert len(due) < len(market.ciks)
+    with monkeypatch.context() as patch:  # from SEC's zips no others are loaded either
+        patch.setattr(sec_financials, "BULK_OVER", 1)
+        assert [cik for batch in sec_financials.plan(run("sec_financials", "bulk")) for cik in batch["ciks"]] == due
     base.run_load(LOADS["sec_financials"], run("sec_financials", "second"))
     assert _published(database, market.default_clock) == _truth(market, market.default_clock)
     assert failures.pending(database, "sec_edgar", "companyfacts") == []

@@ -48,15 +48,15 @@ def plan(run: Run) -> list[Batch]:
     """Batches of up to 100 companies; `ciks` to ask for, or `landing_ids` of answers that are here already."""
     if paths := run.params.get("from_files"):
         return _plan_files(run, paths)
-    ciks, watermark = _due(run)
+    ciks, watermark, everything = _due(run)
     if limit := run.params.get("limit"):
-        ciks, watermark = ciks[: int(limit)], None
+        ciks, watermark, everything = ciks[: int(limit)], None, False
     log.info("sec_financials: %d companies due", len(ciks))
     bulk: dict[str, Any] = {}
     if len(ciks) > BULK_OVER and not run.params.get("dry_run"):
         bulk = {"landing_ids": list(land_bulk(run, ("companyfacts_zip", "submissions_zip")).values())}
         members = _members(run, bulk["landing_ids"][0])
-        ciks = members if watermark else sorted(set(ciks) & set(members))
+        ciks = members if everything else sorted(set(ciks) & set(members))
     return [
         {"key": f"{part[0]:010d}-{part[-1]:010d}", "ciks": part}
         | bulk
@@ -160,12 +160,13 @@ def land_bulk(run: Run, endpoints: Sequence[str]) -> dict[str, int]:
         return {endpoint: run.landing.put(getattr(hook, endpoint)(Path(folder))) for endpoint in endpoints}
 
 
-def _due(run: Run) -> tuple[list[int], str | None]:
+def _due(run: Run) -> tuple[list[int], str | None, bool]:
+    """The companies to ask for, the day up to which the run then knows every filing, and whether it asks for all."""
     if tickers := run.params.get("tickers"):
         found = db.query(run.engine, "ciks_of_tickers", tickers=tickers)
         if unknown := sorted(set(tickers) - set(found["ticker"])):
             raise ValueError(f"sec_financials: no company with ticker {unknown} is known; run universe first")
-        return found["cik"].unique().sort().to_list(), None
+        return found["cik"].unique().sort().to_list(), None, False
     universe = db.query(run.engine, "universe_ciks")["cik"].to_list()
     with closing(open_hook("sec_edgar", run.engine)) as hook:
         today = hook.company_tickers().answered_at.astimezone(NEW_YORK).date()
@@ -173,7 +174,7 @@ def _due(run: Run) -> tuple[list[int], str | None]:
         since = date.fromisoformat(state["watermark"]) if state["watermark"] else None
         everything = run.params.get("all") or run.params.get("full") or not state["filled"]
         if everything or since is None or (today - since).days > INDEX_DAYS:
-            return universe, today.isoformat()
+            return universe, today.isoformat(), True
         due = set(universe) - set(db.query(run.engine, "ciks_asked_for")["cik"])
         days = [since + timedelta(days=offset) for offset in range(-LATE_DAYS, (today - since).days + 1)]
         landed = run.landing.latest("sec_edgar", "daily_index", [day.isoformat() for day in days])
@@ -191,7 +192,7 @@ def _due(run: Run) -> tuple[list[int], str | None]:
         for endpoint in ("companyfacts", "submissions", "submissions_page")
         for key in failures.pending(run.engine, "sec_edgar", endpoint)
     }
-    return sorted((due & set(universe)) | failed), today.isoformat()
+    return sorted((due & set(universe)) | failed), today.isoformat(), False
 
 
 def _index_of(run: Run, hook: SecEdgar, day: date) -> Landed | None:
