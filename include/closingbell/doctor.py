@@ -176,7 +176,7 @@ def _quota(engine: Engine) -> Iterator[Finding]:
                 f"{left} of {row['symbol_limit']} different symbols left until {row['symbols_reset_at']:%Y-%m-%d} UTC"
             )
             if left == 0:
-                level, action = "fail", "symbols not asked for this month are deferred; CLOSINGBELL_TICKERS names fewer"
+                level, action = "fail", "tasks that ask for others fail until then; CLOSINGBELL_TICKERS names fewer"
         if row["wait"] > 60:
             parts.append(f"throttled for {row['wait']:.0f} s more")
             level, action = "warn" if level == "ok" else level, action or "wait; every process keeps to it by itself"

@@ -44,6 +44,20 @@ def test_an_identical_rerun_changes_no_row_by_the_ledger_and_touches_none(databa
     assert staging_tables(database) == []
 
 
+def test_a_landing_that_gives_new_rows_later_is_published_then_and_an_identical_rerun_is_not(database, no_checkpoint):
+    """What tells reconcile that bars came after a score, though their answer was landed before it."""
+    when = "SELECT landing_id, published_at FROM ops.published_landings ORDER BY 1"
+    loaded(database, "r1", bars([(1, 10.0)], landing_id=1), bars([(2, 20.0)], landing_id=2))
+    first = dict(rows(database, when))
+    loaded(database, "r2", bars([(1, 10.0)], landing_id=1), bars([(2, 20.0)], landing_id=2))
+    assert dict(rows(database, when)) == first
+    more = loaded(database, "r3", bars([(1, 10.0), (3, 30.0)], landing_id=1), bars([(2, 20.0)], landing_id=2))
+    assert (more.rows_inserted, more.rows_unchanged) == (1, 2)
+    now = dict(rows(database, when))
+    assert now[1] > first[1]
+    assert now[2] == first[2]
+
+
 def test_a_later_landing_wins_and_the_old_row_is_kept_as_a_revision(database, no_checkpoint):
     loaded(database, "evening", bars([(1, 10.0), (2, 20.0)], landing_id=1))
     morning = loaded(database, "morning", bars([(1, 10.5), (2, 20.0)], landing_id=2))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import date
 from typing import Any
 
+import polars as pl
 import pytest
+from load_steps import filled
 from sqlalchemy import Engine, text
 
 from closingbell.hooks.sec_edgar import SecEdgar
@@ -105,6 +108,29 @@ def test_a_run_that_has_published_or_failed_its_audit_is_planned_anew(run, datab
         base.run_load(demanding, run("sec_financials", "failed", full=True))
     base.run_load(counted, run("sec_financials", "failed", full=True))
     assert plans == ["mine", "mine", "failed", "failed"]
+
+
+def test_a_derived_load_that_was_stopped_is_computed_again(database, tmp_path):
+    """Bars may have been corrected since it was staged, by an override for instance."""
+    mine = Run(
+        dag_id="market_close", run_id="mine", partition_key="2025-12-05", engine=database,
+        landing=Landing(str(tmp_path), database),
+    )  # fmt: skip
+
+    def computed(rsi: float) -> Load:
+        row = {"security_id": 1, "session": date(2025, 12, 5), "bars": 20, "close": 10.0, "rsi_14": rsi}
+        frame = filled(database, "technical_indicators", pl.DataFrame([row]))
+        return dataclasses.replace(
+            LOADS["indicators"], frames=lambda run, batch: iter([("technical_indicators", frame)])
+        )
+
+    before = dataclasses.replace(computed(40.0), expected=lambda run, batches: {})
+    (batch,) = base.plan(before, mine)
+    base.open_stages(before, mine, [batch])
+    base.stage(before, mine, base.land(before, mine, batch))
+    after = dataclasses.replace(computed(60.0), expected=lambda run, batches: {})
+    base.run_load(after, mine)
+    assert _column(database, "SELECT rsi_14 FROM closingbell.technical_indicators") == [60.0]
 
 
 @pytest.mark.parametrize("name", ["universe", "sec_financials", "prices", "reconcile"])

@@ -139,6 +139,13 @@ def test_json_logs_and_metrics_are_airflows_own_variables() -> None:
     assert yaml.safe_load(TEXTS["values.yaml"])["config"]["logging"]["json_logs"] == "True"
 
 
+def test_the_landing_zone_of_a_volume_belongs_to_the_images_user() -> None:
+    """Docker gives a new named volume the owner of the image's folder, and root where the image has none."""
+    (volume,) = [v for v in yaml.safe_load(TEXTS["compose.yaml"])["x-airflow"]["volumes"] if v.endswith("landing")]
+    (made,) = re.findall(r"mkdir -p (.*) \\\n", TEXTS["Dockerfile"])
+    assert volume.partition(":/opt/closing-bell/")[2] in made.split()
+
+
 def test_no_password_or_key_is_written() -> None:
     for name, text in TEXTS.items():
         text = re.sub(r"\$\{[^}]*\}", "", text)  # what the environment gives

@@ -55,13 +55,13 @@ def drop_abandoned(engine: Engine, hours: int, lives: Callable[[str, str], bool]
     with engine.connect() as connection:
         found = connection.execute(db.statement("retain_stages"), {"hours": hours}).all()
     waiting = {run for run in {(row.dag_id, row.run_id) for row in found} if lives(*run)}
-    old = [row.stage_id for row in found if (row.dag_id, row.run_id) not in waiting]
-    for stage_id in old:
+    old = {row.stage_id: row.opened_at for row in found if (row.dag_id, row.run_id) not in waiting}
+    for stage_id, opened_at in old.items():
         with engine.begin() as connection, db.cursor_of(connection) as cursor:
             lock_stage(connection, stage_id)  # waits for an audit or publish that is at work after all
             row = stage_row(connection, stage_id)
-            if row.status == "published":
-                continue
+            if row.status == "published" or row.opened_at != opened_at:
+                continue  # finished, or opened again since
             drop_table(cursor, shape(connection, row.table_name).fragments(stage_id))
             connection.execute(text("DELETE FROM ops.stage_batches WHERE stage_id = :id"), {"id": stage_id})
             connection.execute(
