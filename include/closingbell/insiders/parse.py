@@ -1,9 +1,9 @@
 """EDGAR's lists of ownership filings, and the documents themselves (Forms 3, 4, 5 and amendments), as frames.
 
 In: a page of the "getcurrent" Atom feed or a daily form index -> `FILINGS`; ownership XML (schemas X0101 to X0609),
-bare or inside a full submission -> `Parsed`. Sources: SEC, "EDGAR Ownership XML Technical Specification"; Form 4's general
-instruction 8 (transaction codes). One filing is in the feed once per filer: the accession number is its key, and the
-ISSUER's CIK says whose shares were traded. One row is one line of a document, however many owners file it jointly.
+bare or inside a full submission -> `Parsed`. Sources: SEC, "EDGAR Ownership XML Technical Specification"; Form 4's
+general instruction 8 (transaction codes). One filing is in the feed once per filer: the accession number is its key,
+and the ISSUER's CIK says whose shares were traded. One row is one line of a document, however many owners file it.
 
 known_at: the feed's and the header's acceptance; without one, 22:00 New York on the filing day, when EDGAR closes
 (forms 3, 4 and 5 keep the day of their filing until then).
@@ -290,7 +290,7 @@ def _document(
         raise Refused(
             "no filing date",
             f"the accession number is known, the day of filing is not (signed "
-            f"{fields.get('ownerSignature/signatureDate')}); lay the .txt, .nc or .metadata.json of the filing beside it",
+            f"{fields.get('ownerSignature/signatureDate')}); lay the filing's .txt, .nc or .metadata.json beside it",
         )
     head = _head(fields, [_leaves(owner) for owner in root.iterfind("reportingOwner")], header)
     notes = {note.get("id"): " ".join("".join(note.itertext()).split()) for note in root.iterfind("footnotes/footnote")}
@@ -390,6 +390,8 @@ def _trade(line: Leaves, price_notes: list[str]) -> dict[str, Any]:
     price = _decimal(line, "transactionAmounts/transactionPricePerShare/value")
     stated = _decimal(line, "transactionAmounts/transactionTotalValue/value")
     total = shares * price if shares is not None and price is not None else stated
+    if shares is None and price == stated:  # notes: the price of all of them stands in the field of one
+        price = None
     return {
         **_line(line),
         "transaction_date": traded_on,
