@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from closingbell.news.analyst import AnswerError, answer_text, judge
 from closingbell.news.parse import fnspid_csv, polygon_news, tiingo_news
 
 pytestmark = pytest.mark.real
@@ -56,3 +58,19 @@ def test_fnspid_series(recordings):
     aapl = fnspid_csv((folder / "AAPL.csv.gz").read_bytes(), ticker="AAPL")
     # the file's first day: 2.4166666666666665 on the 1 to 5 scale; its own Scaled_sentiment says 0.354
     assert aapl.opinions["score"][0] == pytest.approx(-0.2916666666666667)
+
+
+def test_gemini_envelopes(recordings):
+    folder = recorded(recordings, "gemini")
+    for path in sorted(folder.glob("test_cli_gemini_models_*.json")):  # a list of models is no answer
+        with pytest.raises(AnswerError, match="column candidates is missing"):
+            answer_text(path.read_bytes())
+    read = {path.stem: answer_text(path.read_bytes()) for path in folder.glob("test_[!c]*.json")}
+    text, model = read["test_nested_model_direct_reference_0"]
+    assert json.loads(text) == {"name": "Alice", "address": {"street": "123 Main St", "city": "San Francisco"}}
+    assert model == "gemini-3.6-flash"
+    assert read["test_prompt_0"][0] == "Scoop"
+    dogs = json.loads(read["test_prompt_with_multiple_dogs_0"][0])
+    with pytest.raises(AnswerError, match="a list of opinions was asked for"):
+        judge(json.dumps(dogs if isinstance(dogs, dict) else dogs[0]), tickers=["ACM"])
+    assert len(read) >= 10
