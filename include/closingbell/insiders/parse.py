@@ -151,6 +151,7 @@ TRANSACTION_TYPES = {
 Leaves = dict[str, str]
 BRANCHES = frozenset({"nonDerivativeTable", "derivativeTable", "footnotes", "reportingOwner"})
 ENTRY_TITLE = re.compile(r"^.* \((\d{10})\) \(([^()]+)\)$", re.DOTALL)
+SEE_REMARKS = re.compile(r"^see remarks?\W*$", re.IGNORECASE)
 FILED = re.compile(r"Filed:\s*</b>\s*(\d{4}-\d{2}-\d{2})")
 XML_DAY = re.compile(r"^(\d{4}-\d{2}-\d{2})(?:Z|[+-]\d{2}:\d{2}|T[\d:.]+(?:Z|[+-]\d{2}:\d{2})?)?$")
 
@@ -332,6 +333,9 @@ def _head(fields: Leaves, owners: list[Leaves], header: Header) -> dict[str, Any
         owner.get(f"{role}officerTitle") or (owner.get(f"{role}otherText") if _flag(owner, f"{role}isOther") else None)
         for owner in owners
     ]
+    title = next((title for title in titles if title), None)
+    if title and SEE_REMARKS.match(title):
+        title = fields.get("remarks", title)
     names = [owner.get("reportingOwnerId/rptOwnerName") for owner in owners]
     return {
         "accession_no": header.accession_no,
@@ -342,7 +346,7 @@ def _head(fields: Leaves, owners: list[Leaves], header: Header) -> dict[str, Any
         "owner_ciks": [_cik(owner, "reportingOwnerId/rptOwnerCik") for owner in owners],
         "owner_names": [name for name in names if name],
         "insider_name": names[0],
-        "insider_title": next((title for title in titles if title), None),
+        "insider_title": title,
         "is_director": any(_flag(owner, f"{role}isDirector") for owner in owners),
         "is_officer": any(_flag(owner, f"{role}isOfficer") for owner in owners),
         "is_ten_percent_owner": any(_flag(owner, f"{role}isTenPercentOwner") for owner in owners),

@@ -153,7 +153,7 @@ def peer_prices(holdings: pl.DataFrame, filings: pl.DataFrame) -> pl.DataFrame:
 
 
 def units(filings: pl.DataFrame, all_sums: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """FILINGS and the SUMS of all batches -> UNITS, and what does not add up (PROBLEMS; such filings load all the same).
+    """FILINGS and the SUMS of all batches -> UNITS, and what does not add up (PROBLEMS; such filings load as well).
 
     The market decides where at least SPEAKERS lines (or all lines of a smaller filing) speak and MAJORITY of them
     agree; else the day of filing. A restated or late filing follows its own day, not its quarter.
@@ -186,7 +186,7 @@ def units(filings: pl.DataFrame, all_sums: pl.DataFrame) -> tuple[pl.DataFrame, 
         "unit against the rule": (
             (pl.col("by_price") != pl.col("by_date")),
             pl.format(
-                "values in units of {} dollars, by {} lines against the market's closes; filings of {} are in units of {}",
+                "values in units of {} dollars, by {} lines against the market; filings of {} are in units of {}",
                 pl.col("value_unit").cast(pl.Int64),
                 "said",
                 "filed_on",
@@ -232,7 +232,7 @@ def _notice() -> pl.Expr:
 
 
 def cusip_history(fails: pl.DataFrame, ticker_history: pl.DataFrame) -> pl.DataFrame:
-    """Fails-to-deliver records -> CUSIPS: from which day a CUSIP had which ticker, and the security of that ticker then.
+    """Fails-to-deliver records -> CUSIPS: from which day a CUSIP had which ticker, and that ticker's security then.
 
     fails: parse.FAILS of any number of files, in any order. ticker_history: ticker (house spelling), valid_from,
     valid_to (null: still), security_id. One row a change of ticker or security, so that a re-used ticker does not lead
@@ -401,7 +401,7 @@ def ownership(
     shares_outstanding: pl.DataFrame | None = None,
     splits: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """OWNERSHIP of a quarter as known at `as_of`, one row a security that an institution holds or held the quarter before.
+    """OWNERSHIP of a quarter as known at `as_of`, one row a security that is held or was held the quarter before.
 
     rows: POSITIONS of the quarter and the one before. filings: UNITS (or FILINGS) of both. shares_outstanding:
     security_id, shares_outstanding, as known then and on the quarter's split basis. splits: security_id, ex_date,
