@@ -42,7 +42,7 @@ def test_every_document_loads_or_says_why_not(folder: Path, ownership: parse.Par
     assert len(list(folder.glob("*.xml"))) == ownership.documents.height + ownership.problems.height
     reasons = dict(ownership.problems.group_by("problem").len().iter_rows())
     assert reasons == {"no accession": 10, "no filing date": 1}
-    # names with a short hash where an accession number would be; and one whose day is the period's, signed two days after
+    # names with a short hash where an accession number would be; and one whose day is the period's
     assert ownership.problems.filter(problem="no filing date")["key"].to_list() == ["0000320193-22-000061"]
     assert ownership.documents.height == 279
     key = ["accession_no", "is_derivative", "row_no"]

@@ -5,7 +5,8 @@ institutional_holdings), the dated map of CUSIPs, and `OWNERSHIP` per security a
 Sources: Form 13F, special instructions 8 and 9 (values: thousands until filings of 2023-01-03, dollars since) and the
 cover page's amendment kinds. Everything is set-wise; a data set of 3.2 million lines passes through in batches:
 
-    sums = pl.concat(compute.sums(batch, data.filings, prices) for batch in data.holdings())
+    evidence = data.holdings(columns=compute.EVIDENCE)
+    sums = pl.concat(compute.sums(batch, data.filings, prices) for batch in evidence)
     filings, problems = compute.units(data.filings, sums)
     for batch in data.holdings(): compute.positions(batch, filings, cusips)
 """
@@ -28,6 +29,8 @@ CLOSE_ENOUGH = 2.0
 SPEAKERS, MAJORITY = 3, 0.75
 PEERS = 5
 
+EVIDENCE = ("accession_no", "cusip", "reported_value", "amount", "amount_type", "put_call")
+"""Columns of HOLDINGS that `sums` and `peer_prices` look at."""
 SUMS: dict[str, Any] = {
     "accession_no": pl.String,
     "rows": pl.Int64,
@@ -104,7 +107,7 @@ def sums(holdings: pl.DataFrame, filings: pl.DataFrame, prices: pl.DataFrame | N
 
     prices: cusip, quarter (its last day), close in dollars as traded (not adjusted). Only lines of shares held speak.
     """
-    spoken = holdings.select("accession_no", "cusip", "reported_value", "amount", "amount_type", "put_call")
+    spoken = holdings.select(EVIDENCE)
     if prices is None:
         spoken = spoken.with_columns(close=pl.lit(None, dtype=pl.Float64))
     else:

@@ -13,7 +13,7 @@ a data set replaces the filings loaded between the sets.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -126,6 +126,24 @@ ACCESSION_SHAPE = r"^\d{10}-\d{2}-\d{6}$"
 BATCH_BYTES = 48 * 2**20
 SUBMISSION_BYTES = 128 * 2**20
 FAILS_COLUMNS = ["SETTLEMENT DATE", "CUSIP", "SYMBOL", "QUANTITY (FAILS)", "DESCRIPTION", "PRICE"]
+SOURCES = {
+    "accession_no": "ACCESSION_NUMBER",
+    "issuer_name": "NAMEOFISSUER",
+    "class_title": "TITLEOFCLASS",
+    "cusip": "CUSIP",
+    "figi": "FIGI",
+    "reported_value": "VALUE",
+    "amount": "SSHPRNAMT",
+    "amount_type": "SSHPRNAMTTYPE",
+    "put_call": "PUTCALL",
+    "discretion": "INVESTMENTDISCRETION",
+    "other_managers": "OTHERMANAGER",
+    "voting_sole": "VOTING_AUTH_SOLE",
+    "voting_shared": "VOTING_AUTH_SHARED",
+    "voting_none": "VOTING_AUTH_NONE",
+}
+"""Column of HOLDINGS -> column of INFOTABLE.tsv."""
+NUMBERS = [SOURCES[name] for name, dtype in HOLDINGS.items() if name in SOURCES and dtype == pl.Float64]
 XML_COLUMNS = {
     "NAMEOFISSUER": "nameOfIssuer",
     "TITLEOFCLASS": "titleOfClass",
@@ -167,23 +185,32 @@ class DataSet:
         self.managers = _managers(tables)
         self.problems = _no_filing(tables, self.filings, self.where)
 
-    def holdings(self, *, batch_bytes: int = BATCH_BYTES) -> Iterator[pl.DataFrame]:
-        """HOLDINGS in batches of about `batch_bytes` of text (3.2 million lines are 10 or so), in the table's order."""
+    def holdings(
+        self, *, columns: Sequence[str] = tuple(HOLDINGS), batch_bytes: int = BATCH_BYTES
+    ) -> Iterator[pl.DataFrame]:
+        """HOLDINGS in batches of about `batch_bytes` of text (3.2 million lines are 10 or so), in the table's order.
+
+        columns: those wanted, all by default; a pass that looks at a few costs a third.
+        """
+        wanted = [name for name in HOLDINGS if name in columns]
         seen = pl.DataFrame(schema={"accession_no": pl.String, "_before": pl.Int64})
         for text in _whole_lines(self._archive.blocks("INFOTABLE.tsv"), batch_bytes):
-            batch = _holdings(self._frame("INFOTABLE", text))
+            batch = _holdings(self._frame("INFOTABLE", text, wanted), wanted)
+            if "row_no" not in wanted:
+                yield batch
+                continue
             # a filing's lines may go on in the next batch: its numbers go on with them
             batch = batch.join(seen, on="accession_no", how="left", maintain_order="left").with_columns(
                 row_no=pl.int_range(1, pl.len() + 1).over("accession_no") + pl.col("_before").fill_null(0)
             )
             counts = batch.group_by("accession_no").agg(pl.col("row_no").max().alias("_before"))
             seen = pl.concat([seen, counts]).group_by("accession_no").agg(pl.col("_before").max())
-            yield batch.select(pl.col(name).cast(dtype) for name, dtype in HOLDINGS.items())
+            yield batch.select(pl.col(name).cast(HOLDINGS[name]) for name in wanted)
 
     def _table(self, name: str) -> pl.DataFrame:
         return self._frame(name, self._archive.bytes_of(f"{name}.tsv"))
 
-    def _frame(self, table: str, text: bytes) -> pl.DataFrame:
+    def _frame(self, table: str, text: bytes, wanted: Sequence[str] = ()) -> pl.DataFrame:
         required, known = TABLES[table]
         where = f"{self.where}, {table}.tsv"
         text = text.removeprefix(b"\xef\xbb\xbf")
@@ -194,15 +221,18 @@ class DataSet:
             raise Refused(
                 "unknown column", f"{where}: column {', '.join(sorted(unknown))} is unknown; say what it means"
             )
+        read = {SOURCES[name] for name in wanted if name in SOURCES} | {"ACCESSION_NUMBER"} if wanted else required
         try:
             return pl.read_csv(
                 io.BytesIO(text),
                 separator="\t",
                 quote_char=None,  # names have quotes in them, fields have none around them
                 infer_schema=False,
+                schema_overrides={name: pl.Float64 for name in NUMBERS if name in read},
+                ignore_errors=True,  # a number that is none is null
                 truncate_ragged_lines=True,
                 encoding="utf8-lossy",
-                columns=[name for name in header if name in required or name == "FIGI"],
+                columns=[name for name in header if name in read],
             )
         except pl.exceptions.PolarsError as error:
             raise Refused("another shape", f"{where}: {error}") from error
@@ -311,28 +341,24 @@ def _no_filing(tables: dict[str, pl.DataFrame], filings: pl.DataFrame, where: st
     )
 
 
-def _holdings(rows: pl.DataFrame) -> pl.DataFrame:
-    """HOLDINGS but for row_no, of lines in the data set's columns (text)."""
+def _holdings(rows: pl.DataFrame, wanted: Sequence[str]) -> pl.DataFrame:
+    """The wanted columns of HOLDINGS but for row_no (accession_no always), of lines in the data set's columns."""
     if "FIGI" not in rows.columns:
         rows = rows.with_columns(FIGI=pl.lit(None, dtype=pl.String))
-    text = {name: pl.col(name).str.strip_chars().replace("", None) for name in rows.columns}
-    cusip = text["CUSIP"].str.to_uppercase()
-    return rows.filter(pl.col("ACCESSION_NUMBER").str.contains(ACCESSION_SHAPE)).select(
-        accession_no=pl.col("ACCESSION_NUMBER"),
-        issuer_name=text["NAMEOFISSUER"],
-        class_title=text["TITLEOFCLASS"],
+    cusip = pl.col("CUSIP").str.strip_chars().str.to_uppercase()
+    written = {
         # spreadsheets eat leading zeros
-        cusip=pl.when(cusip.str.len_bytes().is_between(6, 8)).then(cusip.str.zfill(9)).otherwise(cusip),
-        figi=text["FIGI"],
-        reported_value=_number(text["VALUE"]),
-        amount=_number(text["SSHPRNAMT"]),
-        amount_type=text["SSHPRNAMTTYPE"].str.to_uppercase(),
-        put_call=text["PUTCALL"].str.to_lowercase(),
-        discretion=text["INVESTMENTDISCRETION"].str.to_uppercase(),
-        other_managers=text["OTHERMANAGER"].str.replace_all(r"[\s,;]+", ",").str.strip_chars(","),
-        voting_sole=_number(text["VOTING_AUTH_SOLE"]),
-        voting_shared=_number(text["VOTING_AUTH_SHARED"]),
-        voting_none=_number(text["VOTING_AUTH_NONE"]),
+        "cusip": pl.when(cusip.str.len_bytes().is_between(6, 8)).then(cusip.str.zfill(9)).otherwise(cusip),
+        "amount_type": pl.col("SSHPRNAMTTYPE").str.to_uppercase(),
+        "put_call": pl.col("PUTCALL").str.to_lowercase(),
+        "discretion": pl.col("INVESTMENTDISCRETION").str.to_uppercase(),
+        "other_managers": pl.col("OTHERMANAGER").str.replace_all(r"[\s,;]+", ",").str.strip_chars(","),
+    }
+    numbers = {name: _number(pl.col(source)) for name, source in SOURCES.items() if source in NUMBERS}
+    return rows.filter(pl.col("ACCESSION_NUMBER").str.contains(ACCESSION_SHAPE)).select(
+        (written | numbers).get(name, pl.col(source)).alias(name)
+        for name, source in SOURCES.items()
+        if name in wanted or name == "accession_no"
     )
 
 
@@ -367,14 +393,14 @@ def filing(body: bytes, table: bytes | None = None, *, header: Header | None = N
     rows: list[dict[str, str | None]] = []
     if table is not None:
         rows = [
-            {column: line.findtext(path) for column, path in XML_COLUMNS.items()}
+            {column: (line.findtext(path) or "").strip() or None for column, path in XML_COLUMNS.items()}
             for line in _localized(read_xml(table, root="informationTable")).iterfind("infoTable")
         ]
     schema = dict.fromkeys(XML_COLUMNS, pl.String)
     text = pl.DataFrame({name: [row[name] for row in rows] for name in XML_COLUMNS}, schema=schema).with_columns(
         ACCESSION_NUMBER=pl.lit(header.accession_no)
     )
-    holdings = _holdings(text).with_columns(row_no=pl.int_range(1, pl.len() + 1))
+    holdings = _holdings(text, list(HOLDINGS)).with_columns(row_no=pl.int_range(1, pl.len() + 1))
     return Parsed(
         filings,
         _cover_managers(cover, header.accession_no),
