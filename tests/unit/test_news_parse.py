@@ -276,6 +276,18 @@ def test_a_page_of_50_megabytes_is_refused_before_anything_parses_it(monkeypatch
     assert MAX_BYTES < 50_000_000
 
 
+def test_a_page_made_to_be_slow_is_refused():
+    with pytest.raises(ValueError, match="web gazette: the page is nested deeper than 200"):
+        page_news(b"<div>" * (MAX_TAGS - 10), GAZETTE)
+    with pytest.raises(ValueError, match="web gazette: more than 500 stories"):
+        page_news(b"<article><h3>x</h3></article>" * 501, GAZETTE)
+
+
+def test_a_story_within_a_story_is_a_part_of_it():
+    nested = HTML.replace("<article>", "<article><article>", 1).replace("</article>", "</article></article>", 1)
+    assert page_news(nested.encode(), GAZETTE).received == 2
+
+
 def test_a_feed_with_a_doctype_is_refused():
     bomb = b'<!DOCTYPE r [<!ENTITY a "aaaa">]>' + RSS.split("?>", 1)[1].encode()
     with pytest.raises(ValueError, match="web wire: the feed has a DOCTYPE"):

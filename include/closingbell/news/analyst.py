@@ -132,8 +132,8 @@ def answer_text(body: bytes) -> tuple[str, str]:
     for chunk in chunks:
         if not isinstance(chunk, dict) or not {"candidates", "promptFeedback", "error"} & chunk.keys():
             raise AnswerError(f"gemini generate_content: column candidates is missing; it begins {body[:100]!r}")
-        if error := chunk.get("error"):
-            raise AnswerError(f"gemini generate_content: the vendor answers an error: {str(error)[:300]}")
+        if fault := chunk.get("error"):
+            raise AnswerError(f"gemini generate_content: the vendor answers an error: {str(fault)[:300]}")
         if reason := (chunk.get("promptFeedback") or {}).get("blockReason"):
             raise AnswerError(f"gemini generate_content: the prompt was blocked: {reason}")
         model = chunk.get("modelVersion") or model

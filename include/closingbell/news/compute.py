@@ -70,7 +70,8 @@ def unify(sightings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Articles (ARTICLES) and who brought them (MEMBERS), both in order of article_id.
 
     sightings: parse.SIGHTINGS with first_seen_at (when it was first landed, UTC) and article_id (null: not yet one of
-    an article). Give with the new sightings those of the 48 hours around them and those that share an address.
+    an article). Give with the new sightings those published within 48 hours of one and those with the address of one,
+    and with these every other sighting of the same articles: an article is made of the rows given here.
     """
     order = ["first_seen_at", "vendor", "vendor_id"]
     rows = sightings.sort(pl.col("article_id").is_null(), *order)

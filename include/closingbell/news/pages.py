@@ -1,8 +1,9 @@
 """Web pages and feeds -> sightings, by the selectors that sources.toml declares.
 
 In: the untouched bytes of one page and its source's declaration. Out: `parse.Parsed`, vendor `web`. A page is hostile:
-one above MAX_BYTES or MAX_TAGS is refused before anything parses it, a feed with a DOCTYPE as well, and a story may
-link to its source's own host only. A page whose declared selectors match nothing has changed: an error that names it.
+one above MAX_BYTES or MAX_TAGS is refused before anything parses it, one nested deeper than MAX_DEPTH or with more than
+MAX_STORIES before a selector walks it, a feed with a DOCTYPE as well, and a story may link to its source's own host
+only. A page whose declared selectors match nothing has changed: an error that names it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ import msgspec
 from closingbell.news.parse import Collector, Parsed, Refused, canonical_url
 
 MAX_BYTES = 4_000_000
-MAX_TAGS = 60_000
+MAX_TAGS = 30_000
+MAX_DEPTH = 200
+MAX_STORIES = 500
 ATOM = "{http://www.w3.org/2005/Atom}"
 
 
@@ -137,7 +140,14 @@ def _html(body: bytes, source: Source, where: str) -> Iterator[dict[str, str]]:
     from bs4 import BeautifulSoup
 
     page = BeautifulSoup(body, "lxml")
-    for item in page.select(source.item):
+    _shallow(page, where)
+    items = page.select(source.item, limit=MAX_STORIES + 1)
+    if len(items) > MAX_STORIES:
+        raise ValueError(f"{where}: more than {MAX_STORIES} stories on one page; adjust item in news/sources.toml")
+    inside = {id(item) for item in items}
+    for item in items:
+        if any(id(parent) in inside for parent in item.parents):
+            continue  # a part of a story that is already one
         story = {name: _pick(item, getattr(source, name)) for name in ("title", "link", "published", "summary")}
         if not any(story.values()):
             continue
@@ -145,6 +155,15 @@ def _html(body: bytes, source: Source, where: str) -> Iterator[dict[str, str]]:
         if story["published"] and story["title"].startswith(story["published"]):
             story["title"] = story["title"].removeprefix(story["published"]).strip()
         yield story
+
+
+def _shallow(page: Any, where: str) -> None:
+    level, depth = [page], 0
+    while level:
+        if depth > MAX_DEPTH:
+            raise ValueError(f"{where}: the page is nested deeper than {MAX_DEPTH}; it is refused")
+        level = [child for element in level for child in element.children if child.name]
+        depth += 1
 
 
 def _pick(item: Any, selector: str) -> str:
