@@ -360,3 +360,22 @@ def test_joint_and_split_filings_count_once():
 def test_trade_without_a_price_is_unpriced_not_worth_nothing():
     day = activity(filing(ORIGINAL, date(2024, 5, 3), line(price=None)))[date(2024, 5, 6)]
     assert (day["shares_bought_30d"], day["value_bought_30d"], day["unpriced_30d"]) == (100, None, 1)
+
+
+def test_no_trades_and_no_sessions_are_empty_frames_of_the_schema():
+    trades = compute.with_securities(compute.supersede(parse.ownership([]).trades), LISTINGS)
+    for sessions in (SESSIONS, SESSIONS.clear()):
+        assert dict(compute.activity(trades, sessions).schema) == compute.ACTIVITY
+    assert compute.amended_issuers(trades) == []
+
+
+def test_a_backfill_gives_what_each_session_gives_alone(monkeypatch):
+    monkeypatch.setattr(compute, "SLICE", 2)
+    documents = [
+        filing(f"0001234567-24-{n:06}", date(2024, 5, 3), line(shares=str(n)), owners=(n,)) for n in range(1, 6)
+    ]
+    trades = compute.with_securities(compute.supersede(parse.ownership(documents).trades), LISTINGS)
+    whole = compute.activity(trades, SESSIONS)
+    alone = pl.concat([compute.activity(trades, SESSIONS.slice(n, 1)) for n in range(SESSIONS.height)])
+    assert whole.equals(alone)
+    assert whole["buyers_30d"].to_list() == [5, 5, 0]

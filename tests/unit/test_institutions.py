@@ -507,3 +507,8 @@ def test_cusips_without_a_security_are_counted_and_shown():
     assert rows["security_id"].null_count() == 3
     assert compute.unmapped(rows).rows() == [("037833100", "ISSUER", 1, 300.0), ("594918104", "ISSUER", 1, 300.0)]
     assert compute.positions(holdings, units)["security_id"].null_count() == 3
+
+
+def test_no_filing_known_yet_is_an_empty_frame_of_the_schema():
+    assert owned([(1, 11, Q4, date(2024, 2, 9), "13F-HR", None)], SMALL_LINES, datetime(2024, 1, 1, tzinfo=UTC)) == {}
+    assert owned([], [], LATE) == {}

@@ -21,6 +21,7 @@ SUPERSEDED: dict[str, Any] = {"superseded_by": pl.String, "superseded_at": pl.Da
 """The amendment's accession number and the moment it became known; null while the row stands."""
 
 WINDOWS = (30, 90)
+SLICE = 50
 MEASURES: dict[str, Any] = {
     "buys": pl.Int64,
     "sells": pl.Int64,
@@ -203,52 +204,87 @@ def activity(trades: pl.DataFrame, sessions: pl.DataFrame, *, windows: Sequence[
     trades: with security_id and SUPERSEDED. sessions: session (Date), closes_at (UTC). A trade of day D is in the
     window of n days up to session S where S - n < D <= S, and counts where it was known, not superseded, by the close.
     """
-    asked = sessions.select("session", "closes_at").unique()
-    known = (
-        open_market(trades.filter(pl.col("security_id").is_not_null()))
-        .with_columns(forgotten_on=pl.col("transaction_date").dt.offset_by(f"{max(windows)}d"))
-        .join_where(
-            asked,
-            pl.col("transaction_date") <= pl.col("session"),
-            pl.col("forgotten_on") > pl.col("session"),
-            pl.col("known_at") <= pl.col("closes_at"),
-        )
-        .filter(pl.col("superseded_at").is_null() | (pl.col("superseded_at") > pl.col("closes_at")))
+    asked = sessions.select("session", "closes_at").unique().sort("session")
+    trades = open_market(trades.filter(pl.col("security_id").is_not_null())).select(
+        "security_id",
+        "insider",
+        "transaction_date",
+        "transaction_code",
+        "shares",
+        "total_value",
+        "known_at",
+        "superseded_at",
+        forgotten_on=pl.col("transaction_date").dt.offset_by(f"{max(windows)}d"),
     )
-    measures = [
-        measure.cast(MEASURES[name]).alias(f"{name}_{days}d")
-        for days in windows
-        for name, measure in _measures(pl.col("transaction_date").dt.offset_by(f"{days}d") > pl.col("session")).items()
+    # some sessions at a time: each trade is in as many windows as 90 days have sessions
+    found = [_activity(trades, part, windows) for part in asked.iter_slices(SLICE)] or [
+        _activity(trades, asked, windows)
     ]
-    schema = {**dict(list(ACTIVITY.items())[:3]), **{f"{m}_{d}d": t for d in windows for m, t in MEASURES.items()}}
-    return (
-        known.group_by("security_id", "session")
-        .agg(pl.col("known_at").max(), *measures)
-        .sort("security_id", "session")
-        .select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+    return pl.concat(found).sort("security_id", "session")
+
+
+def _activity(trades: pl.DataFrame, asked: pl.DataFrame, windows: Sequence[int]) -> pl.DataFrame:
+    key = ["security_id", "session"]
+    near = trades.filter(
+        pl.col("transaction_date") <= asked["session"].max(), pl.col("forgotten_on") > asked["session"].min()
     )
+    known = near.join_where(
+        asked,
+        pl.col("transaction_date") <= pl.col("session"),
+        pl.col("forgotten_on") > pl.col("session"),
+        pl.col("known_at") <= pl.col("closes_at"),
+    ).filter(pl.col("superseded_at").is_null() | (pl.col("superseded_at") > pl.col("closes_at")))
+    frame = known.group_by(key).agg(pl.col("known_at").max())
+    for days in windows:
+        within = known.filter(pl.col("transaction_date").dt.offset_by(f"{days}d") > pl.col("session"))
+        frame = frame.join(_measured(within, key, f"_{days}d"), on=key, how="left")
+    zeros = {f"{name}_{days}d": name for days in windows for name in MEASURES}
+    schema = {**{name: ACTIVITY[name] for name in (*key, "known_at")}, **{n: MEASURES[m] for n, m in zeros.items()}}
+    traded = {days: pl.col(f"buys_{days}d").is_not_null() for days in windows}
+    return frame.with_columns(  # a window without a trade that an older one has: nothing was bought, which is 0
+        pl.when(traded[days]).then(pl.col(f"{name}_{days}d")).otherwise(0).alias(f"{name}_{days}d")
+        for days in windows
+        for name in MEASURES
+    ).select(pl.col(name).cast(dtype) for name, dtype in schema.items())
 
 
-def _measures(within: pl.Expr) -> dict[str, pl.Expr]:
-    bought, sold = within & (pl.col("transaction_code") == "P"), within & (pl.col("transaction_code") == "S")
-
-    def total(column: str, which: pl.Expr) -> pl.Expr:
-        counted = pl.col(column).filter(which)
-        return pl.when((counted.len() == 0) | (counted.count() > 0)).then(counted.sum())
-
-    return {
-        "buys": bought.sum(),
-        "sells": sold.sum(),
-        "shares_bought": total("shares", bought),
-        "shares_sold": total("shares", sold),
-        "net_shares": total("shares", bought) - total("shares", sold),
-        "value_bought": total("total_value", bought),
-        "value_sold": total("total_value", sold),
-        "net_value": total("total_value", bought) - total("total_value", sold),
-        "buyers": pl.col("insider").filter(bought).n_unique(),
-        "sellers": pl.col("insider").filter(sold).n_unique(),
-        "unpriced": ((bought | sold) & pl.col("total_value").is_null()).sum(),
-    }
+def _measured(trades: pl.DataFrame, key: list[str], suffix: str) -> pl.DataFrame:
+    """MEASURES of the trades of each group; values null where trades are there and none has a price."""
+    priced = pl.col("total_value").count()
+    sides = []
+    for code, count, side, people in (("P", "buys", "bought", "buyers"), ("S", "sells", "sold", "sellers")):
+        sides.append(
+            trades.filter(transaction_code=code)
+            .group_by(key)
+            .agg(
+                pl.len().alias(count),
+                pl.col("shares").sum().alias(f"shares_{side}"),
+                pl.when(priced > 0).then(pl.col("total_value").sum()).alias(f"value_{side}"),
+                pl.col("insider").n_unique().alias(people),
+                pl.col("total_value").null_count().alias(f"unpriced_{side}"),
+            )
+        )
+    both = sides[0].join(sides[1], on=key, how="full", coalesce=True)
+    counts = ["buys", "sells", "shares_bought", "shares_sold", "buyers", "sellers", "unpriced_bought", "unpriced_sold"]
+    return (
+        both.with_columns(
+            pl.when(pl.col("buys").is_null()).then(0.0).otherwise("value_bought").alias("value_bought"),
+            pl.when(pl.col("sells").is_null()).then(0.0).otherwise("value_sold").alias("value_sold"),
+        )
+        .with_columns(pl.col(counts).fill_null(0))
+        .select(
+            *key,
+            *(
+                measure.alias(f"{name}{suffix}")
+                for name, measure in {
+                    **{name: pl.col(name) for name in MEASURES if not name.startswith(("net_", "unpriced"))},
+                    "net_shares": pl.col("shares_bought") - pl.col("shares_sold"),
+                    "net_value": pl.col("value_bought") - pl.col("value_sold"),
+                    "unpriced": pl.col("unpriced_bought") + pl.col("unpriced_sold"),
+                }.items()
+            ),
+        )
+    )
 
 
 def amended_issuers(trades: pl.DataFrame) -> list[int]:

@@ -378,6 +378,8 @@ def counted(rows: pl.DataFrame, filings: pl.DataFrame, managers: pl.DataFrame | 
         .filter(pl.col("accession_no") != pl.col("own"))
         .unique()
     )
+    if links.is_empty():
+        return held
     position = ["cusip", "put_call", "shares", "principal"]
     reported_for = (
         held.join(links.select("accession_no").unique(), on="accession_no", how="semi")
@@ -391,7 +393,14 @@ def counted(rows: pl.DataFrame, filings: pl.DataFrame, managers: pl.DataFrame | 
         .select(pl.col("own").alias("accession_no"), *position)
         .unique()
     )
-    return held.join(reported_for, on=["accession_no", *position], how="anti", nulls_equal=True)
+    both = links.select(accession_no="own").unique()
+    own_lines = held.join(both, on="accession_no", how="semi")
+    return pl.concat(
+        [
+            held.join(both, on="accession_no", how="anti"),
+            own_lines.join(reported_for, on=["accession_no", *position], how="anti", nulls_equal=True),
+        ]
+    )
 
 
 def ownership(
@@ -406,9 +415,10 @@ def ownership(
 ) -> pl.DataFrame:
     """OWNERSHIP of a quarter as known at `as_of`, one row a security that is held or was held the quarter before.
 
-    rows: POSITIONS of the quarter and the one before. filings: UNITS (or FILINGS) of both. shares_outstanding:
-    security_id, shares_outstanding, as known then and on the quarter's split basis. splits: security_id, ex_date,
-    numerator, denominator: the quarter before is brought to the quarter's basis by those between the two quarter ends.
+    rows: POSITIONS of the quarter and the one before, of all securities or some (a slice bounds memory). filings: UNITS
+    (or FILINGS) of both, all of them. shares_outstanding: security_id, shares_outstanding, as known then and on the
+    quarter's split basis. splits: security_id, ex_date, numerator, denominator: the quarter before is brought to the
+    quarter's basis by those between the two quarter ends.
     """
     days = pl.Series([quarter], dtype=pl.Date)
     before = days.dt.truncate("1q").dt.offset_by("-1d").item()
