@@ -225,9 +225,8 @@ def activity(trades: pl.DataFrame, sessions: pl.DataFrame, *, windows: Sequence[
 
 def _activity(trades: pl.DataFrame, asked: pl.DataFrame, windows: Sequence[int]) -> pl.DataFrame:
     key = ["security_id", "session"]
-    near = trades.filter(
-        pl.col("transaction_date") <= asked["session"].max(), pl.col("forgotten_on") > asked["session"].min()
-    )
+    first, last = (pl.lit(day, dtype=pl.Date) for day in (asked["session"].min(), asked["session"].max()))
+    near = trades.filter(pl.col("transaction_date") <= last, pl.col("forgotten_on") > first)
     known = near.join_where(
         asked,
         pl.col("transaction_date") <= pl.col("session"),
