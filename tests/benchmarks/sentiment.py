@@ -2,7 +2,8 @@
 
 Random weights of BERT's base size and texts of made-up words, as long as the news stream's: half headlines (12 words),
 four in ten with a short summary (50), one in ten with a long one (220), since neither depends on what a model has
-learned. Both get the same texts, tokenized by themselves, in turns, on the same threads. Reported beside it: how far int8 moves a score from fp32.
+learned. Both get the same texts, tokenized by themselves, in turns, on the same threads. Reported beside it: how far
+int8 moves a score from fp32.
 """
 
 from __future__ import annotations
