@@ -5,13 +5,16 @@ Owner: closing-bell. Started by `session_closed` for the same session; reads eve
 Publishes `ic_scores` (overall, factors, rating, completeness, rank) and `score_inputs` (what each number came from).
 
 **When it fails**
-- `scores.open`: "no partition key": trigger it with a session. "no prices": run `market_close` for that session first.
+- `scores.open`: "no New York session", "has not closed yet": trigger it again with other days. "no prices": run
+  `market_close` for that session first. *deferred*: another run scores that session; it goes on by itself.
 - `scores.audit`: read the failed expectation on the run's page *Loads*. Too few scored stocks usually means that
   `market_close` or `sec_financials` published too little; correct that, then clear `scores.open` with what follows it.
 - Late without a failure: *Why is today's board late* in the navigation names the missing step.
 
-**Run it again, backfill**: one session: trigger it with that session as partition key. A range: backfill
-`market_close`, which starts the scores of each of its sessions. Repeating changes nothing that is already right.
+**Run it again, backfill**: trigger it: *Session* alone is one session, with *Last session* a range in one run, both
+empty the last session that closed. With prices and indicators too: backfill `market_close`, which starts the scores of
+each of its sessions. *Tickers* narrows what is published; peers are the whole universe always. Repeating changes
+nothing that is already right.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from closingbell.orchestration.defaults import DEFAULT_ARGS, Tag, scores_deadlin
 from closingbell.orchestration.groups import load_group
 
 PARAMS = {
+    **params.sessions(),
+    "tickers": params.tickers(),
     "dry_run": params.dry_run(),
 }
 

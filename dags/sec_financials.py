@@ -9,7 +9,9 @@ second, all machines together.
 - `open`: "contact": set `CLOSINGBELL_SEC_CONTACT` (SEC answers nobody without one), then clear.
 - `land`: SEC's throttle page: everybody waits ten minutes, the task retries. Single companies that fail do not fail
   the batch: they stand on the run's page *Loads* and are tried again by the next run.
-- `stage`: an unknown column or shape names the company and the field: SEC changed its answer, the parser must follow.
+- `stage`: a pod for each batch. An unknown column or shape names the company and the field: SEC changed its answer, the
+  parser must follow. Out of memory: raise `CLOSINGBELL_FUNDAMENTALS_MEMORY`.
+- Any task *deferred*: its log says for what; it goes on by itself, and no try is used up.
 - `audit`: read the failed expectation on the run's page. Quarantined rows are there too, with the rule that took them.
 
 **Run it again**: clear the failed task: what is landed is not asked again. One company: trigger with its ticker.
@@ -23,6 +25,7 @@ from airflow.sdk import DAG, CronTriggerTimetable
 from closingbell.orchestration import notify, params
 from closingbell.orchestration.defaults import DEFAULT_ARGS, Tag
 from closingbell.orchestration.groups import load_group
+from closingbell.orchestration.pod_operator import Resources
 from closingbell.settings import settings
 
 PARAMS = {
@@ -45,4 +48,9 @@ with DAG(
     tags=[Tag.FUNDAMENTALS.value],
     on_failure_callback=notify.run_failed,
 ):
-    load_group("sec_financials", pool="sec_edgar", hours=settings().fundamentals_hours)
+    load_group(
+        "sec_financials",
+        pool="sec_edgar",
+        hours=settings().fundamentals_hours,
+        stage_in=Resources(settings().fundamentals_cpu, settings().fundamentals_memory),
+    )

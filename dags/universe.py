@@ -8,7 +8,10 @@ where a key exists, S&P 500 members, the Fortune 500 file, or your own `stocks` 
 - `open`, `land`: a missing contact or key: set it (`.env.example` says where), then clear. 429 and 5xx are retried.
 - `stage`: "fortune500": the file's first line must name `rank` and `name`; what is missing is listed.
 - `audit`: read the failed expectation on the run's page *Loads*. Fewer securities than last week usually means that a
-  vendor's list was cut: clear `open` with what follows it.
+  vendor's list was cut: clear `open` with what follows it. So does `members_stay`, of the S&P 500 list.
+- The log of `stage` has every row of the Fortune 500 file and of the S&P 500 that nothing matches, and missing ranks.
+
+**Only some stocks**: the Param `tickers` for one run, `CLOSINGBELL_TICKERS` for every one.
 
 **Run it again**: clear the run, or trigger it. Rows are dated: nothing that was known before is lost.
 """

@@ -5,10 +5,13 @@ In: base URL, user, password (SimpleAuthManager). Out: the API's own JSON. Refer
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+
+_TRIES, _WAIT_SECONDS = 3, 2.0
 
 
 class AirflowError(RuntimeError):
@@ -146,15 +149,24 @@ class AirflowAPI:
         try:
             if "Authorization" not in self._client.headers:
                 self._renew()
-            answer = self._client.request(method, f"/api/v2{path}", **kwargs)
+            answer = self._tried(method, path, **kwargs)
             if answer.status_code == httpx.codes.UNAUTHORIZED:
                 self._renew()
-                answer = self._client.request(method, f"/api/v2{path}", **kwargs)
+                answer = self._tried(method, path, **kwargs)
         except httpx.HTTPError as error:
             raise AirflowError(f"Airflow at {self.base_url} does not answer {method} {path}: {error!r}") from None
         if answer.is_error:
             raise AirflowError(f"Airflow answered {method} {path} with {answer.status_code}: {answer.text[:500]}")
         return answer.json()
+
+    def _tried(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        """A question is asked three times: one that a busy machine answers too late ends no run that goes well."""
+        for _ in range(_TRIES - 1 if method == "GET" else 0):
+            try:
+                return self._client.request(method, f"/api/v2{path}", **kwargs)
+            except httpx.TransportError:
+                time.sleep(_WAIT_SECONDS)
+        return self._client.request(method, f"/api/v2{path}", **kwargs)
 
     def _renew(self) -> None:
         answer = self._client.post("/auth/token", json=self._login)

@@ -1,18 +1,20 @@
 """The `closingbell` command: every step that a person or a pod can run, with the load path that Airflow's tasks take.
 
 A step works on CLOSINGBELL_DATABASE_URL and AIRFLOW_CONN_<ID>, else on the stack that `make up` started last. Exit
-code 0, or 1 with one line that says what was wrong and what to do (a traceback with --debug).
+code 0, or 1 with one line that says what was wrong and what to do (a traceback with --debug); 75 where it has to wait,
+for a vendor's quota or for another run that writes the same partition.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import os
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, cast
-from urllib.parse import parse_qsl, urlencode
 
 import typer
 
@@ -36,20 +38,23 @@ LOADS: dict[str, tuple[str, ...]] = {
 }
 """What each ingestion command loads, by the names in `closingbell.pipelines.LOADS`, in order."""
 
+EXIT_WAITS = 75  # EX_TEMPFAIL of sysexits.h; PipelinePodOperator defers on it
+
 _debug = False
 
 Tickers = Annotated[list[str] | None, typer.Option("--ticker", "-t", help="A ticker; repeat it, or separate by commas")]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many companies or securities")]
 All = Annotated[bool, typer.Option("--all", help="Every one of the universe")]
 Session = Annotated[str | None, typer.Option(help="New York trading day, YYYY-MM-DD; the last one closed by default")]
+Sessions = Annotated[str | None, typer.Option("--session", help="Trading day, or several separated by commas")]
 First = Annotated[str | None, typer.Option(help="First session of a range")]
 Last = Annotated[str | None, typer.Option(help="Last session of a range")]
 FromFiles = Annotated[
     list[Path] | None,
-    typer.Option("--from-files", help="Answers that are here already: files, folders, or SEC's bulk zip", exists=True),
+    typer.Option("--from-files", help="Answers that are here already: files, folders, SEC's bulk zip", exists=True),
 ]
 RunId = Annotated[str | None, typer.Option(help="Name of this run; the same name takes up where it stopped")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only plan: lists may be asked for and landed")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only plan: the vendors' lists are asked for, nothing is kept")]
 
 
 class UsageError(ValueError):
@@ -59,7 +64,7 @@ class UsageError(ValueError):
 def main() -> None:
     """Run the command; an error is one line on stderr and exit code 1."""
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(_repeated(sys.argv[1:], "--from-files"), standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):
         print("\ninterrupted", file=sys.stderr)
         sys.exit(130)
@@ -70,7 +75,7 @@ def main() -> None:
         if _debug:
             raise
         print(f"error: {_one_line(error)}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(EXIT_WAITS if type(error).__name__ in ("QuotaExhausted", "PartitionBusy") else 1)
 
 
 @app.callback()
@@ -124,16 +129,15 @@ def sec_financials(
     run_id: RunId = None,
 ) -> None:
     """Filings, company facts and statements from SEC EDGAR."""
-    asked = {"tickers": ",".join(_split(ticker)), "limit": limit, "all": all_, "years": years, "full": full}
+    asked: dict[str, Any] = {"tickers": ticker, "limit": limit, "all": all_, "years": years, "full": full}
+    asked |= {"from_files": from_files, "dry_run": dry_run}
     if resume:
-        if any(asked.values()) or from_files or run_id:
-            raise UsageError("--resume goes on with what the unfinished run was asked; give it alone")
-        run_id = _unfinished("sec_financials")
-        asked = _asked(run_id)
+        if any(asked.values()):
+            raise UsageError("--resume goes on with what the unfinished run was asked; give it alone, or with --run-id")
+        run_id, asked = _unfinished("sec_financials", run_id)
     elif not from_files:
         _one_choice(ticker=ticker, limit=limit, all=all_)
-        run_id = run_id or _new_run_id(asked)
-    _load("sec-financials", run_id, **asked, from_files=from_files, dry_run=dry_run)
+    _load("sec-financials", run_id, **asked)
 
 
 @app.command()
@@ -160,7 +164,7 @@ def indicators(
     ticker: Tickers = None,
     limit: Limit = None,
     all_: All = False,
-    session: Session = None,
+    session: Sessions = None,
     first: First = None,
     last: Last = None,
     dry_run: DryRun = False,
@@ -177,7 +181,7 @@ def valuations(
     ticker: Tickers = None,
     limit: Limit = None,
     all_: All = False,
-    session: Session = None,
+    session: Sessions = None,
     first: First = None,
     last: Last = None,
     dry_run: DryRun = False,
@@ -215,6 +219,23 @@ def scores(
 def reconcile(session: Session = None, dry_run: DryRun = False, run_id: RunId = None) -> None:
     """Fetch a session's bars again, publish the vendor's corrections and mark the bars final."""
     _load("reconcile", run_id, **_range(session, None, None), dry_run=dry_run)
+
+
+@app.command("stage-batch", hidden=True)
+def stage_batch(load: Annotated[str, typer.Argument(help="Load, by its name in closingbell.pipelines")]) -> None:
+    """Stage one landed batch of a run, both named by the environment: what PipelinePodOperator runs."""
+    _joined()
+    from closingbell.pipelines import LOADS as loads
+    from closingbell.pipelines import base
+
+    names = ("DAG_ID", "RUN_ID", "PARTITION_KEY", "PARAMS", "PART")
+    given = {name: os.environ.get(f"CLOSINGBELL_{name}", "") for name in names}
+    if missing := [f"CLOSINGBELL_{name}" for name, value in given.items() if not value]:
+        raise UsageError(f"stage-batch is a step of an Airflow run, which sets {', '.join(missing)}")
+    run = base.open_run(given["DAG_ID"], given["RUN_ID"], given["PARTITION_KEY"], json.loads(given["PARAMS"]))
+    part = json.loads(given["PART"])
+    for table, rows in base.stage(loads[load], run, part["batch"]).items():
+        typer.echo(f"{table}: {rows} rows")
 
 
 @app.command()
@@ -264,12 +285,20 @@ def up(
     seed: SeedOption = 7,
     port: PortOption = 8080,
     faults: FaultsOption = "",
-    tickers: Annotated[str, typer.Option(hidden=True)] = "",
+    tickers: TickersOption = "",
 ) -> None:
     """Start PostgreSQL, the vendors' sandbox and Airflow on this machine."""
     from closingbell import demo, stack
 
-    wanted = stack.spec(mode=mode, recordings=recordings, companies=companies, seed=seed, port=port, faults=faults)
+    wanted = stack.spec(
+        mode=mode,
+        recordings=recordings,
+        companies=companies,
+        seed=seed,
+        port=port,
+        faults=faults,
+        tickers=_split(tickers),
+    )
     state = stack.up(wanted, _say)
     typer.echo(demo.places(state), nl=False)
 
@@ -288,7 +317,15 @@ def demo_(
     """Start the stack, run the main job once in Airflow, print the scoreboard."""
     from closingbell import demo, stack
 
-    wanted = stack.spec(mode=mode, recordings=recordings, companies=companies, seed=seed, port=port, faults=faults)
+    wanted = stack.spec(
+        mode=mode,
+        recordings=recordings,
+        companies=companies,
+        seed=seed,
+        port=port,
+        faults=faults,
+        tickers=_split(tickers),
+    )
     state = stack.up(wanted, _say)
     typer.echo(demo.demo(state, session=session, tickers=_split(tickers), say=_say), nl=False)
 
@@ -387,7 +424,6 @@ def override_add(
 ) -> None:
     """Add a correction; it holds from the next publish on, and in every replay."""
     import getpass
-    import json
 
     _joined()
     from closingbell.warehouse import db, overrides
@@ -429,7 +465,8 @@ def override_list() -> None:
 
 
 def _load(command: str, run_id: str | None, **params: Any) -> None:
-    _joined()
+    stack_state = _joined()
+    from closingbell.orchestration.partitions import claimed_by_command
     from closingbell.pipelines import LOADS as loads
     from closingbell.pipelines import base
 
@@ -437,19 +474,46 @@ def _load(command: str, run_id: str | None, **params: Any) -> None:
     if "tickers" in chosen:
         chosen["tickers"] = _split(chosen["tickers"])
     if "from_files" in chosen:
-        chosen["from_files"] = [str(path.resolve()) for path in chosen["from_files"]]
+        chosen["from_files"] = [str(Path(path).resolve()) for path in chosen["from_files"]]
     # a step that Airflow started is part of its run; a person's is a run of its own
-    partition_key = os.environ.get("CLOSINGBELL_PARTITION_KEY") or chosen.get("session")
+    partition_key = (
+        chosen.pop("partition_key", None) or os.environ.get("CLOSINGBELL_PARTITION_KEY") or chosen.get("session")
+    )
     partition_key = partition_key or datetime.now(UTC).date().isoformat()
+    in_airflow = bool(os.environ.get("CLOSINGBELL_RUN_ID"))  # whose task has claimed the partitions
+    state_of = None if in_airflow else _state_of(stack_state)
     run_id = run_id or os.environ.get("CLOSINGBELL_RUN_ID") or _new_run_id()
     for name in LOADS[command]:
         load = loads[name]
-        run = base.open_run(os.environ.get("CLOSINGBELL_DAG_ID") or name, run_id, str(partition_key), chosen)
+        dag_id = os.environ.get("CLOSINGBELL_DAG_ID") or name
+        run = base.open_run(dag_id, run_id, str(partition_key), chosen, by_command=not in_airflow)
         if chosen.get("dry_run"):
             batches = base.plan(load, run)
             typer.echo(f"{name}: {len(batches)} batches: {', '.join(batch['key'] for batch in batches[:20])}")
             continue
-        _print_counts(base.run_load(load, run, progress=True))
+        with contextlib.nullcontext() if in_airflow else claimed_by_command(run, load.tables, state_of):
+            _print_counts(base.run_load(load, run, progress=True))
+
+
+def _state_of(stack_state: Any) -> Any:
+    """(dag_id, run_id) -> the run's state, from the Airflow of this checkout's stack; None where none is up."""
+    from closingbell.airflow_api import AirflowError
+
+    if stack_state is None or not stack_state.processes:
+        return None
+
+    def state_of(dag_id: str, run_id: str) -> str:
+        try:
+            return str(api.run(dag_id, run_id)["state"])
+        except AirflowError:
+            return "gone"
+
+    api = stack_state.airflow()
+    try:
+        api.health()
+    except AirflowError:
+        return None
+    return state_of
 
 
 def _print_counts(counts: dict[str, Any]) -> None:
@@ -463,27 +527,21 @@ def _joined() -> Any:
     return stack.adopt()
 
 
-def _new_run_id(asked: dict[str, Any] | None = None) -> str:
-    """cli__<time>, and what was asked where a later --resume has to know it: cli__20261121T080000__all=1&years=5."""
-    given = {name: int(value) if value is True else value for name, value in (asked or {}).items() if value}
-    return f"cli__{datetime.now(UTC):%Y%m%dT%H%M%S}" + (f"__{urlencode(given, safe=',')}" if given else "")
+def _new_run_id() -> str:
+    return f"cli__{datetime.now(UTC):%Y%m%dT%H%M%S}"
 
 
-def _asked(run_id: str) -> dict[str, Any]:
-    """What `_new_run_id` wrote into the id."""
-    given = dict(parse_qsl(run_id.split("__", 2)[2])) if run_id.count("__") >= 2 else {}
-    return {name: value if name == "tickers" else int(value) for name, value in given.items()}
-
-
-def _unfinished(dag_id: str) -> str:
-    """Run id of the last command run that published not every table."""
+def _unfinished(dag_id: str, run_id: str | None) -> tuple[str, dict[str, Any]]:
+    """(run_id, what it was asked and its partition_key) of the last command run that did not publish, or of that."""
     _joined()
     from closingbell.warehouse import db
 
-    rows = db.query(db.engine(), "unfinished_command_runs", dag_id=dag_id)
+    rows = db.query(db.engine(), "unfinished_command_runs", dag_id=dag_id, run_id=run_id)
     if rows.is_empty():
-        raise UsageError(f"no run of {dag_id} waits to be resumed: every one has published")
-    return str(rows["run_id"][0])
+        named = f"{run_id} is no run of {dag_id} that" if run_id else f"no run of {dag_id}"
+        raise UsageError(f"{named} waits to be resumed: every one has published")
+    found = rows.row(0, named=True)
+    return found["run_id"], json.loads(found["asked"]) | {"partition_key": found["partition_key"]}
 
 
 def _one_choice(**choices: Any) -> None:
@@ -493,7 +551,7 @@ def _one_choice(**choices: Any) -> None:
         raise UsageError(f"give one of {options}" + (f", not {' and '.join(given)}" if given else ""))
 
 
-def _range(session: str | None, first: str | None, last: str | None) -> dict[str, str]:
+def _range(session: str | None, first: str | None, last: str | None) -> dict[str, Any]:
     if session and (first or last):
         raise UsageError("give --session, or --first and --last, not both")
     if bool(first) != bool(last):
@@ -503,6 +561,9 @@ def _range(session: str | None, first: str | None, last: str | None) -> dict[str
         if start > end:
             raise UsageError(f"--first {start} is after --last {end}")
         return {"session": end.isoformat(), "first": start.isoformat(), "last": end.isoformat()}
+    if session and "," in session:
+        days = sorted({_session(day.strip()).isoformat() for day in session.split(",")})
+        return {"session": days[-1], "sessions": days}
     return {"session": _session(session).isoformat()}
 
 
@@ -534,6 +595,19 @@ def _split(tickers: list[str] | str | None) -> list[str]:
 
 def _say(text: str) -> None:
     typer.echo(f"  {text}", err=True)
+
+
+def _repeated(arguments: list[str], option: str) -> list[str]:
+    """The option before every value that follows it: click's options take a fixed number."""
+    given: list[str] = []
+    taking = False
+    for argument in arguments:
+        if taking and not argument.startswith("-"):
+            given += [argument] if given[-1] == option else [option, argument]
+        else:
+            given.append(argument)
+            taking = argument == option
+    return given
 
 
 def _one_line(error: BaseException) -> str:

@@ -14,11 +14,9 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from closingbell.airflow_api import AirflowAPI
-from closingbell.stack import USER, Spec, State, libpq_url
+from closingbell.stack import USER, State, libpq_url
 
 DAGS = ("universe", "sec_financials", "market_close", "scores_and_recommendations")
-KEYLESS_PAUSED = ("universe", "market_close")
-KEYLESS_TICKERS = ("AAPL", "MSFT", "NVDA", "GOOGL", "AMZN", "JPM", "XOM", "WMT", "COST", "DIS")
 _PARSE_SECONDS = 180.0  # DAG files are parsed within so long after Airflow's start
 _ADOPT_SECONDS = 30.0  # a scheduled run that is due starts within so long after its DAG was unpaused
 _CONSUMER_SECONDS = 120.0  # the scores' run appears within so long after market_close
@@ -58,25 +56,18 @@ def demo(state: State, *, session: str, tickers: list[str], say: Callable[[str],
     began = time.monotonic()
     api, progress = state.airflow(), Progress()
     chosen = _session(state, session)
-    keyless = _keyless(state.spec)
-    tickers = tickers or _default_tickers(keyless, say)
     await_dags(api, progress)
     conf = {"tickers": tickers} if tickers else {}
-    try:
-        for dag_id in ("universe", "sec_financials"):
-            api.unpause(dag_id)
-            finish(api, dag_id, start(api, dag_id, conf, None), progress)
-        for dag_id in ("scores_and_recommendations", "market_close"):
-            api.unpause(dag_id)
-        known = {run["dag_run_id"] for run in api.runs("scores_and_recommendations", partition_key=chosen.isoformat())}
-        finish(api, "market_close", start(api, "market_close", conf, chosen.isoformat()), progress)
-        finish(api, "scores_and_recommendations", consumer(api, chosen.isoformat(), known, progress), progress)
-    finally:
-        if keyless:
-            _pause(api, say)
-    if not keyless:  # their runs wait for the morning
-        for dag_id in ("reconcile", "housekeeping"):
-            api.unpause(dag_id)
+    for dag_id in ("universe", "sec_financials"):
+        api.unpause(dag_id)
+        finish(api, dag_id, start(api, dag_id, conf, None), progress)
+    for dag_id in ("scores_and_recommendations", "market_close"):
+        api.unpause(dag_id)
+    known = {run["dag_run_id"] for run in api.runs("scores_and_recommendations", partition_key=chosen.isoformat())}
+    finish(api, "market_close", start(api, "market_close", conf, chosen.isoformat()), progress)
+    finish(api, "scores_and_recommendations", consumer(api, chosen.isoformat(), known, progress), progress)
+    for dag_id in ("reconcile", "housekeeping"):  # their runs wait for the morning
+        api.unpause(dag_id)
     say(f"all runs succeeded in {clock(time.monotonic() - began)}")
     return board(state, chosen)
 
@@ -122,26 +113,6 @@ def _session(state: State, given: str) -> date:
     if state.last_session and chosen > date.fromisoformat(state.last_session):
         raise DemoFailed(f"SESSION={given}: the {state.spec.mode} vendors end with {state.last_session}")
     return chosen
-
-
-def _keyless(spec: Spec) -> bool:
-    from closingbell.stack import price_vendor
-
-    return spec.mode == "live" and price_vendor() == "yahoo"
-
-
-def _pause(api: AirflowAPI, say: Callable[[str], None]) -> None:
-    """Their scheduled runs take the whole market, which Yahoo refuses."""
-    for dag_id in KEYLESS_PAUSED:
-        api.patch(f"/dags/{dag_id}", {"is_paused": True})
-    say(f"{' and '.join(KEYLESS_PAUSED)} are paused again: Yahoo does not serve the whole market they would ask for")
-
-
-def _default_tickers(keyless: bool, say: Callable[[str], None]) -> list[str]:
-    if not keyless:
-        return []
-    say(f"no key of a price vendor: Yahoo serves small lists, so TICKERS={','.join(KEYLESS_TICKERS)}")
-    return list(KEYLESS_TICKERS)
 
 
 def await_dags(api: AirflowAPI, progress: Progress) -> None:

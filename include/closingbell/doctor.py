@@ -167,6 +167,13 @@ def _quota(engine: Engine) -> Iterator[Finding]:
                 )
             elif left < row["day_limit"] * 0.1:
                 level, action = "warn", "the rest of today's loads may be deferred"
+        if row["symbol_limit"]:
+            left = row["symbols_left"]
+            parts.append(
+                f"{left} of {row['symbol_limit']} different symbols left until {row['symbols_reset_at']:%Y-%m-%d} UTC"
+            )
+            if left == 0:
+                level, action = "fail", "symbols not asked for this month are deferred; CLOSINGBELL_TICKERS names fewer"
         if row["wait"] > 60:
             parts.append(f"throttled for {row['wait']:.0f} s more")
             level, action = "warn" if level == "ok" else level, action or "wait; every process keeps to it by itself"

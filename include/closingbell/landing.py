@@ -7,6 +7,7 @@ already is kept as <sha>.zip, so that reading it back needs no second copy.
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -17,6 +18,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -184,7 +186,7 @@ class Landing:
             body: bytes | Path
             if path.endswith(".zip"):
                 body = self._store.local(path)
-                found, _ = _sha256_of(body)
+                found = _sha256_once(body)
             else:
                 body = gzip.decompress(self._store.read(path))
                 found = hashlib.sha256(body).hexdigest()
@@ -193,6 +195,42 @@ class Landing:
         if found != sha256:
             raise LandingError(f"{name}: {self.root}/{path} is not what was landed (sha256 {found}, not {sha256})")
         return body
+
+
+class DryLanding(Landing):
+    """What a dry run lands in: it reads what is landed, and forgets with its process what it is given itself."""
+
+    def __init__(self, root: str, engine: Engine):
+        super().__init__(root, engine)
+        self._folder = tempfile.TemporaryDirectory(prefix="closingbell-dry-run-")
+        self._given: dict[int, tuple[Answer, str, str | Path]] = {}  # by id, below zero: sha256 and where the body is
+
+    def put(self, answer: Answer) -> int:
+        """Keep the answer for this process alone; its id is below zero."""
+        landing_id = -1 - len(self._given)
+        kept: tuple[Answer, str, str | Path]
+        if isinstance(answer.body, Path):
+            kept = answer, _sha256_of(answer.body)[0], answer.body
+        else:
+            path = Path(self._folder.name) / str(-landing_id)
+            path.write_bytes(answer.body)
+            kept = dataclasses.replace(answer, body=b""), hashlib.sha256(answer.body).hexdigest(), str(path)
+        self._given[landing_id] = kept
+        return landing_id
+
+    def read_each(self, landing_ids: Iterable[int]) -> Iterator[Landed]:
+        """Answers one by one, in the order of `landing_ids`."""
+        for landing_id in landing_ids:
+            if landing_id not in self._given:
+                yield from super().read_each([landing_id])
+                continue
+            answer, sha256, kept = self._given[landing_id]
+            body = kept if isinstance(kept, Path) else Path(kept).read_bytes()
+            yield Landed(
+                landing_id=landing_id, sha256=sha256, vendor=answer.vendor, endpoint=answer.endpoint, key=answer.key,
+                request=answer.request, body=body, content_type=answer.content_type, answered_at=answer.answered_at,
+                fetched_at=answer.fetched_at,
+            )  # fmt: skip
 
 
 class _Store(Protocol):
@@ -311,6 +349,17 @@ def _path(answer: Answer, sha256: str, suffix: str) -> str:
 def _sha256_of(source: Path) -> tuple[str, int]:
     with source.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest(), source.stat().st_size
+
+
+def _sha256_once(source: Path) -> str:
+    """The sha256 of a bulk zip, read once a process as long as the file is the same: every batch asks for it."""
+    state = source.stat()
+    return _sha256_of_state(source, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _sha256_of_state(source: Path, size: int, modified: int) -> str:
+    return _sha256_of(source)[0]
 
 
 def _name(answer: Answer) -> str:

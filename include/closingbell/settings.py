@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     pod_namespace: str = Field("default", description="namespace of a Kubernetes pod step")
     pod_secret: str = Field("closing-bell", description="Kubernetes secret whose keys become a pod's environment")
     pod_template: Path = Field(REPOSITORY / "docker/pod_template.yaml", description="template of a Kubernetes pod step")
+    fundamentals_cpu: float = 2
+    fundamentals_memory: str = "4Gi"
     fundamentals_hours: float = 12
     indicators_cpu: float = 4
     indicators_memory: str = "8Gi"

@@ -1,4 +1,5 @@
--- LEFT JOIN from what is expected, so that a session without any row is found
+-- LEFT JOIN from what is expected, so that a session without any row is found. {whole}: every expected security is
+-- wanted, not only min_share of them
 WITH stage AS MATERIALIZED (SELECT expected FROM ops.stages WHERE stage_id = '{stage_id}'),
 wanted AS MATERIALIZED (
     SELECT id::bigint AS security_id
@@ -8,7 +9,7 @@ wanted AS MATERIALIZED (
 ),
 asked AS MATERIALIZED (
     SELECT (expected -> 'securities') IS NOT NULL AS listed, (SELECT count(*) FROM wanted) AS securities,
-           coalesce((expected ->> 'min_share')::double precision, 0.95) AS min_share
+           CASE WHEN {whole} THEN 1 ELSE coalesce((expected ->> 'min_share')::double precision, 0.95) END AS min_share
     FROM stage
 ),
 found AS MATERIALIZED (

@@ -1,1 +1,1 @@
-SELECT index_name, security_id, valid_from, valid_to, rank FROM closingbell.index_members;
+SELECT index_name, security_id, valid_from, valid_to, rank, landing_id, fetched_at FROM closingbell.index_members;

@@ -8,7 +8,7 @@ JOIN closingbell.securities s
  AND (s.last_session IS NULL OR s.last_session >= d.session)
  AND (CAST(:security_ids AS bigint[]) IS NULL OR s.security_id = ANY(CAST(:security_ids AS bigint[])))
 LEFT JOIN LATERAL (
-    SELECT h.ticker FROM closingbell.ticker_history h
+    SELECT h.ticker FROM closingbell.borne_tickers h
     WHERE h.security_id = s.security_id AND h.valid_from <= d.session AND (h.valid_to IS NULL OR h.valid_to >= d.session)
     ORDER BY h.valid_from DESC LIMIT 1
 ) t ON true

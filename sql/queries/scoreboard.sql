@@ -6,8 +6,8 @@ SELECT s.security_id, t.ticker, COALESCE(c.name, y.name) AS name, s.sector, s.se
 FROM closingbell.ic_scores s
 LEFT JOIN closingbell.securities y USING (security_id)
 LEFT JOIN LATERAL (
-    SELECT h.ticker FROM closingbell.ticker_history h
-    WHERE h.security_id = s.security_id AND COALESCE(h.valid_to, h.valid_from) >= h.valid_from
+    SELECT h.ticker FROM closingbell.borne_tickers h
+    WHERE h.security_id = s.security_id
     ORDER BY s.session BETWEEN h.valid_from AND COALESCE(h.valid_to, s.session) DESC,
              h.valid_from > s.session, abs(h.valid_from - s.session), h.ticker
     LIMIT 1

@@ -1,3 +1,2 @@
-SELECT security_id, cik, figi, name, share_class, type, exchange, shares_per_base, class_shares, class_shares_on,
-       first_session, last_session
+SELECT security_id, cik, figi, name, share_class, type, exchange, shares_per_base, first_session, last_session
 FROM closingbell.securities ORDER BY security_id;

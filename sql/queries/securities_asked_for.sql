@@ -1,6 +1,6 @@
 -- Securities by ticker on :session (date), by sector as known then, or by S&P 500 membership; at most :limit companies.
 SELECT t.ticker, t.security_id
-FROM closingbell.ticker_history t
+FROM closingbell.borne_tickers t
 JOIN closingbell.securities s USING (security_id)
 LEFT JOIN LATERAL (
     SELECT k.sector FROM closingbell.companies k

@@ -15,6 +15,10 @@ WITH runs AS (
            revised_at
     FROM ops.revisions
     WHERE table_name = 'stock_prices' AND revised_at > (SELECT min(scored_at) FROM scored)
+), came AS (  -- an operator's file is as old as it is, whenever it was loaded
+    SELECT table_name, landing_id, published_at
+    FROM ops.published_landings
+    WHERE published_at > (SELECT min(scored_at) FROM scored)
 ), corrected AS (  -- bars whose numbers changed, not only their `final`; bars withdrawn; bars that came late; splits
     SELECT r.session, max(r.revised_at) AS at
     FROM revised r LEFT JOIN closingbell.stock_prices p USING (security_id, session)
@@ -24,13 +28,16 @@ WITH runs AS (
           IS DISTINCT FROM (p.open, p.high, p.low, p.close, p.volume)
     GROUP BY r.session
     UNION ALL
-    SELECT p.session, max(p.fetched_at)
-    FROM closingbell.stock_prices p
-    WHERE p.session > CAST(:last AS date) - 400 AND p.fetched_at > (SELECT min(scored_at) FROM scored)
+    SELECT p.session, max(l.published_at)
+    FROM closingbell.stock_prices p JOIN came l ON l.table_name = 'stock_prices' AND l.landing_id = p.landing_id
+    WHERE p.session > CAST(:last AS date) - 400
       AND NOT EXISTS (SELECT FROM revised r WHERE r.security_id = p.security_id AND r.session = p.session)
     GROUP BY p.session
     UNION ALL
-    SELECT ex_date, max(fetched_at) FROM closingbell.corporate_actions WHERE kind = 'split' GROUP BY ex_date
+    SELECT a.ex_date, max(l.published_at)
+    FROM closingbell.corporate_actions a JOIN came l ON l.table_name = 'corporate_actions' AND l.landing_id = a.landing_id
+    WHERE a.kind = 'split'
+    GROUP BY a.ex_date
 ), loads AS (  -- when the rows of a landing were published
     SELECT unnest(b.landing_ids) AS landing_id, max(s.published_at) AS published_at
     FROM ops.stage_batches b JOIN ops.stages s USING (stage_id)

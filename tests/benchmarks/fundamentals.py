@@ -1,7 +1,8 @@
 """Company facts files to all their statement rows, against edgartools on the same files, in one process.
 
 The baseline is edgartools' parse of each file and its quarterly income statement, balance sheet and cash flow: fewer
-rows than ours, which are every quarter, year and TTM as known on each filing day. Files are the recordings'.
+rows than ours, which are every quarter, year and TTM as known on each filing day. Files are the recordings', else the
+simulated market's. Imports are excluded; of each the best of the same number of rounds counts.
 """
 
 from __future__ import annotations
@@ -17,31 +18,39 @@ from closingbell.settings import REPOSITORY
 
 BUDGET = 10.0
 QUARTERS = 40
+ROUNDS = 2
+SIMULATED = 40
 
 
 def measure() -> list[dict[str, Any]]:
-    """One row {name, value, baseline, ratio, budget, holds}; seconds; none where there are no recordings."""
-    folder = Path(os.environ.get("CLOSINGBELL_RECORDINGS") or REPOSITORY.parent / "shared/realdata")
-    paths = sorted(folder.glob("data.sec.gov/api/xbrl/companyfacts/CIK*.json.gz"))
-    if not paths:
-        print("fundamentals: no recordings (CLOSINGBELL_RECORDINGS); nothing measured")
-        return []
-    bodies = [gzip.decompress(path.read_bytes()) for path in paths]
+    """One row {name, value, baseline, ratio, budget, holds}; files a second of both."""
+    kind, bodies = _bodies()
     _ours(bodies[:2])
-    value = min(_seconds(_ours, bodies) for _ in range(3))
     _theirs(bodies[:1])
-    baseline = _seconds(_theirs, bodies)
-    ratio = baseline / value
+    value = len(bodies) / min(_seconds(_ours, bodies) for _ in range(ROUNDS))
+    baseline = len(bodies) / min(_seconds(_theirs, bodies) for _ in range(ROUNDS))
+    ratio = value / baseline
     return [
         {
-            "name": f"company facts to statement rows, {len(bodies)} files, seconds, against edgartools",
-            "value": round(value, 3),
-            "baseline": round(baseline, 3),
+            "name": f"company facts to statement rows, {len(bodies)} {kind} files, files a second, against edgartools",
+            "value": round(value, 2),
+            "baseline": round(baseline, 2),
             "ratio": round(ratio, 1),
-            "budget": BUDGET,
+            "budget": f">= {BUDGET:g}",
             "holds": ratio >= BUDGET,
         }
     ]
+
+
+def _bodies() -> tuple[str, list[bytes]]:
+    folder = Path(os.environ.get("CLOSINGBELL_RECORDINGS") or REPOSITORY.parent / "shared/realdata")
+    paths = sorted(folder.glob("data.sec.gov/api/xbrl/companyfacts/CIK*.json.gz"))
+    if paths:
+        return "recorded", [gzip.decompress(path.read_bytes()) for path in paths]
+    from closingbell.sandbox.market import Market
+
+    market = Market(companies=SIMULATED)
+    return "simulated", [json.dumps(market.companyfacts(cik, market.default_clock)).encode() for cik in market.ciks]
 
 
 def _ours(bodies: list[bytes]) -> None:

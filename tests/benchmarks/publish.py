@@ -1,8 +1,8 @@
 """One million bars through stage, audit and publish, against a bare COPY and against pandas.to_sql.
 
 Both baselines write the same rows into a table of the same columns and keys, in the same run. to_sql is measured on a
-twentieth of the rows, with its fastest portable setting (multi-row inserts), and scaled up linearly, which flatters it:
-its cost a row does not fall. Imports are excluded. Run: python tests/benchmarks/publish.py
+twentieth of the rows and scaled up linearly, which flatters it: its cost a row does not fall. It runs as it comes and
+with its multi-row inserts, and the faster one counts. Imports are excluded. Run: python -m tests.benchmarks.publish
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -48,7 +48,8 @@ def measure() -> list[dict[str, Any]]:
             runs = [_publish(engine, bars, run_id) for run_id in ("first", "second")]
             again = _publish(engine, bars, "again", empty=False)
             ours, wal = min(seconds for seconds, _ in runs), runs[-1][1]
-            to_sql = _timed(_to_sql, engine, bars.head(ROWS // TO_SQL_PART)) * TO_SQL_PART
+            part = bars.head(ROWS // TO_SQL_PART)
+            to_sql = min(_timed(_to_sql, engine, part, method) for method in (None, "multi")) * TO_SQL_PART
         finally:
             postgres.stop(server)
     return [
@@ -68,7 +69,8 @@ def measure() -> list[dict[str, Any]]:
 def _line(name: str, value: float, baseline: float, budget: float) -> dict[str, Any]:
     ratio = value / baseline
     return {
-        "name": name, "value": round(value), "baseline": round(baseline), "ratio": round(ratio, 3), "budget": budget,
+        "name": name, "value": round(value), "baseline": round(baseline), "ratio": round(ratio, 3),
+        "budget": f">= {budget:g}",
         "holds": ratio >= budget,
     }  # fmt: skip
 
@@ -109,7 +111,7 @@ def _bare_copy(engine: Engine, bars: pl.DataFrame) -> None:
         cursor = connection.connection.cursor()
         for part in bars.iter_slices(200_000):
             content = io.BytesIO(part.write_csv(include_header=False).encode())
-            cursor.copy_expert("COPY bare FROM STDIN (FORMAT csv)", content)
+            cursor.copy_expert(f"COPY bare ({', '.join(bars.columns)}) FROM STDIN (FORMAT csv)", content)
 
 
 def _publish(engine: Engine, bars: pl.DataFrame, run_id: str, *, empty: bool = True) -> tuple[float, int]:
@@ -151,12 +153,12 @@ def _publish(engine: Engine, bars: pl.DataFrame, run_id: str, *, empty: bool = T
     return ended - start, wal
 
 
-def _to_sql(engine: Engine, bars: pl.DataFrame) -> None:
+def _to_sql(engine: Engine, bars: pl.DataFrame, method: Literal["multi"] | None) -> None:
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE IF EXISTS by_pandas"))
         connection.execute(text("CREATE TABLE by_pandas (LIKE closingbell.stock_prices INCLUDING ALL)"))
     frame = bars.to_pandas(use_pyarrow_extension_array=False)
-    frame.to_sql("by_pandas", engine, if_exists="append", index=False, method="multi", chunksize=1_000)
+    frame.to_sql("by_pandas", engine, if_exists="append", index=False, method=method, chunksize=1_000)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ reads, the engine, stage, audit and publish run in a process of their own, whose
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -74,37 +75,19 @@ def _run(url: str, sessions: int) -> dict[str, float]:
 def timed(count: int) -> None:
     """In a process of its own: score `count` sessions of the warehouse named on stdin; one JSON line of figures."""
     from closingbell import sessions
-    from closingbell.scores import compute
-    from closingbell.warehouse import load
+    from closingbell.pipelines import LOADS, base
 
-    engine = db.engine(sys.stdin.read())
-    days = sessions.last_sessions(SESSION, count)
-    closes = {day: sessions.close_of(day) for day in days}
+    os.environ["CLOSINGBELL_DATABASE_URL"] = sys.stdin.read()
+    days = [day.isoformat() for day in sessions.last_sessions(SESSION, count)]
     started = time.perf_counter()
-    span = {"first": days[0], "last": days[-1]}
-    universe = db.query(engine, "score_universe", **span)
-    metrics = compute.metrics_from(
-        universe,
-        financials=db.query(
-            engine, "score_financials", first=days[0], first_close=closes[days[0]], last_close=closes[days[-1]]
-        ),
-        valuations=db.query(engine, "score_valuations", **span),
-        indicators=db.query(engine, "score_indicators", **span),
-        splits=db.query(engine, "score_splits", last=days[-1]),
-        closes=closes,
-    )
-    frames = dict(zip(("ic_scores", "score_inputs"), compute.scores(universe, metrics, closes), strict=True))
-    for table, frame in frames.items():
-        run = {"dag_id": "bench", "run_id": f"bench-{count}", "table": table}
-        expected = {"sessions": [str(day) for day in days]}
-        id_ = load.open_stage(engine, partition_key=str(SESSION), expected=expected, **run)
-        load.stage_batch(engine, id_, "all", frame, inputs_sha256=f"bench-{count}")
-        load.audit(engine, id_)
-        load.publish(engine, id_)
+    run = base.open_run("bench", f"bench-{count}", days[-1], {"sessions": days})
+    counts = base.run_load(LOADS["scores"], run)
     figures = {
         "seconds": time.perf_counter() - started,
         "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
+    if counts["ic_scores"]["inserted"] == 0:
+        raise AssertionError(f"nothing was scored: {counts}")
     print(json.dumps(figures))
 
 

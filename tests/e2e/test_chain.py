@@ -1,4 +1,4 @@
-"""A real Airflow: the chain of a session, killed workers, a killed PostgreSQL, backfills. One stack for the module.
+"""A real Airflow: the chain of a session, killed workers, a killed PostgreSQL, backfills, an outage. One stack for all.
 
 What Airflow's runs leave in the tables is compared with the same loads in one undisturbed process, on a copy of the
 warehouse as it stood before.
@@ -13,27 +13,36 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from typing import TypeVar
 
+import httpx
 import polars as pl
 import psutil
 import pytest
 from sqlalchemy import Engine, make_url, text
 
 from closingbell import demo, stack
+from closingbell.sessions import close_of
 from closingbell.settings import settings
+from closingbell.stack import checks, keys, record, services
 from closingbell.warehouse import db
 
+Found = TypeVar("Found")
+start_sandbox = services.start_sandbox
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-SESSION = "2025-12-05"
-NEXT_TO_KILL = "2025-12-02"
-BACKFILL = ["2025-11-26", "2025-11-28", "2025-12-01"]  # Thanksgiving and a weekend between them
+SESSION = "2025-11-26"  # the market's last session until the outage
+NEXT_TO_KILL = "2025-11-20"
+BACKFILL = ["2025-11-21", "2025-11-24", "2025-11-25"]  # a weekend between them
+OUTAGE = ["2025-11-28", "2025-12-01", "2025-12-02", "2025-12-03", "2025-12-04", "2025-12-05"]  # after Thanksgiving
 SCORES = "scores_and_recommendations"
 COMPARED = {
     "stock_prices": "SELECT * FROM closingbell.stock_prices WHERE session = :session",
-    "corporate_actions": "SELECT * FROM closingbell.corporate_actions WHERE ex_date <= :session",
+    "corporate_actions": """
+        SELECT * FROM closingbell.corporate_actions  -- earlier sessions bring older ones
+        WHERE ex_date BETWEEN CAST(:session AS date) - 60 AND :session""",
     "technical_indicators": "SELECT * FROM closingbell.technical_indicators WHERE session = :session",
     "valuation_ratios": "SELECT * FROM closingbell.valuation_ratios WHERE session = :session",
     "ic_scores": "SELECT * FROM closingbell.ic_scores WHERE session = :session",
@@ -47,13 +56,14 @@ def spec() -> Iterator[stack.Spec]:
     """A stack in a folder of its own, on a free port, with a short history."""
     folder = Path(tempfile.mkdtemp(prefix="cb-e2e-"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stack, "ROOT", folder)
-        patch.setattr(stack, "dotenv", lambda: dict(os.environ))  # a developer's .env names other servers
+        patch.setattr(record, "ROOT", folder)
+        patch.setattr(keys, "dotenv", lambda: dict(os.environ))  # a developer's .env names other servers
         patch.delenv("CLOSINGBELL_DATABASE_URL", raising=False)
         patch.setenv("CLOSINGBELL_WARMUP_SESSIONS", "60")
         # a killed task is noticed after so long without a heartbeat; 300 by default
         patch.setenv("AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT", "60")
-        yield stack.spec(mode="simulated", companies=20, seed=7, port=stack._free_port())
+        market_ends(patch, SESSION)
+        yield stack.spec(mode="simulated", companies=20, seed=7, port=checks.free_port())
         stack.down(print)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -125,6 +135,44 @@ def test_a_backfill_makes_exactly_its_sessions_and_repeated_changes_nothing(stat
     assert sorted(key for (key,) in again_loaded) == BACKFILL
 
 
+def test_a_range_of_the_form_is_one_run_and_each_of_its_sessions_is_scored(state):
+    api, progress = state.airflow(), demo.Progress()
+    api.unpause("market_close")
+    known = run_ids(api)
+    run_id = api.trigger("market_close", {"session": BACKFILL[0], "last_session": BACKFILL[1]})
+    demo.finish(api, "market_close", run_id, progress)
+    for session in BACKFILL[:2]:  # a weekend between them
+        demo.finish(api, SCORES, demo.consumer(api, session, known, progress), progress)
+    warehouse = db.engine(state.warehouse_url())
+    written = "SELECT partition_key FROM ops.partition_claims WHERE run_id = :run_id AND table_name = :of"
+    assert sorted(key for (key,) in rows(warehouse, written, run_id=run_id, of="valuation_ratios")) == BACKFILL[:2]
+
+
+def test_reconcile_makes_anew_what_has_no_score(state):
+    api, progress = state.airflow(), demo.Progress()
+    warehouse = db.engine(state.warehouse_url())
+    with warehouse.begin() as connection:
+        for name in ("ic_scores", "score_inputs"):
+            gone = f"DELETE FROM closingbell.{name} WHERE session = CAST(:session AS date)"
+            connection.execute(text(gone), {"session": BACKFILL[1]})
+    known = run_ids(api)
+    api.unpause("reconcile")
+    run_id = demo.start(api, "reconcile", {}, None)
+    demo.finish(api, "reconcile", run_id, progress)
+    demo.finish(api, SCORES, demo.consumer(api, BACKFILL[1], known, progress), progress)
+    assert rows(warehouse, "SELECT 1 FROM closingbell.ic_scores WHERE session = :session", session=BACKFILL[1])
+
+
+def test_batches_of_statements_are_staged_by_pods(state):
+    api = state.airflow()
+    api.unpause("sec_financials")
+    run_id = api.trigger("sec_financials", {"full": True, "limit": 5})
+    demo.finish(api, "sec_financials", run_id, demo.Progress())
+    (stage,) = [task for task in api.tasks("sec_financials", run_id) if task["task_id"] == "sec_financials.stage"]
+    assert stage["operator_name"] == "PipelinePodOperator"
+    assert "-" in stage["rendered_map_index"]
+
+
 def test_postgres_killed_between_stage_and_publish_leaves_the_tables_of_a_clean_run(spec, state, clean):
     api, progress = state.airflow(), demo.Progress()
     known = run_ids(api)
@@ -141,7 +189,46 @@ def test_postgres_killed_between_stage_and_publish_leaves_the_tables_of_a_clean_
     assert_same(db.engine(up.warehouse_url()), clean, NEXT_TO_KILL)
 
 
+def test_an_outage_of_six_sessions_is_caught_up_in_order_none_skipped(spec, state, monkeypatch):
+    api = state.airflow()
+    api.unpause("market_close")
+    if not api.runs("market_close", partition_key=SESSION):
+        demo.finish(api, "market_close", demo.start(api, "market_close", {}, SESSION), demo.Progress())
+    before = {run["dag_run_id"] for run in api.runs("market_close")}
+    stack.down(print)
+    market_ends(monkeypatch, OUTAGE[-1])  # six sessions close while nothing runs
+    up = stack.up(spec, print)
+    api = up.airflow()
+
+    def caught_up() -> list[dict]:
+        new = [run for run in api.runs("market_close") if run["dag_run_id"] not in before]
+        assert "failed" not in {run["state"] for run in new}
+        return new if [run["state"] for run in new].count("success") >= len(OUTAGE) else []
+
+    new = sorted(wait_for(caught_up, "the sessions of the outage", 600), key=lambda run: run["start_date"])
+    assert [(run["partition_key"], run["run_type"]) for run in new] == [(day, "scheduled") for day in OUTAGE]
+    wait_for(lambda: {run["partition_key"] for run in api.runs(SCORES)} >= set(OUTAGE), "the runs of their scores")
+    for run in api.runs(SCORES):
+        demo.finish(api, SCORES, run["dag_run_id"], demo.Progress())
+    scored = "SELECT session, count(*) FROM closingbell.ic_scores WHERE session > :after GROUP BY session"
+    stocks = {day.isoformat(): count for day, count in rows(db.engine(up.warehouse_url()), scored, after=SESSION)}
+    assert sorted(stocks) == OUTAGE
+    assert min(stocks.values()) >= spec.companies / 2
+
+
 # -- steps --
+
+
+def market_ends(patch: pytest.MonkeyPatch, session: str) -> None:
+    """Stacks that start from now on know no later session: it is the evening of `session` at their vendors."""
+    evening = close_of(date.fromisoformat(session)) + timedelta(hours=2, minutes=5)
+
+    def start(state: stack.State) -> None:
+        start_sandbox(state)
+        httpx.post(f"{state.sandbox_url}/_sandbox/clock", json={"now": evening.isoformat()}).raise_for_status()
+        state.last_session = session
+
+    patch.setattr(services, "start_sandbox", start)
 
 
 @contextlib.contextmanager
@@ -201,7 +288,7 @@ def again(api, dag_id: str, run_id: str, task_id: str, *, downstream: bool = Fal
 
 
 def kill_postgres() -> None:
-    leader = psutil.Process(int((stack.ROOT / "postgres/postmaster.pid").read_text().splitlines()[0]))
+    leader = psutil.Process(int((record.ROOT / "postgres/postmaster.pid").read_text().splitlines()[0]))
     for process in (leader, *leader.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess):
             os.kill(process.pid, signal.SIGKILL)
@@ -225,11 +312,12 @@ def run_ids(api) -> set[str]:
     return {run["dag_run_id"] for run in api.runs(SCORES)}
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 420) -> None:
+def wait_for(condition: Callable[[], Found], what: str, seconds: float = 420) -> Found:
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
         time.sleep(0.5)
+    return found
 
 
 def rows(engine: Engine, statement: str, **params: object) -> list[tuple]:

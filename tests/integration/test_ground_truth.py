@@ -25,8 +25,9 @@ from closingbell.warehouse import db
 PIPELINES = ("universe", "sec_financials", "prices", "indicators", "valuation_ratios", "scores")
 WARMUP = 60
 COMPARED = (
-    "companies", "securities", "ticker_history", "index_members", "filings", "financial_facts", "financials",
-    "corporate_actions", "stock_prices", "technical_indicators", "valuation_ratios", "ic_scores", "score_inputs",
+    "companies", "securities", "class_shares", "ticker_history", "index_members", "filings", "financial_facts",
+    "financials", "corporate_actions", "stock_prices", "technical_indicators", "valuation_ratios", "ic_scores",
+    "score_inputs",
 )  # fmt: skip
 FAULTS = '{"429": 0.1, "5xx": 0.05, "truncated": 0.03, "duplicates": 0.05}'
 
@@ -180,6 +181,26 @@ def test_valuations_follow_from_the_ground_truths_statements_and_closes(clean, m
         assert found == pytest.approx(trailing["net_income"].item() / market_cap, rel=1e-9), row["cik"]
         checked += 1
     assert checked >= 15
+
+
+def test_every_metric_of_a_score_leads_to_its_filings_and_raw_answers(clean):
+    statement = text(
+        "SELECT source_key ->> 0 AS source, i.session, accession_nos, i.known_at, s.known_at AS close, landing_ids,"
+        " answers_sha256,"
+        " (SELECT count(*) FROM closingbell.filings f WHERE f.accession_no = ANY(accession_nos)) AS filed"
+        " FROM closingbell.score_inputs_by_metric i JOIN closingbell.ic_scores s USING (security_id, session)"
+    )
+    with clean.engine.connect() as connection:
+        found = connection.execute(statement).all()
+    assert {row.source for row in found} == {"financials", "valuation_ratios", "technical_indicators"}
+    for row in found:
+        assert clean.landing.sha256(row.landing_ids)
+        assert row.answers_sha256
+        if row.source == "technical_indicators":
+            assert row.accession_nos is None
+        else:
+            assert len(row.accession_nos) == row.filed
+            assert row.known_at <= row.close
 
 
 def test_each_ticker_is_the_security_that_bore_it_on_each_session(clean, market, last):

@@ -29,18 +29,26 @@ def test_only_companies_that_filed_since_the_watermark_are_asked_and_none_is_los
     box.clock = market.default_clock
     # one that failed, and filed nothing since, is due again
     failures.record(database, "sec_edgar", "companyfacts", f"{market.cases['bankrupt']:010d}", "a test", "d", "r")
+    page_lost = next(cik for cik in market.ciks if cik not in _filed(market))
+    failures.record(
+        database, "sec_edgar", "submissions_page", f"CIK{page_lost:010d}-submissions-001.json", "t", "d", "r"
+    )
     due = [cik for batch in sec_financials.plan(run("sec_financials", "second")) for cik in batch["ciks"]]
-    filed = {
+    assert set(due) == _filed(market) | {market.cases["bankrupt"], page_lost}
+    assert len(due) < len(market.ciks)
+    base.run_load(LOADS["sec_financials"], run("sec_financials", "second"))
+    assert _published(database, market.default_clock) == _truth(market, market.default_clock)
+    assert failures.pending(database, "sec_edgar", "companyfacts") == []
+    assert failures.pending(database, "sec_edgar", "submissions_page") == []
+
+
+def _filed(market):
+    return {
         cik
         for cik in market.ciks
         for filing in market.filings(market.company(cik))
         if BEFORE.date() <= filing.filed_on <= market.default_clock.date()
     }
-    assert set(due) == filed | {market.cases["bankrupt"]}
-    assert len(due) < len(market.ciks)
-    base.run_load(LOADS["sec_financials"], run("sec_financials", "second"))
-    assert _published(database, market.default_clock) == _truth(market, market.default_clock)
-    assert failures.pending(database, "sec_edgar", "companyfacts") == []
 
 
 def _published(engine, as_of):

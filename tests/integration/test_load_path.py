@@ -177,7 +177,7 @@ def test_text_arrays_and_nulls_survive_the_copy(database, no_checkpoint):
     statement = {
         "cik": 1, "period_end": SESSION, "period_type": "Q", "known_on": SESSION, "currency": "USD",
         "known_at": datetime(2025, 12, 5, 21, tzinfo=UTC), "accession_no": "0000320193-25-000008",
-        "source_accession_nos": awkward,
+        "source_accession_nos": awkward, "landing_id": 1, "fetched_at": datetime(2025, 12, 6, tzinfo=UTC),
     }  # fmt: skip
     loaded(database, "r1", pl.DataFrame([statement]), table="financials")
     assert rows(database, "SELECT source_accession_nos FROM closingbell.financials") == [(awkward,)]

@@ -38,3 +38,50 @@ def test_other_partitions_and_tables_are_free(run):
     partitions.claim(run, ["stock_prices"], lambda *_: "running")
     partitions.claim(replace(run, run_id="2", partition_key="2025-12-04"), ["stock_prices"], lambda *_: "running")
     partitions.claim(replace(run, run_id="3"), ["ic_scores"], lambda *_: "running")
+
+
+def test_a_run_of_many_sessions_claims_all_of_them_or_none(run):
+    partitions.claim(replace(run, partition_key="2025-12-04"), ["stock_prices"], lambda *_: "running")
+    days = ["2025-12-03", "2025-12-04", "2025-12-05"]
+    many = replace(run, run_id="range", partition_key=f"{days[0]}..{days[-1]}", params={"sessions": days})
+    with pytest.raises(partitions.PartitionBusy, match="stock_prices 2025-12-04"):
+        partitions.claim(many, ["stock_prices"], lambda *_: "running")
+    partitions.claim(replace(run, run_id="other", partition_key="2025-12-03"), ["stock_prices"], lambda *_: "running")
+    partitions.claim(many, ["stock_prices"], lambda *_: "success")
+    for day in days:
+        with pytest.raises(partitions.PartitionBusy, match="range"):
+            partitions.claim(replace(run, run_id="late", partition_key=day), ["stock_prices"], lambda *_: "running")
+
+
+def test_a_command_holds_its_partition_while_it_runs(run):
+    command = replace(run, dag_id="prices", run_id="cli__1")
+    gone = lambda *_: "gone"  # noqa: E731  (Airflow knows no command)
+    with partitions.claimed_by_command(command, ["stock_prices"]):
+        with pytest.raises(partitions.PartitionBusy, match="prices cli__1"):
+            partitions.claim(run, ["stock_prices"], gone)
+        other = partitions.claimed_by_command(replace(command, run_id="cli__2"), ["stock_prices"])
+        with pytest.raises(partitions.PartitionBusy, match="prices cli__1"), other:
+            pass
+    partitions.claim(run, ["stock_prices"], gone)
+
+
+def test_a_command_that_died_holds_nothing(run):
+    command = replace(run, dag_id="prices", run_id="cli__1")
+    partitions.claim(command, ["stock_prices"], by_command=True)  # its lock went with its connection
+    partitions.claim(run, ["stock_prices"], lambda *_: "running")
+
+
+def test_a_command_waits_for_a_run_with_an_unpublished_stage(run):
+    from closingbell.warehouse import load
+
+    partitions.claim(run, ["stock_prices"])
+    key = {"dag_id": run.dag_id, "run_id": run.run_id, "partition_key": run.partition_key}
+    load.open_stage(run.engine, table="stock_prices", **key)
+    command = replace(run, dag_id="prices", run_id="cli__1")
+    with (
+        pytest.raises(partitions.PartitionBusy, match="market_close scheduled__1"),
+        partitions.claimed_by_command(command, ["stock_prices"]),
+    ):
+        pass
+    with partitions.claimed_by_command(command, ["stock_prices"], lambda *_: "failed"):
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import time
@@ -94,6 +95,34 @@ def test_the_budget_is_new_on_the_vendors_next_day(database):
     assert quota.left()["day_used"] == 0
     quota.take()
     assert quota.left()["day_used"] == 1
+
+
+def test_a_plans_symbols_of_the_month_are_counted_once_each_and_no_more_than_allowed(database):
+    """Tiingo's free plan: 500 different symbols a month, however often each is asked for (PITFALLS 27)."""
+    quota = Quota(database, "tiingo", "k", Plan(1000, symbol_limit=2, day_zone="America/New_York"))
+    other = Quota(database, "tiingo", "k", Plan(1000, symbol_limit=2, day_zone="America/New_York"))
+    for taker, symbol in ((quota, "A"), (other, "B"), (quota, "B"), (other, "A")):
+        taker.symbol(symbol)
+    message = r"tiingo \(k\): 2 of 2 different symbols of the month.*C.*resets at"
+    with pytest.raises(QuotaExhausted, match=message) as spent:
+        quota.symbol("C")
+    reset = spent.value.resets_at.astimezone(ZoneInfo("America/New_York"))
+    assert (reset.day, reset.hour) == (1, 0)
+    assert str(pickle.loads(pickle.dumps(spent.value))) == str(spent.value)
+    quota.symbol("A")  # one that is counted goes on
+    assert (quota.left()["symbols_used"], quota.left()["symbols_left"]) == (2, 0)
+    with database.begin() as connection:
+        connection.execute(text("UPDATE ops.vendor_quota SET month = month - interval '1 month'"))
+    assert quota.left()["symbols_used"] == 0
+    quota.symbol("C")
+    assert quota.left()["symbols_used"] == 1
+
+
+def test_a_plan_without_a_symbol_limit_counts_none(database):
+    quota = Quota(database, "tiingo", "k", Plan(1000))
+    quota.symbol("A")
+    assert (quota.left()["symbols_used"], quota.left()["symbols_left"]) == (0, None)
+    assert quota.left()["day_left"] is None
 
 
 def test_a_throttle_holds_everybody_and_a_shorter_one_does_not_shorten_it(database):

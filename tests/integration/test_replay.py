@@ -50,6 +50,21 @@ def test_prices_are_rebuilt_from_what_was_landed(run, database):
     assert rows(database, BARS) == held
 
 
+def test_a_derived_row_that_is_no_longer_computed_goes(run, database):
+    for name in ("prices", "indicators"):
+        base.run_load(LOADS[name], run("first"))
+    held = rows(database, "SELECT security_id, session, close FROM closingbell.technical_indicators ORDER BY 1, 2")
+    _execute(
+        database,
+        "INSERT INTO closingbell.technical_indicators (security_id, session, bars, fetched_at)"
+        " SELECT 1, max(session), 1, now() FROM closingbell.technical_indicators",
+    )
+    assert changed(base.replay(LOADS["indicators"], run("r1"))) == {"technical_indicators": 1}
+    assert held == rows(
+        database, "SELECT security_id, session, close FROM closingbell.technical_indicators ORDER BY 1, 2"
+    )
+
+
 def test_financials_are_rebuilt_and_what_is_no_longer_given_goes(run, database, monkeypatch):
     load = LOADS["sec_financials"]
     base.run_load(load, run("first"))

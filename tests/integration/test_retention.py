@@ -53,6 +53,25 @@ def test_old_landings_go_but_the_newest_answer_to_each_question_stays(database, 
     assert len(list(Path(landing.root).rglob("*.gz"))) == 2
 
 
+def test_an_answer_that_a_published_row_came_from_stays(database, landing):
+    def put(body: bytes, days: int) -> int:
+        at = datetime.now(UTC) - timedelta(days=days)
+        return landing.put(
+            Answer(
+                vendor="polygon", endpoint="grouped_daily", key="2025-12-05", request={}, body=body, content_type=None,
+                answered_at=at, fetched_at=at,
+            )
+        )  # fmt: skip
+
+    first, between, last = put(b"1", 30), put(b"2", 20), put(b"3", 15)
+    load.audit(database, stage_id := staged(database, "r", {"b": bars([(1, 1.0)], landing_id=first)}))
+    load.publish(database, stage_id)
+    assert retention.drop_landings(database, landing, days=10) == 1
+    assert [landing.read(id_).body for id_ in (first, last)] == [b"1", b"3"]
+    with pytest.raises(LandingError):
+        landing.read(between)
+
+
 def test_audits_and_revisions_past_their_days_are_deleted_and_the_ledger_is_not(database, landing):
     with database.begin() as connection:
         connection.execute(

@@ -40,6 +40,8 @@ def test_scheduled_runs_take_the_settings_tickers(run, market, database, monkeyp
     base.run_load(LOADS["universe"], run("universe", "scheduled"))
     assert set(db.query(database, "universe_ciks")["cik"]) == known | {ciks[ticker] for ticker in chosen}
     assert known == {ciks[other]}  # stays
+    counts = base.replay(LOADS["universe"], run("universe", "replay"))  # SEC's list names everybody
+    assert {found[name] for found in counts.values() for name in ("inserted", "updated", "deleted")} == {0}
 
     asked = [ticker for batch in base.plan(LOADS["prices"], run("prices", "scheduled")) for ticker in batch["tickers"]]
     assert sorted(asked) == sorted([chosen[0], class_b.replace("-", ".")])

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from closingbell.universe import compute, parse
+from closingbell.universe import compute, members, parse
 from closingbell.universe.sectors import sector_of_sic
 
 pytestmark = pytest.mark.real
@@ -83,9 +83,9 @@ def test_googl_and_goog_are_two_securities_of_one_company(universe):
 
 
 def test_every_member_of_the_recorded_sp500_is_matched(recordings, universe):
-    members = parse.sp500(recorded(recordings, "reference/sp500_constituents.csv"))
-    matched, problems = compute.match_members(members, universe.securities, universe.ticker_history, on=DAY)
-    assert members.height >= 500
+    sp500 = parse.sp500(recorded(recordings, "reference/sp500_constituents.csv"))
+    matched, problems = members.match_members(sp500, universe.securities, universe.ticker_history, on=DAY)
+    assert sp500.height >= 500
     assert problems.rows() == []
     assert matched["security_id"].is_unique().all()
 
@@ -95,7 +95,7 @@ def test_the_recorded_fortune_500_of_2017_is_whole_and_mostly_matched(recordings
     ranked = parse.fortune500(recorded(recordings, "reference/fortune500_hifld_2017.csv"))
     assert ranked.rows.height == 500
     assert ranked.problems.is_empty()
-    matched, problems = compute.match_members(ranked.rows, universe.securities, universe.ticker_history, on=DAY)
+    matched, problems = members.match_members(ranked.rows, universe.securities, universe.ticker_history, on=DAY)
     print(f"\nFortune 500 of 2017 matched by name: {matched.height} of 500")
     assert matched.height >= 320
     assert matched.height + problems.height == 500
@@ -117,11 +117,11 @@ def sic_codes(recordings: Path) -> dict[int, int]:
 
 
 def test_sic_leads_to_the_gics_sector_often_enough(recordings):
-    members = parse.sp500(recorded(recordings, "reference/sp500_constituents.csv")).unique("cik")
+    sp500 = parse.sp500(recorded(recordings, "reference/sp500_constituents.csv")).unique("cik")
     codes = sic_codes(recordings)
     compared = [
         (row["name"], codes[row["cik"]], row["sector"], sector_of_sic(codes[row["cik"]]))
-        for row in members.iter_rows(named=True)
+        for row in sp500.iter_rows(named=True)
         if row["cik"] in codes
     ]
     if len(compared) < 20:

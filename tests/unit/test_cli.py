@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,25 +12,34 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from closingbell import cli, stack
+from closingbell import cli
+from closingbell.stack import record
 
 
 class Ran(list):
     """What the load path was asked: (load, dag_id, run_id, partition_key, params)."""
 
 
+class Load(str):
+    """Stands for a load: equal to its name."""
+
+    tables = ("a_table",)
+
+
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ran:
     """A load path that only records; no stack, no warehouse."""
     from closingbell import pipelines
+    from closingbell.orchestration import partitions
     from closingbell.pipelines import base
 
     asked = Ran()
-    monkeypatch.setattr(stack, "ROOT", tmp_path / "stack")
+    monkeypatch.setattr(partitions, "claimed_by_command", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(record, "ROOT", tmp_path / "stack")
     monkeypatch.setattr(
-        pipelines, "LOADS", {name: name for names in cli.LOADS.values() for name in names}, raising=False
+        pipelines, "LOADS", {name: Load(name) for names in cli.LOADS.values() for name in names}, raising=False
     )
-    monkeypatch.setattr(base, "open_run", lambda *run: run)
+    monkeypatch.setattr(base, "open_run", lambda *run, by_command=False: run)
 
     def run_load(load: str, run: tuple, *, progress: bool) -> dict[str, Any]:
         assert progress
@@ -53,7 +64,6 @@ def test_tickers_may_be_repeated_or_separated_by_commas(ran: Ran, monkeypatch, c
     load, dag_id, run_id, partition_key, params = ran[0]
     assert (load, dag_id) == ("sec_financials", "sec_financials")
     assert run_id.startswith("cli__")
-    assert run_id.endswith("__tickers=AAPL,NVDA,COST&years=5")
     assert partition_key
     assert params == {"tickers": ["AAPL", "NVDA", "COST"], "years": 5}
     assert capsys.readouterr().out == "a_table: 3 inserted, 4 unchanged\n"
@@ -76,25 +86,59 @@ def test_files_are_handed_on_as_absolute_paths(ran: Ran, monkeypatch, tmp_path: 
     assert ran[0][4] == {"from_files": [str(folder)]}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--from-files", "a", "b", "c", "--run-id", "mine"),
+        ("--from-files", "a", "--from-files", "b", "c", "--run-id", "mine"),
+        ("--run-id", "mine", "--from-files", "a", "b", "c"),
+    ],
+)
+def test_several_files_may_follow_one_option(arguments, ran: Ran, monkeypatch, tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert command(monkeypatch, "sec-financials", *arguments) == 0
+    assert ran[0][2] == "mine"
+    assert ran[0][4] == {"from_files": [str(tmp_path / name) for name in "abc"]}
+
+
 def test_the_same_run_id_goes_on_with_the_same_run(ran: Ran, monkeypatch) -> None:
     assert command(monkeypatch, "universe", "--run-id", "mine") == 0
     assert ran[0][2] == "mine"
 
 
-def test_resume_takes_up_what_the_unfinished_run_was_asked(ran: Ran, monkeypatch, database: Engine) -> None:
+@pytest.fixture
+def unfinished(ran: Ran, database: Engine) -> None:
+    """Two runs of the command that wait, one that has published, one of Airflow's."""
     with database.begin() as connection:
         connection.execute(
             text(
-                "INSERT INTO ops.stages (stage_id, dag_id, run_id, table_name, partition_key, status, opened_at) VALUES"
-                " ('a', 'sec_financials', 'cli__20251205T080000__limit=9&full=1', 'filings', 'x', 'published', now()),"
-                " ('b', 'sec_financials', 'cli__20251205T080000__limit=9&full=1', 'financials', 'x', 'open', now()),"
-                " ('c', 'sec_financials', 'cli__20251206T080000__all=1', 'filings', 'x', 'published', now()),"
-                " ('d', 'sec_financials', 'scheduled__2025-12-06', 'filings', 'x', 'open', now())"
-            )
+                "INSERT INTO ops.stages"
+                " (stage_id, dag_id, run_id, table_name, partition_key, status, asked, opened_at) VALUES"
+                " ('a', 'sec_financials', 'last', 'filings', 'x', 'published', :limit, now()),"
+                " ('b', 'sec_financials', 'last', 'financials', 'x', 'open', :limit, now()),"
+                " ('c', 'sec_financials', 'done', 'filings', 'x', 'published', :limit, now()),"
+                " ('d', 'sec_financials', 'scheduled__2025-12-06', 'filings', 'x', 'open', NULL, now()),"
+                " ('e', 'sec_financials', 'mine', 'filings', 'y', 'failed', :files, now() - interval '1 day')"
+            ),
+            {"limit": '{"limit": 9, "full": true}', "files": '{"from_files": ["/answers/facts.zip"], "years": 5}'},
         )
+
+
+def test_resume_takes_up_what_the_unfinished_run_was_asked(ran: Ran, unfinished, monkeypatch) -> None:
     assert command(monkeypatch, "sec-financials", "--resume") == 0
-    assert ran[0][2] == "cli__20251205T080000__limit=9&full=1"
-    assert ran[0][4] == {"limit": 9, "full": 1}
+    assert ran[0][2:] == ("last", "x", {"limit": 9, "full": True})
+
+
+def test_resume_takes_up_a_run_by_its_name_and_the_files_it_was_given(ran: Ran, unfinished, monkeypatch) -> None:
+    assert command(monkeypatch, "sec-financials", "--resume", "--run-id", "mine") == 0
+    assert ran[0][2:] == ("mine", "y", {"from_files": ["/answers/facts.zip"], "years": 5})
+
+
+def test_a_run_that_has_published_is_not_resumed(ran: Ran, unfinished, monkeypatch, capsys) -> None:
+    assert command(monkeypatch, "sec-financials", "--resume", "--run-id", "done") == 1
+    assert "done is no run of sec_financials that waits to be resumed" in capsys.readouterr().err
 
 
 def test_a_step_of_an_airflow_run_is_part_of_that_run(ran: Ran, monkeypatch) -> None:
@@ -103,6 +147,41 @@ def test_a_step_of_an_airflow_run_is_part_of_that_run(ran: Ran, monkeypatch) -> 
     monkeypatch.setenv("CLOSINGBELL_PARTITION_KEY", "2025-12-05")
     assert command(monkeypatch, "indicators", "--all", "--session", "2025-12-05") == 0
     assert ran[0][1:4] == ("market_close", "scheduled__1", "2025-12-05")
+
+
+def test_sessions_may_be_a_list(ran: Ran, monkeypatch) -> None:
+    assert command(monkeypatch, "indicators", "--all", "--session", "2025-12-05,2025-11-28") == 0
+    assert ran[0][3] == "2025-12-05"
+    assert ran[0][4]["sessions"] == ["2025-11-28", "2025-12-05"]
+
+
+def test_a_mapped_step_stages_its_batch(ran: Ran, monkeypatch, capsys) -> None:
+    from closingbell.pipelines import base
+
+    staged = []
+    monkeypatch.setattr(base, "stage", lambda load, run, batch: staged.append((load, *run, batch)) or {"facts": 9})
+    assert command(monkeypatch, "stage-batch", "sec_financials") == 1
+    assert "is a step of an Airflow run" in capsys.readouterr().err
+    batch = {"key": "one", "landing_ids": [7]}
+    given = {"DAG_ID": "sec_financials", "RUN_ID": "r", "PARTITION_KEY": "2025-12-05", "PARAMS": '{"years": 5}'}
+    for name, value in (given | {"PART": json.dumps({"number": 1, "of": 2, "batch": batch})}).items():
+        monkeypatch.setenv(f"CLOSINGBELL_{name}", value)
+    assert command(monkeypatch, "stage-batch", "sec_financials") == 0
+    assert staged == [("sec_financials", "sec_financials", "r", "2025-12-05", {"years": 5}, batch)]
+    assert capsys.readouterr().out == "facts: 9 rows\n"
+
+
+def test_a_busy_partition_and_a_spent_quota_are_exit_code_75(ran: Ran, monkeypatch, capsys) -> None:
+    from closingbell.orchestration import partitions
+
+    def busy(*_: Any) -> Any:
+        raise partitions.PartitionBusy("stock_prices 2025-12-05 is written by market_close r")
+
+    monkeypatch.setattr(partitions, "claimed_by_command", busy)
+    assert command(monkeypatch, "prices", "--all", "--session", "2025-12-05") == 75
+    assert "written by market_close r" in capsys.readouterr().err
+    monkeypatch.setenv("CLOSINGBELL_RUN_ID", "scheduled__1")  # the task has claimed it
+    assert command(monkeypatch, "prices", "--all", "--session", "2025-12-05") == 0
 
 
 def test_a_dry_run_plans_only(ran: Ran, monkeypatch, capsys) -> None:

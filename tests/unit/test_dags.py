@@ -111,16 +111,19 @@ def test_deadline_of_a_session_s_scores(dags):
         assert alert.callback.path == "closingbell.orchestration.notify.session_late"
 
 
-def test_deadline_is_the_close_and_history_has_none():
+def test_deadline_is_the_close_of_the_last_session_and_history_has_none():
     from datetime import UTC, datetime
 
     from closingbell.orchestration.deadlines import close_of_recent
 
     now = datetime(2025, 11, 28, 20, 0, tzinfo=UTC)
-    assert close_of_recent("2025-11-28", now) == datetime(2025, 11, 28, 18, 0, tzinfo=UTC)  # 13:00 New York
-    assert close_of_recent("2025-11-26", now) is None
-    assert close_of_recent("2025-11-27", now) is None
-    assert close_of_recent(None, now) is None
+    close = datetime(2025, 11, 28, 18, 0, tzinfo=UTC)  # 13:00 New York
+    assert close_of_recent("2025-11-28", {}, now, now) == close
+    assert close_of_recent("2025-11-26", {}, now, now) is None
+    assert close_of_recent("2025-11-27", {}, now, now) is None
+    assert close_of_recent(None, {}, now, now) == close
+    assert close_of_recent(None, {"session": "2025-11-24", "last_session": "2025-11-28"}, now, now) == close
+    assert close_of_recent(None, {"session": "2025-11-27"}, now, now) is None
 
 
 def test_only_unmapped_last_tasks_emit_the_asset_and_the_scores_alone_listen(dags):
@@ -175,9 +178,27 @@ def test_resources_and_time_limits_are_settings(dags):
 
     indicators = dags["market_close"].get_task("indicators")
     assert (indicators.cpu, indicators.memory, indicators.execution_timeout) == (4, "8Gi", timedelta(hours=2))
-    assert dags["sec_financials"].get_task("sec_financials.stage").partial_kwargs["execution_timeout"] == timedelta(
-        hours=12
-    )
+    stage = dags["sec_financials"].get_task("sec_financials.stage").partial_kwargs
+    assert (stage["cpu"], stage["memory"], stage["execution_timeout"]) == (2, "4Gi", timedelta(hours=12))
+    assert stage["max_active_tis_per_dagrun"] == 2, "a batch takes up to its memory limit of this machine"
+
+
+def test_what_asks_a_vendor_or_writes_a_partition_can_wait(dags):
+    """In the state `deferred`, for a day budget to reset or a partition to be free."""
+    from closingbell.orchestration.pod_operator import PipelinePodOperator
+    from closingbell.orchestration.waiting import Waits
+
+    writing = ("open", "land", "stage", "audit", "publish", "indicators", "valuation_ratios", "vendor_complete")
+    for dag in dags.values():
+        for task in dag.tasks:
+            if task.task_id.rpartition(".")[2] in writing:
+                made_by = task.operator_class if task.is_mapped else type(task)
+                assert issubclass(made_by, Waits | PipelinePodOperator), (dag.dag_id, task.task_id)
+
+
+def test_form_of_a_session_s_dags_has_session_and_range(dags):
+    for dag_id in ("market_close", "scores_and_recommendations"):
+        assert {"session", "last_session", "tickers", "dry_run"} <= set(dags[dag_id].params)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

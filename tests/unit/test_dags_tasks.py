@@ -48,15 +48,106 @@ def in_task(monkeypatch):
     return make
 
 
-def test_run_without_partition_key_is_refused_with_what_to_do():
-    with pytest.raises(AirflowFailException, match="'Partition Key', under 'Advanced Options', or backfill"):
-        groups.session_of(None, "market_close")
-
-
 @pytest.mark.parametrize("key", ["2025-11-27", "2025-11-29", "today", "2025-12-5 "])
-def test_partition_key_that_is_no_session_is_refused(key):
+def test_partition_key_that_is_no_session_is_refused(in_task, key):
+    in_task(key)
     with pytest.raises(AirflowFailException, match="no New York session"):
-        groups.session_of(key, "scores_and_recommendations")
+        groups.current_run(by_session=True)
+
+
+@pytest.mark.parametrize(
+    ("form", "key", "sessions"),
+    [
+        ({}, "2025-12-05", None),  # the last session that had closed when the run was due
+        ({"session": "2025-11-28"}, "2025-11-28", None),
+        ({"session": "2025-11-28", "last_session": "2025-11-28"}, "2025-11-28", None),
+        (  # Thanksgiving is the 27th, and a weekend follows
+            {"session": "2025-11-26", "last_session": "2025-11-30"},
+            "2025-11-26..2025-11-28",
+            ["2025-11-26", "2025-11-28"],
+        ),
+    ],
+)
+def test_form_names_a_session_or_a_range(in_task, form, key, sessions):
+    in_task(**{"session": None, "last_session": None} | form, full=True)
+    expected = {"full": True} | ({"sessions": sessions} if sessions else {})
+    assert groups.current_run(by_session=True) == ("d", "r", key, expected)
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"session": "2025-11-27"}, "no New York session"),
+        ({"session": "2025-12-08"}, "2025-12-08 has not closed yet: 2025-12-05 is the last session that has"),
+        ({"session": "2025-12-01", "last_session": "2031-01-02"}, "has not closed yet"),
+        ({"session": "2025-11-29", "last_session": "2025-11-30"}, "holds no New York session"),
+        ({"session": "2025-12-05", "last_session": "2025-12-01"}, "exchange them"),
+        ({"last_session": "2025-12-01"}, "fill in 'Session'"),
+        ({"session": "1980-01-02", "last_session": "2025-12-01"}, "known from 1990"),
+    ],
+)
+def test_form_that_makes_no_sense_ends_the_run_with_what_to_do(in_task, form, said):
+    in_task(**form)
+    with pytest.raises(AirflowFailException, match=said):
+        groups.current_run(by_session=True)
+
+
+def test_partition_key_and_form_must_not_contradict_each_other(in_task):
+    in_task("2025-12-04", session="2025-12-04")
+    assert groups.current_run(by_session=True)[2] == "2025-12-04"
+    for form in ({"session": "2025-12-05"}, {"session": "2025-12-03", "last_session": "2025-12-04"}):
+        in_task("2025-12-04", **form)
+        with pytest.raises(AirflowFailException, match="leave one of them empty"):
+            groups.current_run(by_session=True)
+
+
+def test_last_session_of_a_market_that_stands_still(in_task, monkeypatch):
+    monkeypatch.setenv("CLOSINGBELL_MARKET_ENDS_ON", "2017-11-10")
+    settings.cache_clear()
+    in_task(session=None, last_session=None)
+    assert groups.current_run(by_session=True)[2] == "2017-11-10"
+    in_task(session="2017-11-13")
+    with pytest.raises(AirflowFailException, match="2017-11-10 is the last session"):
+        groups.current_run(by_session=True)
+
+
+class Events:
+    """Stands for the outlet events of a task."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def __getitem__(self, asset):
+        return self
+
+    def add_partitions(self, keys) -> None:
+        self.keys += keys
+
+
+@pytest.mark.parametrize(
+    ("key", "form", "emitted"),
+    [
+        ("2025-12-05", {}, []),  # Airflow's own event carries the run's key
+        (None, {"session": "2025-11-26", "last_session": "2025-12-01"}, ["2025-11-26", "2025-11-28", "2025-12-01"]),
+        (None, {}, ["2025-12-05"]),
+    ],
+)
+def test_every_session_of_the_run_starts_its_scores(monkeypatch, key, form, emitted):
+    from closingbell.pipelines import base
+
+    def open_run(dag_id, run_id, partition_key, params):
+        of = {"dag_id": dag_id, "run_id": run_id, "partition_key": partition_key, "params": params}
+        return base.Run(**of, engine=None, landing=None)
+
+    monkeypatch.setattr(base, "open_run", open_run)
+    events = Events()
+    dag_run = SimpleNamespace(
+        dag_id="d", run_id="r", partition_key=key, run_after=datetime(2025, 12, 6, 3, 0, tzinfo=UTC)
+    )
+    context = {"dag_run": dag_run, "params": form, "outlet_events": events}
+    monkeypatch.setattr(groups, "get_current_context", lambda: context)
+    groups.session_closed()
+    assert events.keys == emitted
 
 
 def test_run_of_a_session_writes_that_session(in_task):
@@ -86,9 +177,14 @@ def test_log_says_done_of_total_and_the_expected_end():
     assert groups.progress(20, 20, started, now) == "20 of 20 done"
 
 
-def test_freshness_is_the_age_of_the_session():
-    assert metrics.freshness("2025-11-28", datetime(2025, 11, 28, 20, 0, tzinfo=UTC)) == 7200  # 13:00 close
-    assert metrics.freshness("2025-11-27", datetime(2025, 11, 28, 20, 0, tzinfo=UTC)) is None
+def test_freshness_is_the_age_of_the_last_session():
+    def age(key: str, **params) -> float | None:
+        run = SimpleNamespace(partition_key=key, params=params)
+        return metrics.freshness(run, "prices", datetime(2025, 11, 28, 20, 0, tzinfo=UTC))
+
+    assert age("2025-11-28") == 7200  # 13:00 close
+    assert age("2025-11-26..2025-11-28", sessions=["2025-11-26", "2025-11-28"]) == 7200
+    assert age("2025-11-27") is None
 
 
 def test_metrics_report_rows_duration_success_and_freshness(monkeypatch):
@@ -99,7 +195,7 @@ def test_metrics_report_rows_duration_success_and_freshness(monkeypatch):
     sent = {}
     for kind in ("incr", "timing", "gauge"):
         monkeypatch.setattr(stats, kind, lambda name, value=1, **_: sent.update({name: value}))
-    run = SimpleNamespace(partition_key="2025-12-05")
+    run = SimpleNamespace(partition_key="2025-12-05", params={})
     values = {field: 60 if field == "rows_in" else 0 for field in Publication.__dataclass_fields__}
     metrics.published(run, "prices", {"stock_prices": Publication(**values).counts()}, since=datetime.now(UTC))
     assert sent["closing_bell.prices.success"] == 1
@@ -134,6 +230,12 @@ def test_failed_run_tells_the_configured_notifier(monkeypatch, caplog):
     assert "2025-12-05" in caplog.text
 
 
+def test_failed_run_of_a_range_names_it(caplog):
+    conf = {"session": "2025-11-24", "last_session": "2025-12-05"}
+    notify.run_failed({"dag_run": SimpleNamespace(dag_id="market_close", run_id="r", partition_key=None, conf=conf)})
+    assert "session 2025-11-24 to 2025-12-05" in caplog.text
+
+
 @pytest.mark.parametrize("path", ["no.such.module.Notifier", f"{__name__}.broken"])
 def test_notifier_that_fails_is_logged_and_hides_nothing(monkeypatch, caplog, path):
     monkeypatch.setenv("CLOSINGBELL_NOTIFIER", path)
@@ -149,3 +251,23 @@ def test_late_session_tells_the_configured_notifier(monkeypatch, caplog):
     asyncio.run(notify.session_late(context=late))
     assert told == [late]
     assert "is late" in caplog.text
+
+
+def test_sessions_without_scores_are_told(monkeypatch, caplog):
+    """The gap that no deadline sees: a deadline needs a run, and a paused DAG or a dead scheduler made none."""
+    from closingbell.pipelines import reconcile
+
+    monkeypatch.setenv("CLOSINGBELL_NOTIFIER", f"{__name__}.Notifier")
+    run = SimpleNamespace(engine=None, params={})
+    monkeypatch.setattr(groups, "current_run", lambda: run)
+    monkeypatch.setattr(metrics, "ages", lambda run: None)
+    monkeypatch.setattr(groups, "get_current_context", lambda: {"run_id": "r"})
+    late = [datetime(2025, 12, 4).date(), datetime(2025, 12, 5).date()]
+    monkeypatch.setattr(reconcile, "late_sessions", lambda engine, now: late)
+    assert groups.tell_late() == ["2025-12-04", "2025-12-05"]
+    assert told == [{"run_id": "r", "late_sessions": ["2025-12-04", "2025-12-05"]}]
+    assert "No scores in time for 2025-12-04, 2025-12-05" in caplog.text
+    told.clear()
+    late.clear()
+    assert groups.tell_late() == []
+    assert told == []

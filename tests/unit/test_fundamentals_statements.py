@@ -292,6 +292,33 @@ def test_cover_page_shares_belong_to_the_reports_period():
     assert rows.filter(period_type="Q")["shares_filed_on"].to_list() == [date(2020, 5, 1)]
 
 
+def on_split_basis(rows: pl.DataFrame, splits: pl.DataFrame, on: date) -> pl.DataFrame:
+    """Rows with per-share figures and share counts brought to the split basis of the day `on`.
+
+    splits: cik, ex_date, numerator, denominator (4 and 1 where one share became four). Those with
+    filed day < ex_date <= on count: a filing already restates what went ex before it.
+    """
+    keyed = rows.with_row_index("row")
+    factors = (
+        keyed.select("row", "cik", "eps_filed_on", "shares_filed_on")
+        .join(splits.select("cik", "ex_date", ratio=pl.col("numerator") / pl.col("denominator")), on="cik")
+        .filter(pl.col("ex_date") <= on)
+        .group_by("row")
+        .agg(
+            pl.col("ratio").filter(pl.col("ex_date") > pl.col("eps_filed_on")).product().alias("eps_factor"),
+            pl.col("ratio").filter(pl.col("ex_date") > pl.col("shares_filed_on")).product().alias("shares_factor"),
+        )
+    )
+    return (
+        keyed.join(factors, on="row", how="left", maintain_order="left")
+        .with_columns(
+            pl.col(*compute.PER_SHARE) / pl.col("eps_factor").fill_null(1.0),
+            pl.col("shares_outstanding") * pl.col("shares_factor").fill_null(1.0),
+        )
+        .drop("row", "eps_factor", "shares_factor")
+    )
+
+
 def test_per_share_values_keep_the_split_basis_of_their_filing_until_adjusted():
     eps = "EarningsPerShareBasic"
     rows = statements(
@@ -300,8 +327,8 @@ def test_per_share_values_keep_the_split_basis_of_their_filing_until_adjusted():
     ).filter(period_type="FY")  # fmt: skip
     split = pl.DataFrame({"cik": [1], "ex_date": [date(2021, 8, 1)], "numerator": [4.0], "denominator": [1.0]})
     assert rows["eps_basic"].to_list() == [8.0, 2.0]
-    assert compute.on_split_basis(rows, split, date(2022, 3, 1))["eps_basic"].to_list() == [2.0, 2.0]
-    assert compute.on_split_basis(rows, split, date(2021, 7, 31))["eps_basic"].to_list() == [8.0, 2.0]
+    assert on_split_basis(rows, split, date(2022, 3, 1))["eps_basic"].to_list() == [2.0, 2.0]
+    assert on_split_basis(rows, split, date(2021, 7, 31))["eps_basic"].to_list() == [8.0, 2.0]
 
 
 def test_one_currency_makes_a_statement_and_is_carried():
@@ -529,6 +556,18 @@ def random_facts(draw):
             )
         )
     return pl.DataFrame(facts, schema=parse.SCHEMA).unique(parse.KEY, keep="first", maintain_order=True)
+
+
+def test_an_end_seen_later_does_not_move_the_start_of_what_was_known():
+    """An end near the eve of a start, first stated by a later filing, told the earlier filing where it begins."""
+    facts = [
+        fact(REVENUE, ("2021-01-01", "2021-03-29"), 1, "2021-04-20"),
+        fact(REVENUE, ("2021-04-01", "2021-06-30"), 1, "2021-07-20"),
+        fact(REVENUE, ("2021-01-01", "2021-03-31"), 1, "2023-01-29"),
+    ]
+    assert_no_look_ahead(pl.DataFrame(facts, schema=parse.SCHEMA), 1262)
+    starts = statements(*facts).filter(period_type="Q")["period_start"].unique().sort().to_list()
+    assert starts == [date(2021, 1, 1), date(2021, 3, 30)]
 
 
 TAGS = {

@@ -52,9 +52,13 @@ class Tokens:
     def __init__(self) -> None:
         self.taken = 0
         self.throttled: list[float] = []
+        self.symbols: list[str] = []
 
     def take(self, n: int = 1) -> None:
         self.taken += n
+
+    def symbol(self, name: str) -> None:
+        self.symbols.append(name)
 
     def throttle(self, seconds: float) -> None:
         self.throttled.append(seconds)
@@ -171,6 +175,7 @@ def test_answer_is_the_vendors_bytes_with_its_clock_and_without_the_key(vendor):
 def test_tiingo_token_is_a_header_and_stays_away_from_the_public_list(vendor):
     vendor.answers(200, b"[]")
     vendor.tiingo().daily_prices("BRK-B", SESSION, SESSION)
+    assert vendor.tokens.symbols == ["BRK-B"]
     assert vendor.asked[0][1]["authorization"] == f"Token {SECRET}"
     packed = BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -320,6 +325,9 @@ def test_delayed_plan_is_an_answer(vendor):
         (b'{"Note":"Thank you for using Alpha Vantage"}', BadAnswer),  # PITFALLS 27: 200 with a Note
         (b'{"Information":"premium endpoint"}', BadAnswer),
         (b'{"detail":"Error: You have run over your hourly request allocation."}', RateLimited),
+        (b"You have run over your hourly request allocation. Please upgrade", RateLimited),
+        # hydrosquall/tiingo-python#45: 200 and one line of text; asking for the next ticker ends the same way
+        (b"You have run over your 500 symbol look up for this month. Please upgrade", AuthFailed),
         (b"<!DOCTYPE html><html>sign in</html>", BadAnswer),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction
@@ -10,7 +10,6 @@ from airflow.sdk.definitions.retry_policy import RetryAction
 from closingbell.connections import ConnectionMissing
 from closingbell.hooks import errors
 from closingbell.orchestration.retry import VendorRetryPolicy
-from closingbell.warehouse.quota import QuotaExhausted
 
 
 def _decide(error: BaseException, try_number: int = 1):
@@ -46,14 +45,6 @@ def test_what_does_not_mend_fails_at_once_with_the_reason(kind):
 
 def test_a_missing_connection_fails_at_once():
     assert _decide(ConnectionMissing("no connection 'polygon'")).action is RetryAction.FAIL
-
-
-def test_a_spent_budget_is_deferred_to_its_reset():
-    resets_at = datetime.now(UTC) + timedelta(hours=3)
-    decision = _decide(QuotaExhausted("tiingo", "all", 1000, 1000, resets_at))
-    assert decision.action is RetryAction.RETRY
-    assert decision.reason.startswith("deferred: tiingo")
-    assert timedelta(hours=2, minutes=59) < decision.retry_delay < timedelta(hours=3, minutes=3)
 
 
 def test_other_failures_take_the_tasks_own_retries():

@@ -113,14 +113,15 @@ def test_run_page_shows_what_the_run_left(app, monkeypatch):
     assert "<b>503" not in answer.text
 
 
-def facts(*, minutes: int = 180, published=(), runs=(), paused=()) -> late.Facts:
+def facts(*, minutes: int = 180, published=(), runs=(), paused=(), first=150, last=150) -> late.Facts:
     return late.Facts(
         session="2025-12-05",
         now=CLOSE + timedelta(minutes=minutes),
         closes=CLOSE,
         due=CLOSE + timedelta(minutes=120),
         scores_due=CLOSE + timedelta(minutes=240),
-        published=dict.fromkeys(published, CLOSE + timedelta(minutes=150)),
+        published=dict.fromkeys(published, CLOSE + timedelta(minutes=last)),
+        first_published=dict.fromkeys(published, CLOSE + timedelta(minutes=first)),
         runs={run.dag_id: run for run in runs},
         paused=frozenset(paused),
     )
@@ -170,6 +171,20 @@ def test_verdict_names_the_failed_task_and_what_to_do():
     assert "prices.audit" in verdict.what
     assert "clear the task" in verdict.do
     assert all(step.do for step in late.steps(of) if step.state in ("failed", "missing"))
+
+
+def test_a_session_scored_again_is_late_no_more_than_it_was():
+    def scored(first: int, last: int) -> late.Step:
+        of = facts(published=[*late.TABLES, "ic_scores"], runs=[CLOSED, SCORED], minutes=9000, first=first, last=last)
+        return late.steps(of)[-1]
+
+    assert not scored(150, 8000).late
+    assert scored(150, 8000).what == "Published 2025-12-05 23:30 UTC, last 2025-12-11 10:20 UTC"
+    assert scored(8000, 8000).late
+
+
+def test_a_deferred_task_waits():
+    assert "deferred" in pages.WAITING
 
 
 def test_late_page_renders_the_chain(app, monkeypatch):

@@ -13,13 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import kmock
 import pytest
+from airflow.sdk.exceptions import TaskDeferred
 
 from closingbell.orchestration.pod_operator import PipelinePodOperator, StepFailed
 from closingbell.settings import settings
@@ -82,9 +83,9 @@ class Cluster:
         """What API server and kubelet do with a new pod."""
         name = pod["metadata"]["name"]
         container = pod["spec"]["containers"][0]
-        environment = {"PATH": os.environ["PATH"]}
+        environment = {"PATH": os.environ["PATH"]}  # the config map is optional, and not here
         for source in container.get("envFrom", []):
-            environment |= SECRETS[source["secretRef"]["name"]]
+            environment |= SECRETS[source["secretRef"]["name"]] if "secretRef" in source else {}
         environment |= {variable["name"]: variable["value"] for variable in container.get("env", [])}
         self.processes[name] = subprocess.Popen(
             [*container["command"], *container["args"]],
@@ -169,23 +170,30 @@ def local(monkeypatch) -> Iterator[None]:
     settings.cache_clear()
 
 
-def context(run_id: str = "scheduled__2025-12-05", try_number: int = 1) -> Any:
+def context(run_id: str = "scheduled__2025-12-05", try_number: int = 1, map_index: int = -1) -> Any:
     ti = SimpleNamespace(
         dag_id="market_close",
         task_id="indicators",
         run_id=run_id,
-        map_index=-1,
+        map_index=map_index,
         try_number=try_number,
         xcom_push=lambda **_: None,
     )
-    dag_run = SimpleNamespace(dag_id="market_close", run_id=run_id, partition_key="2025-12-05")
-    return {"ti": ti, "task_instance": ti, "run_id": run_id, "dag_run": dag_run, "dag": SimpleNamespace()}
+    due = datetime(2025, 12, 5, 23, 0, tzinfo=UTC)
+    dag_run = SimpleNamespace(dag_id="market_close", run_id=run_id, partition_key="2025-12-05", run_after=due)
+    of_run = {"dag_run": dag_run, "params": {"tickers": ["aapl"], "session": None}, "run_id": run_id}
+    return of_run | {"ti": ti, "task_instance": ti, "dag": SimpleNamespace()}
 
 
 def step(code: str, **kwargs: Any) -> PipelinePodOperator:
     """The operator with a Python program in place of the `closingbell` command."""
     return PipelinePodOperator(
-        task_id="indicators", command=[sys.executable, "-c"], arguments=[code], cpu=4, memory="8Gi", **kwargs
+        task_id="indicators",
+        command=[sys.executable, "-c"],
+        arguments=[code],
+        cpu=4,
+        memory="8Gi",
+        **{"by_session": True} | kwargs,
     )
 
 
@@ -226,7 +234,9 @@ def test_pod_gets_secrets_by_reference_and_has_no_xcom_sidecar(cluster):
     run(step("pass"), context())
     (pod,) = cluster.created
     assert "s3cret" not in json.dumps(pod)
-    assert pod["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "closing-bell"}}]
+    sources = pod["spec"]["containers"][0]["envFrom"]
+    assert {"secretRef": {"name": "closing-bell"}} in sources
+    assert {"configMapRef": {"name": "closing-bell", "optional": True}} in sources
     assert len(pod["spec"]["containers"]) == 1
 
 
@@ -251,7 +261,8 @@ def test_on_kill_deletes_the_pod(cluster):
 def test_retry_joins_the_pod_that_still_runs(cluster, capsys, run_id):
     """A worker died; the pod of the same DAG, partition and task goes on and must not be started twice."""
     code = "import time; time.sleep(2); print('finished once')"
-    labels = {"dag_id": "market_close", "partition_key": "2025-12-05", "task_id": "indicators", "try_number": "1"}
+    labels = {"dag_id": "market_close", "partition_key": "2025-12-05", "task_id": "indicators"}
+    labels |= {"map_index": "none", "try_number": "1"}
     container = {"name": "base", "command": [sys.executable, "-c"], "args": [code]}
     cluster.start(
         {
@@ -279,6 +290,73 @@ def test_local_process_that_fails_fails_the_task_with_its_code(local):
         run(step("import sys; sys.exit(3)"), context())
 
 
+SHOWS = (
+    "import os, sys; print('got', sys.argv[1:], os.environ.get('CLOSINGBELL_PART'), os.environ['CLOSINGBELL_PARAMS'])"
+)
+PART = {"number": 3, "of": 46, "batch": {"key": "0000320193-0000789019", "ciks": [320193], "landing_ids": [7, 8]}}
+
+
+def test_command_works_over_the_runs_sessions_or_those_it_is_given(local, capsys):
+    run(step(SHOWS), context())
+    assert "got ['--session', '2025-12-05'] None" in capsys.readouterr().out
+    run(step(SHOWS, sessions=["2025-12-04", "2025-12-05"]), context())
+    assert "got ['--session', '2025-12-04,2025-12-05'] None" in capsys.readouterr().out
+
+
+def test_mapped_step_finds_its_batch_and_the_runs_params(local, capsys):
+    run(step(SHOWS, part=PART), context(map_index=2))
+    assert f'got [] {json.dumps(PART)} {{"tickers": ["AAPL"]}}' in capsys.readouterr().out
+
+
+def test_mapped_step_may_read_a_landing_zone_in_a_bucket(local, capsys, monkeypatch):
+    shows = "import os; print('aws', os.environ.get('AIRFLOW_CONN_LAKE', 'none')[:6])"
+    monkeypatch.setenv("CLOSINGBELL_LANDING", "s3://bucket/landing")
+    monkeypatch.setenv("CLOSINGBELL_LANDING_AWS_CONN_ID", "lake")
+    settings.cache_clear()
+    run(step(shows, part=PART), context(map_index=2))
+    assert "aws none" in capsys.readouterr().out  # no such connection: the machine itself may read
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", '{"conn_type": "aws"}')
+    run(step(shows, part=PART), context(map_index=2))
+    assert "aws aws://" in capsys.readouterr().out
+
+
+def test_pods_of_mapped_steps_are_told_apart(cluster):
+    """Two batches of one run: neither takes the other's pod for its own, also where a worker died."""
+    wait = "import time; time.sleep(2)"
+    threads = [
+        threading.Thread(target=run, args=(step(wait, part=PART), context(map_index=index)), daemon=True)
+        for index in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(pod["metadata"]["labels"]["map_index"] for pod in cluster.created) == ["0", "1"]
+    assert len({pod["metadata"]["name"] for pod in cluster.created}) == 2
+
+
+@pytest.fixture
+def spent(monkeypatch) -> datetime:
+    """A vendor's day budget that is spent; when it resets."""
+    from closingbell.warehouse import db, quota
+
+    resets_at = datetime(2040, 1, 1, tzinfo=UTC)
+    rows = [{"day_left": 0, "resets_at": resets_at}, {"day_left": None, "resets_at": None}]
+    monkeypatch.setattr(db, "engine", lambda: None)
+    monkeypatch.setattr(quota, "states", lambda engine: rows)
+    return resets_at
+
+
+@pytest.mark.parametrize("runtime", ["local", "cluster"])
+def test_command_that_waits_for_a_quota_defers_the_task_to_its_reset(request, runtime, spent):
+    request.getfixturevalue(runtime)
+    with pytest.raises(TaskDeferred) as deferred:
+        run(step("import sys; sys.exit(75)"), context())
+    moment = deferred.value.trigger.moment
+    assert spent < moment <= spent + timedelta(seconds=120)
+    assert deferred.value.method_name == "resume"
+
+
 def test_on_kill_ends_the_local_process_and_its_children(local, tmp_path):
     pids = tmp_path / "pids"
     code = (
@@ -299,7 +377,7 @@ def test_on_kill_ends_the_local_process_and_its_children(local, tmp_path):
 
 def test_secrets_are_no_template_fields_and_nothing_goes_to_xcom():
     operator = step("pass")
-    assert tuple(operator.template_fields) == ("arguments", "env")
+    assert tuple(operator.template_fields) == ("arguments", "env", "sessions")
     assert operator.do_xcom_push is False
 
 

@@ -102,10 +102,20 @@ def test_garbage_tickers_are_left_apart_and_counted():
 def test_two_different_bars_of_one_security_and_session_are_a_problem():
     both = pl.concat([bars(("META", date(2022, 6, 9), 184.0)), bars(("META", date(2022, 6, 9), 185.0))])
     mapped = compute.stock_prices(both, HISTORY, final=True)
-    assert mapped.rows["close"].to_list() == [184.0]
+    assert mapped.rows["close"].to_list() == [184.0, 185.0]  # nobody can decide: the audit takes both
     assert set(mapped.problems["problem"]) == {"two_bars"}
     same = pl.concat([bars(("META", date(2022, 6, 9), 184.0))] * 2)
     assert compute.stock_prices(same, HISTORY, final=True).problems.is_empty()
+
+
+def test_a_bar_of_a_day_without_a_session_is_a_problem_and_no_row():
+    """2022-06-20 was a holiday (Juneteenth), a Monday; the calendar does not reach back to 1984."""
+    days = [date(2022, 6, 17), date(2022, 6, 20), date(2022, 6, 21)]
+    mapped = compute.stock_prices(bars(*(("META", day, 184.0) for day in days)), HISTORY, final=True)
+    assert mapped.rows["session"].to_list() == [days[0], days[2]]
+    assert mapped.problems["key"].to_list() == ["META 2022-06-20"]
+    long_ago = pl.DataFrame({**HISTORY.row(0, named=True), "valid_from": [date(1984, 1, 1)]}, schema=HISTORY.schema)
+    assert compute.stock_prices(bars(("FB", date(1984, 9, 7), 0.1)), long_ago, final=True).rows.height == 1
 
 
 def test_an_empty_answer_maps_to_nothing():
@@ -206,6 +216,35 @@ def test_a_regular_and_a_special_dividend_of_one_day_add_up():
     refused = compute.corporate_actions(mixed, HISTORY)
     assert refused.rows.is_empty()
     assert refused.problems["problem"].to_list() == ["two_currencies"]
+
+
+def test_each_action_names_the_answer_that_it_came_from_and_a_later_answer_corrects_an_earlier_one():
+    first, second = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 3, 2, tzinfo=UTC)
+    said = [
+        (dividend("ES", date(2024, 3, 4), 0.7, dividend_type="CD"), 1, first, "page of March 1st"),
+        (dividend("META", date(2024, 3, 4), 0.5), 2, first, "page of March 1st"),
+        (split("META", date(2024, 5, 6), 2), 3, first, "splits of March 1st"),
+        (dividend("ES", date(2024, 3, 4), 0.8, dividend_type="CD"), 4, second, "page of March 2nd"),
+        (dividend("ES", date(2024, 3, 4), 5.0, dividend_type="SC"), 5, second, "page of March 2nd"),
+        (split("META", date(2024, 5, 6), 2), 6, second, "splits of March 2nd"),
+    ]
+    rows = pl.DataFrame(
+        [{**row, "landing_id": id_, "fetched_at": at, "question": q} for row, id_, at, q in said],
+        schema=parse.ACTIONS | compute.EVIDENCE,
+    )
+    found = compute.corporate_actions(rows, HISTORY).rows
+    assert sorted(found.select("landing_id", "kind", "amount", "fetched_at").rows()) == [
+        (2, "dividend", 0.5, first),
+        (5, "dividend", 5.8, second),
+        (6, "split", None, second),
+    ]
+
+
+def test_amounts_that_are_none_are_problems_and_no_dividends():
+    rows = actions(*(dividend("ES", date(2024, 3, 4), amount) for amount in (float("nan"), float("inf"), -1.0, None)))
+    refused = compute.corporate_actions(rows, HISTORY)
+    assert refused.rows.is_empty()
+    assert set(refused.problems["problem"]) == {"dividend_amount"}
 
 
 def stored(security_id: int, rows: dict[date, float], adjusted_as_of: date | None = None) -> pl.DataFrame:

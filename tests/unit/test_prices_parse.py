@@ -106,11 +106,27 @@ def test_unknown_and_missing_columns_are_named_with_vendor_and_endpoint():
         parse.polygon_day_aggregates(b"ticker,volume,open,close,high,low,window_start\nA,1,2,2,2,2,1\n")
 
 
-def test_bad_bars_pass_and_numbers_that_are_none_are_left_out_and_listed():
-    body = grouped([bar("A", h=1.0), bar("B", c=None), bar("C", v=float("nan")), bar("D", o=float("inf"))])
+def test_bad_bars_pass_and_numbers_that_are_none_become_null_and_are_listed():
+    body = grouped([bar("A", h=1.0), bar("B", c=None), bar("C", v=float("nan")), bar("D", o=float("inf")), bar(None)])
     parsed = parse.polygon_grouped_daily(body, answered_on=ANSWERED, session=SESSION)
-    assert parsed.bars["ticker"].to_list() == ["A"]
-    assert parsed.problems["key"].to_list() == [f"{ticker} 2024-03-07" for ticker in "BCD"]
+    assert parsed.bars["ticker"].to_list() == ["A", "B", "C", "D"]
+    assert [parsed.bars[at, name] for at, name in ((1, "close"), (2, "volume"), (3, "open"))] == [None] * 3
+    assert parsed.problems["key"].to_list() == [*(f"{ticker} 2024-03-07" for ticker in "BCD"), "? 2024-03-07"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "column"),
+    [
+        ({"adjusted": "false"}, "adjusted"),  # a string is true
+        ({"resultsCount": None}, "resultsCount"),
+        ({"queryCount": "1"}, "queryCount"),
+        ({"results": {"T": "A"}}, "results"),
+    ],
+)
+def test_an_envelope_of_other_types_is_an_error_that_names_the_column(changed, column):
+    body = json.dumps(json.loads(grouped([bar()])) | changed).encode()
+    with pytest.raises(ValueError, match=f"polygon grouped_daily 2024-03-07: column {column} is"):
+        parse.polygon_grouped_daily(body, answered_on=ANSWERED, session=SESSION)
 
 
 def test_preferred_and_when_issued_tickers_never_become_other_companies():
@@ -168,6 +184,23 @@ def test_tiingos_all_tickers_answer_names_its_tickers():
     parsed = parse.tiingo_daily(json.dumps(rows).encode())
     assert parsed.bars["ticker"].to_list() == ["BRK.B", "A"]
     assert parsed.actions["ticker"].to_list() == ["A"]
+
+
+def test_of_all_tickers_newest_days_only_the_sessions_count():
+    rows = [{"ticker": "a", **tiingo_day("2024-03-07")}, {"ticker": "gone", **tiingo_day("2019-01-02", divCash=1.0)}]
+    parsed = parse.tiingo_daily(json.dumps(rows).encode(), session=SESSION)
+    assert (parsed.bars["ticker"].to_list(), parsed.actions.height) == (["A"], 0)
+
+
+def test_tiingos_numbers_that_are_none_are_no_actions_and_a_day_that_is_none_is_no_bar():
+    rows = [
+        tiingo_day("2024-03-05", divCash=float("nan")),
+        tiingo_day("2024-03-06", splitFactor=float("inf")),
+        tiingo_day("not a day"),
+    ]
+    parsed = parse.tiingo_daily(json.dumps(rows).encode(), ticker="A")
+    assert (parsed.bars.height, parsed.actions.height) == (2, 0)
+    assert parsed.problems["problem"].to_list() == ["no_key"]
 
 
 def yahoo(

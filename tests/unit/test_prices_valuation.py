@@ -9,7 +9,7 @@ import pytest
 
 from closingbell.fundamentals.compute import STALE_AFTER_DAYS, STALE_YEAR_AFTER_DAYS
 from closingbell.prices.valuation import VALUATION_RATIOS, valuation_ratios
-from closingbell.universe.compute import SECURITIES
+from closingbell.universe.compute import CLASS_SHARES, SECURITIES
 
 SESSION = date(2024, 6, 10)
 FINANCIALS = {
@@ -38,6 +38,10 @@ def securities(*rows: dict) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=SECURITIES)
 
 
+def counts(*rows: tuple[int, date, float]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=CLASS_SHARES, orient="row")
+
+
 def statements(cik: int = 1, known_on: date = date(2024, 5, 1), **more) -> pl.DataFrame:
     values = {
         "currency": "USD", "revenue": 400.0, "net_income": 100.0, "shareholders_equity": 500.0,
@@ -56,8 +60,9 @@ def splits(*rows: tuple[int, date, float, float]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=NO_SPLITS.schema, orient="row")
 
 
-def value(prices, held, known, split=NO_SPLITS, **more) -> tuple[dict, dict[str, str]]:
-    found = valuation_ratios(closes(prices, **more), held, known, split, session=SESSION)
+def value(prices, held, known, split=NO_SPLITS, class_shares=None, **more) -> tuple[dict, dict[str, str]]:
+    priced = closes(prices, **more)
+    found = valuation_ratios(priced, held, known, split, session=SESSION, class_shares=class_shares)
     assert found.ratios.schema == VALUATION_RATIOS
     row = found.ratios.row(0, named=True)
     reasons = found.reasons.filter(pl.col("security_id") == row["security_id"])
@@ -103,16 +108,15 @@ def test_shares_filed_before_a_split_are_counted_on_the_sessions_basis():
 
 def test_googl_and_goog_both_show_the_market_value_of_all_classes():
     """Alphabet 2024-06: 5,874M class A, 867M class B (unlisted), 5,617M class C: 12,358M shares in the statement."""
-    held = securities(
-        security(1652044001, share_class="C", class_shares=5617e6, class_shares_on=date(2024, 4, 1)),
-        security(1652044002, share_class="A", class_shares=5874e6, class_shares_on=date(2024, 4, 1)),
-    )
+    held = securities(security(1652044001, share_class="C"), security(1652044002, share_class="A"))
+    spring = date(2024, 4, 1)
     found = valuation_ratios(
         closes({1652044001: 177.0, 1652044002: 175.0}),
         held,
         statements(cik=1652044, shares_outstanding=12358e6),
         NO_SPLITS,
         session=SESSION,
+        class_shares=counts((1652044001, spring, 5617e6), (1652044002, spring, 5874e6)),
     )
     mean = (5617e6 * 177 + 5874e6 * 175) / (5617e6 + 5874e6)
     assert found.ratios["market_cap"].to_list() == [pytest.approx(12358e6 * mean)] * 2
@@ -129,19 +133,19 @@ def test_berkshires_classes_count_by_their_ratio():
 
 
 def test_without_a_statements_count_the_classes_own_shares_are_summed():
-    held = securities(
-        security(1001, share_class="A", class_shares=30.0, class_shares_on=date(2024, 4, 1)),
-        security(1002, share_class="B", class_shares=10.0, class_shares_on=date(2024, 4, 1)),
-    )
-    row, _ = value(
-        {1001: 10.0, 1002: 12.0}, held, statements(shares_outstanding=None), splits((1001, date(2024, 5, 1), 2, 1))
-    )
+    held = securities(security(1001, share_class="A"), security(1002, share_class="B"))
+    spring = counts((1001, date(2024, 4, 1), 30.0), (1002, date(2024, 4, 1), 10.0))
+    known, split = statements(shares_outstanding=None), splits((1001, date(2024, 5, 1), 2, 1))
+    row, _ = value({1001: 10.0, 1002: 12.0}, held, known, split, spring)
     assert row["market_cap"] == 60 * 10 + 10 * 12
     # counts of a later day are not known on the session
-    late = held.with_columns(pl.lit(date(2024, 7, 1)).alias("class_shares_on"))
-    row, reasons = value({1001: 10.0, 1002: 12.0}, late, statements(shares_outstanding=None))
+    summer = spring.with_columns(valid_from=pl.lit(date(2024, 7, 1)), shares=pl.col("shares") * 7)
+    row, reasons = value({1001: 10.0, 1002: 12.0}, held, known, split, summer)
     assert row["market_cap"] is None
     assert "no shares outstanding" in reasons["market_cap"]
+    # ... and change nothing of what it was valued at
+    row, _ = value({1001: 10.0, 1002: 12.0}, held, known, split, pl.concat([summer, spring]))
+    assert row["market_cap"] == 60 * 10 + 10 * 12
 
 
 def test_prices_adjusted_as_of_another_day_have_no_market_value():

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from closingbell import demo, stack
-from closingbell.airflow_api import AirflowError
 
-LIVE = stack.Spec(mode="live")
+LIVE = stack.Spec(mode="live", tickers="AAPL,COST")
 
 
 class Airflow:
@@ -20,10 +19,6 @@ class Airflow:
 
     def unpause(self, dag_id: str) -> None:
         self.unpaused.add(dag_id)
-
-    def patch(self, path: str, body: dict[str, Any]) -> None:
-        assert body == {"is_paused": True}
-        self.unpaused.discard(path.removeprefix("/dags/"))
 
     def runs(self, dag_id: str, **_: Any) -> list[dict[str, Any]]:
         return []
@@ -46,32 +41,7 @@ def run(spec: stack.Spec, said: list[str]) -> str:
     return demo.demo(state, session="", tickers=[], say=said.append)
 
 
-def test_without_a_key_nothing_asks_yahoo_for_the_whole_market_later(
-    airflow: Airflow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stack, "dotenv", lambda: {})
-    said: list[str] = []
-    assert run(LIVE, said) == "board"
-    assert airflow.unpaused == {"sec_financials", "scores_and_recommendations"}
-    assert any("universe and market_close are paused again" in line for line in said)
-
-
-def test_a_demo_that_fails_pauses_them_too(airflow: Airflow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "dotenv", lambda: {})
-
-    def fails(*_: object) -> None:
-        raise AirflowError("universe failed")
-
-    monkeypatch.setattr(demo, "finish", fails)
-    with pytest.raises(AirflowError, match="universe failed"):
-        run(LIVE, [])
-    assert airflow.unpaused == set()
-
-
-@pytest.mark.parametrize("spec", [LIVE, stack.Spec()], ids=["live with a key", "simulated"])
-def test_with_a_key_or_a_sandbox_everything_runs(
-    spec: stack.Spec, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stack, "dotenv", lambda: {"POLYGON_API_KEY": "p"})
-    run(spec, [])
+@pytest.mark.parametrize("spec", [LIVE, stack.Spec()], ids=["live without a key", "simulated"])
+def test_everything_runs_by_itself_after_the_demo(spec: stack.Spec, airflow: Airflow) -> None:
+    assert run(spec, []) == "board"
     assert airflow.unpaused == {*demo.DAGS, "reconcile", "housekeeping"}

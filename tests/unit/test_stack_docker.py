@@ -78,6 +78,51 @@ def test_pods_run_as_the_images_user_and_not_as_root() -> None:
     assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
 
 
+def test_tasks_may_start_step_pods_and_nothing_else() -> None:
+    manifests = {document["kind"]: document for document in yaml.safe_load_all(TEXTS["kubernetes.yaml"])}
+    binding, role = manifests["RoleBinding"], manifests["Role"]
+    account = manifests["ServiceAccount"]["metadata"]
+    assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role"} | {
+        "name": role["metadata"]["name"]
+    }
+    assert binding["subjects"] == [{"kind": "ServiceAccount", **account}]
+    workers = yaml.safe_load(TEXTS["values.yaml"])["workers"]["serviceAccount"]
+    assert workers == {"create": False, "name": account["name"]}
+    allowed = {resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
+    # what the pod operator asks for: see `Cluster` in test_pod_operator.py
+    assert {"create", "get", "list", "patch", "delete"} <= allowed["pods"]
+    assert "get" in allowed["pods/log"]
+    assert "list" in allowed["events"]
+    assert "secrets" not in allowed
+    settings = manifests["ConfigMap"]
+    assert account["namespace"] == settings["metadata"]["namespace"] == settings["data"]["CLOSINGBELL_POD_NAMESPACE"]
+
+
+def test_step_pods_have_the_settings_and_room_for_a_run_s_batches() -> None:
+    from closingbell.orchestration.groups import CLUSTER_PODS
+
+    manifests = {document["kind"]: document for document in yaml.safe_load_all(TEXTS["kubernetes.yaml"])}
+    (container,) = yaml.safe_load(TEXTS["pod_template.yaml"])["spec"]["containers"]
+    (source,) = container["envFrom"]
+    assert source["configMapRef"]["name"] == manifests["ConfigMap"]["metadata"]["name"]
+    room = _gibibytes(manifests["ResourceQuota"]["spec"]["hard"]["limits.memory"])
+    fields = Settings.model_fields
+    batch, indicators = (fields[f"{name}_memory"].default for name in ("fundamentals", "indicators"))
+    assert _gibibytes(batch) * CLUSTER_PODS + _gibibytes(indicators) <= room
+
+
+def _gibibytes(quantity: str) -> int:
+    return int(quantity.removesuffix("Gi"))
+
+
+def test_json_logs_and_metrics_are_airflows_own_variables() -> None:
+    compose = yaml.safe_load(TEXTS["compose.yaml"])["x-airflow"]["environment"]
+    assert {"AIRFLOW__LOGGING__JSON_LOGS", "AIRFLOW__METRICS__STATSD_ON", "AIRFLOW__METRICS__STATSD_HOST"} <= set(
+        compose
+    )
+    assert yaml.safe_load(TEXTS["values.yaml"])["config"]["logging"]["json_logs"] == "True"
+
+
 def test_no_password_or_key_is_written() -> None:
     for name, text in TEXTS.items():
         text = re.sub(r"\$\{[^}]*\}", "", text)  # what the environment gives

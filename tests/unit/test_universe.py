@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import zipfile
@@ -10,7 +11,7 @@ from datetime import date
 import polars as pl
 import pytest
 
-from closingbell.universe import compute, parse
+from closingbell.universe import compute, members, parse
 from closingbell.universe.sectors import gics_sector, sector_of_sic, sectors
 from closingbell.universe.tickers import normal_ticker, vendor_ticker
 
@@ -49,7 +50,8 @@ def merged(before: compute.Universe, after: compute.Universe) -> compute.Univers
     """The tables after both were published: rows by key, the later wins."""
     securities = pl.concat([after.securities, before.securities]).unique("security_id", keep="first")
     history = pl.concat([after.ticker_history, before.ticker_history]).unique(["ticker", "valid_from"], keep="first")
-    return compute.Universe(securities.sort("security_id"), history.sort("ticker", "valid_from"), after.problems)
+    securities, history = securities.sort("security_id"), history.sort("ticker", "valid_from")
+    return dataclasses.replace(after, securities=securities, ticker_history=history)
 
 
 # Tickers
@@ -229,7 +231,7 @@ def test_share_classes_come_from_suffix_or_name_and_ratios_from_converted_shares
         ).securities
         assert rows["share_class"].to_list() == ["A", "B", "C", "A"]
         assert rows["shares_per_base"].to_list() == [1500, 1, 1, 1]
-    assert rows.schema == compute.SECURITIES
+    assert rows.schema == compute.SECURITIES | compute.LANDING
 
 
 def test_only_sec_tickers_have_an_inferred_type():
@@ -272,21 +274,21 @@ def test_a_new_version_of_a_company_only_where_something_changed():
         [{"cik": 1, "name": "A", "sic": 3571, "sector": "Information Technology", "sector_source": "sic"}],
         schema=compute.COMPANIES,
     )
-    first = compute.companies(observed, pl.DataFrame(schema=compute.COMPANIES), on=DAY)
+    first = members.companies(observed, pl.DataFrame(schema=compute.COMPANIES), on=DAY)
     assert first["valid_from"].to_list() == [DAY]
-    assert compute.companies(observed, first, on=date(2023, 9, 25)).is_empty()
+    assert members.companies(observed, first, on=date(2023, 9, 25)).is_empty()
     # what is not said this time stays
     silent = observed.with_columns(pl.lit(None, dtype=pl.Int32).alias("sic"))
-    assert compute.companies(silent, first, on=date(2023, 9, 25)).is_empty()
+    assert members.companies(silent, first, on=date(2023, 9, 25)).is_empty()
     renamed = observed.with_columns(pl.lit("B").alias("name"))
-    second = compute.companies(renamed, first, on=date(2023, 9, 25))
+    second = members.companies(renamed, first, on=date(2023, 9, 25))
     assert second.select("cik", "valid_from", "name", "sic").rows() == [(1, date(2023, 9, 25), "B", 3571)]
 
 
 def test_the_sector_is_sp500s_then_the_operators_then_sics():
     observed = pl.DataFrame([{"cik": i, "name": "x", "sic": 3841} for i in (1, 2, 3, 4)], schema=compute.COMPANIES)
     observed = observed.with_columns(sic=pl.when(pl.col("cik") == 4).then(6770).otherwise("sic").cast(pl.Int32))
-    chosen = compute.with_sectors(
+    chosen = members.with_sectors(
         observed,
         sp500=pl.DataFrame({"cik": [1], "sector": ["Industrials"]}),
         operator=pl.DataFrame({"cik": [1, 2], "sector": ["Energy", "Energy"]}),
@@ -348,7 +350,7 @@ def test_spellings_of_sectors():
 # Index members
 
 
-def members(*rows: tuple, names: tuple[str, ...] = ("security_id", "rank")) -> pl.DataFrame:
+def of_index(*rows: tuple, names: tuple[str, ...] = ("security_id", "rank")) -> pl.DataFrame:
     schema = {"security_id": pl.Int64, "rank": pl.Int32, "added_on": pl.Date}
     return pl.DataFrame(list(rows), schema={name: schema[name] for name in names}, orient="row")
 
@@ -359,24 +361,24 @@ def published(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
 
 def test_members_leave_and_come_back_as_intervals():
     none = pl.DataFrame(schema=compute.INDEX_MEMBERS)
-    added = members((1, date(1990, 3, 1)), (2, date(2020, 1, 2)), names=("security_id", "added_on"))
-    first = compute.index_members("sp500", added, none, on=DAY)
+    added = of_index((1, date(1990, 3, 1)), (2, date(2020, 1, 2)), names=("security_id", "added_on"))
+    first = members.index_members("sp500", added, none, on=DAY)
     assert first["valid_from"].to_list() == [date(1990, 3, 1), date(2020, 1, 2)]
     out_on, back_on = date(2023, 12, 18), date(2024, 3, 18)
-    second = published(first, compute.index_members("sp500", added.head(1), first, on=out_on))
+    second = published(first, members.index_members("sp500", added.head(1), first, on=out_on))
     assert second.filter(pl.col("security_id") == 2)["valid_to"].to_list() == [date(2023, 12, 17)]
-    third = published(second, compute.index_members("sp500", added, second, on=back_on))
+    third = published(second, members.index_members("sp500", added, second, on=back_on))
     two = third.filter(pl.col("security_id") == 2).sort("valid_from")
     # the list's added_on of 2020 reaches into the first membership: back from the day it was seen
     assert two.select("valid_from", "valid_to").rows() == [(date(2020, 1, 2), date(2023, 12, 17)), (back_on, None)]
-    again = compute.index_members("sp500", added, third, on=back_on)
+    again = members.index_members("sp500", added, third, on=back_on)
     assert published(third, again).sort("security_id", "valid_from").equals(third.sort("security_id", "valid_from"))
 
 
 def test_a_rank_that_changes_begins_a_new_interval():
     none = pl.DataFrame(schema=compute.INDEX_MEMBERS)
-    first = compute.index_members("fortune500", members((1, 10)), none, on=DAY)
-    later = compute.index_members("fortune500", members((1, 8)), first, on=date(2024, 6, 4))
+    first = members.index_members("fortune500", of_index((1, 10)), none, on=DAY)
+    later = members.index_members("fortune500", of_index((1, 8)), first, on=date(2024, 6, 4))
     assert later.select("valid_from", "valid_to", "rank").rows() == [
         (DAY, date(2024, 6, 3), 10), (date(2024, 6, 4), None, 8),
     ]  # fmt: skip
@@ -395,13 +397,13 @@ def test_a_list_is_matched_by_ticker_then_cik_then_name_and_the_rest_is_listed()
     ranked = parse.fortune500(
         b"Rank,Company,Ticker\n1,Walmart,WMT\n21,J.P. Morgan Chase,\n38,Target,\n33,State Farm Insurance Cos.,\n"
     ).rows
-    matched, problems = compute.match_members(ranked, universe.securities, universe.ticker_history, on=DAY)
+    matched, problems = members.match_members(ranked, universe.securities, universe.ticker_history, on=DAY)
     assert matched.select("rank", "security_id").rows() == [(1, 104169001), (21, 19617001), (38, 27419001)]
     assert problems["key"].to_list() == ["State Farm Insurance Cos."]
     assert "(rank 33)" in problems["detail"][0]
     # a ticker that another company bears is not taken
     other = pl.DataFrame({"ticker": ["ES"], "cik": [1000], "name": ["Old ES"]})
-    assert compute.match_members(other, universe.securities, universe.ticker_history, on=DAY)[0].is_empty()
+    assert members.match_members(other, universe.securities, universe.ticker_history, on=DAY)[0].is_empty()
 
 
 # Parsers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import date, datetime, timedelta
 
@@ -60,8 +61,9 @@ def test_securities_equal_the_generators(market, universe):
     found = universe.securities.sort("cik", "figi").select(columns)
     assert found.equals(truth.select(columns), null_equal=True)
     listed = truth.filter(pl.col("last_session").is_null())
-    shares = universe.securities.filter(pl.col("last_session").is_null()).sort("cik", "figi")["class_shares"]
-    assert shares.to_list() == listed["class_shares"].to_list()
+    both = universe.class_shares.join(universe.securities, on="security_id").sort("cik", "figi")
+    assert both["shares"].to_list() == listed["class_shares"].to_list()
+    assert set(both["valid_from"]) == {TODAY}
 
 
 def test_every_bar_of_every_year_goes_to_the_security_that_traded(market, universe):
@@ -109,9 +111,8 @@ def test_a_universe_loaded_every_year_ends_as_one_loaded_at_once(market, univers
             securities = pl.concat([after.securities, before.securities]).unique("security_id", keep="first")
             history = pl.concat([after.ticker_history, before.ticker_history])
             history = history.unique(["ticker", "valid_from"], keep="first")
-            after = compute.Universe(
-                securities.sort("security_id"), history.sort("ticker", "valid_from"), after.problems
-            )
+            history = history.sort("ticker", "valid_from")
+            after = dataclasses.replace(after, securities=securities, ticker_history=history)
         before = after
     last = known_universe(market, NOW, before)
     for session in sessions_between(date(2022, 1, 3), TODAY)[::20]:

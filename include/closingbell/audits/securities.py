@@ -8,6 +8,5 @@ AUDIT = TableAudit(
         "type_given": "type <> ''",
         "listing_in_order": "last_session >= first_session",
         "shares_per_base_positive": "shares_per_base > 0",
-        "class_shares_not_negative": "class_shares >= 0",
     },
 )

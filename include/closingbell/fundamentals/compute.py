@@ -94,6 +94,9 @@ annual report, due 90 days and 15 of grace after a year end 92 days later (197).
 STALE_YEAR_AFTER_DAYS = 500
 """The same for companies that report by the year only: 366 days, four months for a 20-F, and grace."""
 
+QUARTER_GAP_DAYS = 120
+"""A company whose two newest period ends lie no further apart than this reports by the quarter."""
+
 STATEMENT_FORMS = r"^(10-K|10-Q|20-F|40-F|6-K|8-K|S-1|S-4|S-11|F-1|F-4|10-12)"
 """Forms that carry statements; a proxy's pay table repeats net income, rounded."""
 
@@ -159,33 +162,6 @@ def as_of(rows: pl.DataFrame, moment: datetime) -> pl.DataFrame:
         rows.filter(pl.col("known_at") <= moment)
         .sort("cik", "period_end", "period_type", "known_at", "known_on")
         .unique(["cik", "period_end", "period_type"], keep="last", maintain_order=True)
-    )
-
-
-def on_split_basis(rows: pl.DataFrame, splits: pl.DataFrame, on: date) -> pl.DataFrame:
-    """Rows with per-share figures and share counts brought to the split basis of the day `on`.
-
-    splits: cik, ex_date, numerator, denominator (4 and 1 where one share became four). Those with
-    filed day < ex_date <= on count: a filing already restates what went ex before it.
-    """
-    keyed = rows.with_row_index("row")
-    factors = (
-        keyed.select("row", "cik", "eps_filed_on", "shares_filed_on")
-        .join(splits.select("cik", "ex_date", ratio=pl.col("numerator") / pl.col("denominator")), on="cik")
-        .filter(pl.col("ex_date") <= on)
-        .group_by("row")
-        .agg(
-            pl.col("ratio").filter(pl.col("ex_date") > pl.col("eps_filed_on")).product().alias("eps_factor"),
-            pl.col("ratio").filter(pl.col("ex_date") > pl.col("shares_filed_on")).product().alias("shares_factor"),
-        )
-    )
-    return (
-        keyed.join(factors, on="row", how="left", maintain_order="left")
-        .with_columns(
-            pl.col(*PER_SHARE) / pl.col("eps_factor").fill_null(1.0),
-            pl.col("shares_outstanding") * pl.col("shares_factor").fill_null(1.0),
-        )
-        .drop("row", "eps_factor", "shares_factor")
     )
 
 
@@ -291,7 +267,8 @@ def _without_part_tags(seen: pl.DataFrame) -> pl.DataFrame:
 
 
 def _snapped(seen: pl.DataFrame) -> pl.DataFrame:
-    """Ends at most NEAR_DAYS apart brought to the one seen first (of one day: stated most often)."""
+    """Ends at most NEAR_DAYS apart brought to the one seen first (of one day: stated most often); starts likewise."""
+    first_seen = ["day", "stated", "end"]
     ends = (
         seen.filter((pl.col("span") != "I") | (pl.col("item") == "assets"))
         .group_by("cik", "end", "day")
@@ -300,27 +277,47 @@ def _snapped(seen: pl.DataFrame) -> pl.DataFrame:
         .unique(["cik", "end"], keep="first", maintain_order=True)
     )
     apart = (pl.col("end").diff().over("cik").dt.total_days() <= NEAR_DAYS).fill_null(False)
-    if not ends.select(apart.any()).item():
-        return seen
     near = ends.filter(apart | apart.shift(-1, fill_value=False))
     moved = (
-        near.join(near, on="cik", suffix="_to")
-        .filter((pl.col("end") - pl.col("end_to")).dt.total_days().abs() <= NEAR_DAYS)
-        .sort("cik", "end", "day_to", "stated_to", "end_to", descending=[False, False, False, True, False])
-        .unique(["cik", "end"], keep="first", maintain_order=True)
-        .filter(pl.col("end") != pl.col("end_to"))
-        .select("cik", "end", "end_to")
+        near.rename({name: f"{name}_of" for name in first_seen})
+        .join(near, on="cik")
+        .filter((pl.col("end") - pl.col("end_of")).dt.total_days().abs() <= NEAR_DAYS)
+        .sort("cik", "end_of", *first_seen, descending=[False, False, False, True, False])
+        .unique(["cik", "end_of"], keep="first", maintain_order=True)
+        .filter(pl.col("end") != pl.col("end_of"))
+        .select("cik", end="end_of", end_to="end")
     )
-    before = moved.select("cik", start=pl.col("end").dt.offset_by("1d"), start_to=pl.col("end_to").dt.offset_by("1d"))
+    begun = _snapped_starts(seen, ends.join(moved, on=["cik", "end"], how="left"), near)
     # balances of the day after a known end are openings under new accounting rules, not that end's balances
     return (
         seen.join(moved, on=["cik", "end"], how="left")
-        .join(before, on=["cik", "start"], how="left")
+        .join(begun, on=["cik", "start"], how="left")
         .filter(
             ((pl.col("span") == "I") & (pl.col("end_to") == pl.col("end").dt.offset_by("-1d"))).fill_null(False).not_()
         )
-        .with_columns(pl.coalesce("end_to", "end").alias("end"), pl.coalesce("start_to", "start").alias("start"))
-        .drop("end_to", "start_to")
+        .with_columns(
+            pl.coalesce("end_to", "end").alias("end"),
+            pl.when(pl.col("since") <= pl.col("day")).then("start_to").otherwise("start").alias("start"),
+        )
+        .drop("end_to", "start_to", "since")
+    )
+
+
+def _snapped_starts(seen: pl.DataFrame, ends: pl.DataFrame, near: pl.DataFrame) -> pl.DataFrame:
+    """cik, start -> start_to, the day after the end that was seen first at most NEAR_DAYS from its eve; since when."""
+    eves = seen.select("cik", pl.col("start").dt.offset_by("-1d").alias("eve")).drop_nulls().unique()
+    alone = ends.join(near, on=["cik", "end"], how="anti").select("cik", eve="end")  # nearly all begin after such a one
+    offsets = pl.DataFrame({"offset": range(-NEAR_DAYS, NEAR_DAYS + 1)})
+    return (
+        eves.join(alone, on=["cik", "eve"], how="anti")
+        .join(offsets, how="cross")
+        .with_columns(end=pl.col("eve") + pl.duration(days="offset"))
+        .join(ends, on=["cik", "end"])
+        .sort("cik", "eve", "day", "stated", "end", descending=[False, False, False, True, False])
+        .unique(["cik", "eve"], keep="first", maintain_order=True)
+        .with_columns(pl.coalesce("end_to", "end").alias("end"))
+        .filter(pl.col("end") != pl.col("eve"))
+        .select("cik", start=pl.col("eve").dt.offset_by("1d"), start_to=pl.col("end").dt.offset_by("1d"), since="day")
     )
 
 

@@ -64,6 +64,7 @@ def quota_plan(endpoint: Endpoint, vendor: str) -> Plan:
         burst=allowed.burst,
         day_limit=allowed.day_limit,
         day_zone=allowed.day_zone,
+        symbol_limit=allowed.symbols,
     )
 
 

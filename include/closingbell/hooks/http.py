@@ -64,6 +64,9 @@ class Tokens(Protocol):
     def take(self, n: int = 1) -> object:
         """Wait for `n` requests' turn; raises QuotaExhausted where the day's budget is spent."""
 
+    def symbol(self, name: str) -> None:
+        """Count a symbol asked for; raises QuotaExhausted where the plan's month has no room for another."""
+
     def throttle(self, seconds: float) -> None:
         """Nobody asks this vendor for so long."""
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from closingbell.connections import ConnectionMissing, Endpoint
 from closingbell.hooks.answer import Answer
-from closingbell.hooks.errors import VendorError
+from closingbell.hooks.errors import AuthFailed, RateLimited, VendorError
 from closingbell.hooks.http import Client, Promise, Tokens
 
 
@@ -34,7 +34,12 @@ class Tiingo:
         self.client = Client(self.vendor, endpoint, quota, hosts=[self.media_url], sleep=sleep)
 
     def daily_prices(self, ticker: str, first: date, last: date) -> Answer:
-        """Bars of one ticker from `first` to `last`, both included, unadjusted and adjusted, with actions."""
+        """Bars of one ticker from `first` to `last`, both included, unadjusted and adjusted, with actions.
+
+        Raises QuotaExhausted where the plan's month has no room for another symbol.
+        """
+        if self.client.quota:
+            self.client.quota.symbol(ticker.upper())
         return self._get(
             f"/tiingo/daily/{quote(ticker, safe='')}/prices",
             "daily_prices",
@@ -43,7 +48,11 @@ class Tiingo:
         )
 
     def daily_all(self) -> Answer:
-        """The last session's bar of every ticker; the key is the session that the vendor's clock had last closed."""
+        """The newest bar of every ticker, with the actions of its day; tickers that ended long ago have an old one.
+
+        The key is the session that the vendor's clock had last closed; whether it has that session's bars yet, the
+        body says. Source: "The Fastest Method to Ingest Tiingo End-of-Day Stock API Data" in Tiingo's knowledge base.
+        """
         from dataclasses import replace
 
         from closingbell.sessions import latest_session
@@ -70,6 +79,17 @@ class Tiingo:
 
     def _get(self, path: str, endpoint: str, key: str, params: dict[str, str], promise: Promise = "json") -> Answer:
         url = self.base_url + path
+
+        def refusal(status: int, body: bytes) -> VendorError | None:
+            # a plan's limit comes as one line of text under HTTP 200 (hydrosquall/tiingo-python#45)
+            said = body[:200].decode("utf-8", "replace").strip()
+            if status != 200 or not said.startswith("You have run over your"):
+                return None
+            if "month" in said:
+                return AuthFailed(self.vendor, endpoint, key, status, f"{said} (the plan's month is spent)")
+            return RateLimited(self.vendor, endpoint, key, status, said, retry_after=900.0)
+
         return self.client.get(
-            url, endpoint=endpoint, key=key, params=params, headers=self._authorization, promise=promise
-        )
+            url, endpoint=endpoint, key=key, params=params, headers=self._authorization, promise=promise,
+            refusal=refusal,
+        )  # fmt: skip

@@ -6,7 +6,8 @@ run fails with an internal server error (`timedelta(seconds=dict)` in `_recalcul
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.definitions.deadline import BaseDeadlineReference
@@ -18,7 +19,7 @@ HISTORY = timedelta(days=1)
 
 
 class SessionClose(BaseDeadlineReference):
-    """The close of the run's session; no deadline for a session that closed over a day before its run was made.
+    """The close of the run's last session; no deadline for one that closed over a day before its run was made.
 
     A backfill's or a late start's session is late already, which tells nobody anything.
     """
@@ -29,16 +30,20 @@ class SessionClose(BaseDeadlineReference):
         from airflow.models import DagRun
         from sqlalchemy import select
 
-        of_run = select(DagRun.partition_key).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
-        return close_of_recent(session.scalar(of_run), datetime.now(UTC))
+        of_run = select(DagRun.partition_key, DagRun.conf, DagRun.run_after)
+        row = session.execute(of_run.where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).one()
+        return close_of_recent(row.partition_key, row.conf or {}, row.run_after, datetime.now(UTC))
 
 
-def close_of_recent(partition_key: str | None, now: datetime) -> datetime | None:
-    """When the session closed; None where the key is none or the session is history."""
+def close_of_recent(
+    partition_key: str | None, params: Mapping[str, Any], run_after: datetime, now: datetime
+) -> datetime | None:
+    """When the last of the run's sessions closed; None where it names none or that session is history."""
     from closingbell import sessions
+    from closingbell.orchestration import asked
 
     try:
-        closed = sessions.close_of(date.fromisoformat(partition_key or ""))
+        closed = sessions.close_of(asked.sessions_of(partition_key, params, run_after)[-1])
     except ValueError:
         return None
     return closed if now - closed < HISTORY else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from closingbell.settings import settings
@@ -24,7 +24,7 @@ def run_failed(context: Mapping[str, Any]) -> None:
         "Run %s of %s failed (session %s): the DAG's Docs say what to do, the run's page 'Loads' what it wrote",
         getattr(run, "run_id", context.get("run_id")),
         getattr(run, "dag_id", None),
-        getattr(run, "partition_key", None) or "none",
+        _sessions(getattr(run, "partition_key", None), getattr(run, "conf", None)),
     )
     tell(context)
 
@@ -36,9 +36,15 @@ async def session_late(context: Mapping[str, Any] | None = None, **_: Any) -> No
         "Run %s of %s (session %s) is late: see 'Why is today's board late' in the navigation",
         run.get("dag_run_id"),
         run.get("dag_id"),
-        run.get("partition_key") or "none",
+        _sessions(run.get("partition_key"), run.get("conf")),
     )
     await asyncio.to_thread(tell, dict(context or {}))
+
+
+def no_scores(context: Mapping[str, Any], sessions: Sequence[str]) -> None:
+    """Sessions have no scores though they were due: the context of the task that saw it, with `late_sessions`."""
+    log.error("No scores in time for %s: see 'Why is today's board late' in the navigation", ", ".join(sessions))
+    tell({**context, "late_sessions": list(sessions)})
 
 
 def tell(context: Mapping[str, Any]) -> None:
@@ -58,3 +64,9 @@ def notifier(path: str) -> Callable[[Mapping[str, Any]], Any]:
     found: Any = import_string(path)
     made: Any = found() if inspect.isclass(found) else found
     return made
+
+
+def _sessions(partition_key: str | None, conf: Mapping[str, Any] | None) -> str:
+    """What the run was asked for: its key, or the form's session or range."""
+    asked = [(conf or {}).get(name) for name in ("session", "last_session")]
+    return partition_key or " to ".join(filter(None, asked)) or "none named"

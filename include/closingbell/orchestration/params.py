@@ -31,7 +31,7 @@ def dry_run() -> Param:
         False,
         type="boolean",
         title="Dry run",
-        description="Only plans: lists may be asked for and landed, nothing is staged or published.",
+        description="Only plans: the vendors' lists are asked for, nothing is kept, staged or published.",
     )
 
 
@@ -47,15 +47,35 @@ def years() -> Param:
     )
 
 
-def session(title: str = "Session") -> Param:
+def session() -> Param:
     """A day of the New York Stock Exchange."""
     return Param(
         None,
         type=["null", "string"],
         format="date",
-        title=title,
+        title="Session",
         description="A New York trading day. Empty: the last one that closed.",
     )
+
+
+def sessions() -> dict[str, Param]:
+    """The fields `session` and `last_session`: one trading day, or a range of them."""
+    return {
+        "session": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Session",
+            description="A New York trading day, or the first day of a range. Empty: the last session that closed.",
+        ),
+        "last_session": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Last session",
+            description="Makes it a range: its last day, included. Weekends and holidays in it are left out.",
+        ),
+    }
 
 
 def limit() -> Param:

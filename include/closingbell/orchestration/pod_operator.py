@@ -7,23 +7,37 @@ command as environment (a Kubernetes secret; the task's own connections), never 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from closingbell.orchestration import asked
+from closingbell.orchestration.waiting import RESET_UNKNOWN, StepWaits, deferring
 from closingbell.settings import settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 LOCAL_GRACE_SECONDS = 15
+EXIT_WAITS = 75  # EX_TEMPFAIL of sysexits.h: the command has to wait, for a vendor's quota or for a partition
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Of one pod: cores, and memory as a Kubernetes quantity; requested and limit both."""
+
+    cpu: float
+    memory: str
 
 
 class StepFailed(RuntimeError):
@@ -36,9 +50,13 @@ class PipelinePodOperator(BaseOperator):
     arguments, env: templated; no secrets in either. cpu: cores; memory: a Kubernetes quantity; both are requested and
     limits. connections: Airflow connections the command needs besides the warehouse (in Kubernetes they are keys
     AIRFLOW_CONN_<ID> of the secret). command: what stands before the arguments.
+    load: the load it is a step of; its partitions are claimed first. by_session: the run's sessions are its partitions.
+    part: a mapped task's landed batch, which the command finds in CLOSINGBELL_PART. sessions (templated): what the
+    command is to work over in place of the run's own. Where there is no part, the sessions become `--session A,B`.
+    A command that ends with code 75 makes the task defer to the reset of the quota that is spent, else for an hour.
     """
 
-    template_fields: Sequence[str] = ("arguments", "env")
+    template_fields: Sequence[str] = ("arguments", "env", "sessions")
     ui_color = "#d9e8f6"
 
     def __init__(
@@ -50,27 +68,73 @@ class PipelinePodOperator(BaseOperator):
         env: Mapping[str, str] | None = None,
         connections: Sequence[str] = (),
         command: Sequence[str] = ("closingbell",),
+        load: str = "",
+        by_session: bool = False,
+        part: dict[str, Any] | None = None,
+        sessions: Any = None,
         **kwargs: Any,
     ) -> None:
         kwargs["do_xcom_push"] = False
         super().__init__(**kwargs)
-        self.arguments = list(arguments)
-        self.env = dict(env or {})
+        self.arguments = arguments
+        self.env = env or {}
         self.cpu = cpu
         self.memory = memory
         self.connections = list(connections)
         self.command = list(command)
+        self.load = load
+        self.by_session = by_session
+        self.part = part
+        self.sessions = sessions
         self._process: subprocess.Popen[str] | None = None
         self._pod: Any = None
 
     def execute(self, context: Context) -> None:
         """Run the command to its end; raises StepFailed, or the pod operator's own error, where it fails."""
-        if settings().pod_runtime == "kubernetes":
-            self._pod = self._kubernetes_operator(context)
-            # the guard around execute() refuses an operator that is no task of a DAG; this one is part of a task
-            type(self._pod).execute.__wrapped__(self._pod, context)
+        from closingbell.orchestration import metrics
+
+        started = datetime.now(UTC)
+        key, params = asked.of_run(context["dag_run"], context["params"], by_session=self.by_session)
+        sessions = list(self.sessions or params.get("sessions") or ([key] if self.by_session else []))
+        with deferring():
+            run = self._claimed(context, key, params, sessions)
+            command = [*self.command, *self.arguments]
+            if sessions and self.part is None:
+                command += ["--session", ",".join(sessions)]
+            environment = _identity(context, key, params) | dict(self.env)
+            if self.part is not None:
+                self.log.info("Batch %d of %d: %s", self.part["number"], self.part["of"], self.part["batch"]["key"])
+                environment["CLOSINGBELL_PART"] = json.dumps(self.part)
+            if settings().pod_runtime == "kubernetes":
+                self._run_in_pod(context, key, command, environment)
+            else:
+                self._run_locally(command, environment)
+        if run is None:
+            return
+        if self.part is None:
+            metrics.published(run, self.load, metrics.of_ledger(run, self.load), since=started)
         else:
-            self._run_locally(context)
+            from closingbell.orchestration import groups
+
+            self.log.info("%s", groups.progress(self.part["number"], self.part["of"], groups.opened_at(run)))
+
+    def resume(self, context: Context, event: Any = None) -> None:
+        """What the trigger calls when the time has come."""
+        self.execute(context)
+
+    def _claimed(self, context: Context, key: str, params: dict[str, Any], sessions: list[str]) -> Any:
+        """The run, which alone may write these partitions of the load's tables from here on; None without a load."""
+        if not self.load:
+            return None
+        from closingbell.orchestration import partitions
+        from closingbell.pipelines import LOADS, base
+
+        run = base.open_run(context["dag_run"].dag_id, context["dag_run"].run_id, key, params)
+        if sessions:
+            run = replace(run, params=params | {"sessions": sessions})
+        if not params.get("dry_run"):
+            partitions.claim(run, LOADS[self.load].tables)
+        return run
 
     def on_kill(self) -> None:
         """End the command: delete the pod, or the process and everything it started."""
@@ -85,21 +149,30 @@ class PipelinePodOperator(BaseOperator):
         except subprocess.TimeoutExpired:
             _signal_group(process, signal.SIGKILL)
 
-    def _run_locally(self, context: Context) -> None:
+    def _run_in_pod(self, context: Context, key: str, command: list[str], environment: dict[str, str]) -> None:
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        self._pod = self._kubernetes_operator(context, key, command, environment)
+        try:
+            # the guard around execute() refuses an operator that is no task of a DAG; this one is part of a task
+            type(self._pod).execute.__wrapped__(self._pod, context)
+        except AirflowSkipException as error:  # the pod operator's word for EXIT_WAITS
+            raise _waits(command) from error
+
+    def _run_locally(self, command: list[str], step_environment: dict[str, str]) -> None:
         from closingbell.warehouse import db
 
-        command = [*_on_this_machine(self.command), *self.arguments]
         self.log.info("Runs %s", " ".join(command))
         environment = {
             **os.environ,
             **_airflow_connections(self.connections),
+            **(_landing_connection() if self.part is not None else {}),
             "CLOSINGBELL_DATABASE_URL": db.warehouse_url().render_as_string(hide_password=False),
             "PYTHONUNBUFFERED": "1",
-            **_identity(context),
-            **self.env,
+            **step_environment,
         }
         self._process = subprocess.Popen(
-            command,
+            _on_this_machine(command),
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -112,25 +185,29 @@ class PipelinePodOperator(BaseOperator):
         for line in self._process.stdout:
             self.log.info("%s", line.rstrip("\n"))
         if code := self._process.wait():
+            if code == EXIT_WAITS:
+                raise _waits(command)
             reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            raise StepFailed(f"{' '.join([*self.command, *self.arguments])} ended with {reason}; its log is above")
+            raise StepFailed(f"{' '.join(command)} ended with {reason}; its log is above")
 
-    def _kubernetes_operator(self, context: Context) -> Any:
+    def _kubernetes_operator(self, context: Context, key: str, command: list[str], environment: dict[str, str]) -> Any:
         from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
         from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
         from airflow.providers.cncf.kubernetes.secret import Secret
         from kubernetes.client import models as k8s
 
         ti = context["ti"]
-        partition = context["dag_run"].partition_key or context["dag_run"].run_id
+        partition = key if self.by_session else context["dag_run"].run_id
+        mapped = [f"{ti.map_index}"] if self.part is not None else []
         labels = {
             "dag_id": make_safe_label_value(ti.dag_id),
             "partition_key": make_safe_label_value(partition),
             "task_id": make_safe_label_value(ti.task_id),
+            "map_index": "".join(mapped) or "none",
         }
 
         class StepPod(KubernetesPodOperator):
-            """Found again by DAG, partition and task, whichever run or try started it."""
+            """Found again by DAG, partition, task and batch, whichever run or try started it."""
 
             def _build_find_pod_label_selector(self, context: Any = None, *, exclude_checked: bool = True) -> str:
                 checked = [f"{self.POD_CHECKED_KEY}!=True"] if exclude_checked else []
@@ -139,13 +216,13 @@ class PipelinePodOperator(BaseOperator):
         resources = {"cpu": str(self.cpu), "memory": self.memory}
         return StepPod(
             task_id=self.task_id,
-            name=f"{ti.dag_id}-{ti.task_id}-{partition}"[:200],
+            name="-".join([ti.dag_id, ti.task_id, *mapped, partition])[:200],
             namespace=settings().pod_namespace,
             image=settings().pod_image,
             pod_template_file=str(settings().pod_template),
             cmds=self.command,
-            arguments=self.arguments,
-            env_vars={**_identity(context), **self.env},
+            arguments=command[len(self.command) :],
+            env_vars=environment,
             secrets=[Secret("env", None, settings().pod_secret)],
             container_resources=k8s.V1ResourceRequirements(requests=resources, limits=resources),
             labels=labels,
@@ -153,19 +230,32 @@ class PipelinePodOperator(BaseOperator):
             get_logs=True,
             on_finish_action="delete_pod",
             startup_timeout_seconds=600,
+            skip_on_exit_code=EXIT_WAITS,
             do_xcom_push=False,
             deferrable=False,
         )
 
 
-def _identity(context: Context) -> dict[str, str]:
+def _identity(context: Context, key: str, params: dict[str, Any]) -> dict[str, str]:
     """Whose rows the command writes, so that the ledger and the run's page name the Airflow run."""
     run = context["dag_run"]
     return {
         "CLOSINGBELL_DAG_ID": run.dag_id,
         "CLOSINGBELL_RUN_ID": run.run_id,
-        "CLOSINGBELL_PARTITION_KEY": run.partition_key or "",
+        "CLOSINGBELL_PARTITION_KEY": key,
+        "CLOSINGBELL_PARAMS": json.dumps(params),
     }
+
+
+def _waits(command: Sequence[str]) -> StepWaits:
+    """Until the last spent budget resets; an hour where the warehouse knows of none."""
+    from closingbell.warehouse import db, quota
+
+    spent = [
+        row["resets_at"] for row in quota.states(db.engine()) if row["day_left"] is not None and row["day_left"] <= 0
+    ]
+    until = max(spent, default=datetime.now(UTC) + RESET_UNKNOWN)
+    return StepWaits(f"{' '.join(command)} has to wait; its log above says for what", until)
 
 
 def _airflow_connections(conn_ids: Sequence[str]) -> dict[str, str]:
@@ -173,6 +263,18 @@ def _airflow_connections(conn_ids: Sequence[str]) -> dict[str, str]:
     from airflow.sdk import BaseHook
 
     return {f"AIRFLOW_CONN_{conn_id.upper()}": BaseHook.get_connection(conn_id).get_uri() for conn_id in conn_ids}
+
+
+def _landing_connection() -> dict[str, str]:
+    """The landing zone's, for a step that reads answers; none for a folder, or where the machine itself may read."""
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    if not settings().landing.startswith("s3://"):
+        return {}
+    try:
+        return _airflow_connections([settings().landing_aws_conn_id])
+    except AirflowNotFoundException:
+        return {}
 
 
 def _on_this_machine(command: Sequence[str]) -> list[str]:

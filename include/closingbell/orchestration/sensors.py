@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator
 
+from closingbell.orchestration.waiting import Waits
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class VendorCompleteSensor(BaseSensorOperator):
-    """Asks every five minutes, for ten hours, whether the price vendor has the run's session; the first task of a
-    session's run, so it refuses a run that has none.
+class VendorCompleteSensor(Waits, BaseSensorOperator):
+    """Asks every five minutes, for ten hours, whether the price vendor has the run's session (the last one of a range);
+    the first task of such a run, so it refuses one whose sessions make no sense.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -34,11 +36,7 @@ class VendorCompleteSensor(BaseSensorOperator):
         run = current_run(by_session=True)
         if run.params.get("dry_run"):
             return True
-        try:
-            partitions.claim(run, market_close.TABLES)
-        except partitions.PartitionBusy as busy:
-            self.log.info("%s", busy)
-            return False
+        partitions.claim(run, market_close.TABLES)
         complete = market_close.vendor_complete(run)
         self.log.info("Session %s is %s", run.partition_key, "complete" if complete else "not complete yet; asks again")
         return complete

@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from closingbell.hooks.answer import Answer
 from closingbell.hooks.errors import NotFound, VendorError
-from closingbell.landing import Landed, Landing
+from closingbell.landing import DryLanding, Landed, Landing
 from closingbell.sessions import close_of, sessions_between
 from closingbell.settings import settings
 from closingbell.warehouse import db, failures
@@ -50,6 +50,7 @@ class Run:
     engine: Engine
     landing: Landing
     params: dict[str, Any] = field(default_factory=dict)
+    by_command: bool = False  # of the closingbell command: what it was asked is kept for --resume
     unread: list[int] = field(default_factory=list)  # landings that did not parse, in this process
 
     @property
@@ -88,10 +89,12 @@ class Load:
     expected: Callable[[Run, Sequence[Batch]], dict[str, dict[str, Any]]] = lambda run, batches: {}
 
 
-def open_run(dag_id: str, run_id: str, partition_key: str, params: dict[str, Any] | None = None) -> Run:
+def open_run(
+    dag_id: str, run_id: str, partition_key: str, params: dict[str, Any] | None = None, *, by_command: bool = False
+) -> Run:
     """A run on the configured warehouse and landing zone."""
     engine = db.engine()
-    landing = Landing(settings().landing, engine)
+    landing = (DryLanding if (params or {}).get("dry_run") else Landing)(settings().landing, engine)
     return Run(
         dag_id=dag_id,
         run_id=run_id,
@@ -99,11 +102,15 @@ def open_run(dag_id: str, run_id: str, partition_key: str, params: dict[str, Any
         engine=engine,
         landing=landing,
         params=params or {},
+        by_command=by_command,
     )
 
 
 def plan(load: Load, run: Run) -> list[Batch]:
-    """The batches of this run, keys unique."""
+    """The batches of this run, keys unique; those of its first plan where that waits to be finished."""
+    if kept := _planned(load, run):
+        log.info("%s: goes on with the %d batches of its plan", load.name, len(kept))
+        return [batch for batch, _ in kept]
     batches = load.plan(run)
     keys = [batch["key"] for batch in batches]
     if len(set(keys)) != len(keys):
@@ -113,8 +120,12 @@ def plan(load: Load, run: Run) -> list[Batch]:
 
 
 def open_stages(load: Load, run: Run, batches: Sequence[Batch]) -> dict[str, str]:
-    """Open one stage a table; returns {table: stage_id}. Opening again returns the same stages."""
-    expected = load.expected(run, batches)
+    """Open one stage a table; returns {table: stage_id}.
+
+    A load that waits to be finished keeps its stages as they are; any other begins with empty ones.
+    """
+    go_on = bool(_planned(load, run))
+    expected = {} if go_on else load.expected(run, batches)
     keys = [batch["key"] for batch in batches]
     return {
         table: warehouse.open_stage(
@@ -124,14 +135,23 @@ def open_stages(load: Load, run: Run, batches: Sequence[Batch]) -> dict[str, str
             table=table,
             partition_key=run.partition_key,
             expected=expected.get(table, {}) | {"batches": keys},
+            plan=batches if table == load.tables[0] else (),
+            asked=run.params if run.by_command else None,
+            go_on=go_on,
         )
         for table in load.tables
     }
 
 
 def land(load: Load, run: Run, batch: Batch) -> Batch:
-    """Fetch and land one batch; the batch with its landing ids."""
-    return load.land(run, batch)
+    """Fetch and land one batch; the batch with its landing ids. One that this run has landed is not asked again."""
+    if (kept := _planned(load, run, batch["key"])) and (landed := kept[0][1]) is not None:
+        log.info("%s: batch %s is landed already", load.name, batch["key"])
+        return landed
+    landed = load.land(run, batch)
+    if landed.get("landing_ids"):
+        warehouse.batch_landed(run.engine, _stage_ids(load, run)[load.tables[0]], landed)
+    return landed
 
 
 def stage(load: Load, run: Run, landed: Batch) -> dict[str, int]:
@@ -186,7 +206,7 @@ def run_load(load: Load, run: Run, *, progress: bool = False) -> dict[str, Any]:
 def replay(load: Load, run: Run, *, progress: bool = False) -> dict[str, Any]:
     """Rebuild the load's tables from the landing zone; rows that its answers no longer give are removed."""
     batches = load.replay(run)
-    open_stages(replace(load, expected=lambda run, batches: {}), run, batches)
+    open_stages(replace(load, expected=_computed_anew(load)), run, batches)
     for batch in _shown(load, batches, progress):
         stage(load, run, batch)
     audit(load, run)
@@ -259,6 +279,20 @@ def with_lineage(frame: pl.DataFrame, answer: Landed) -> pl.DataFrame:
         pl.lit(value, dtype=dtype).alias(name)
         for (name, dtype), value in zip(LINEAGE.items(), (answer.landing_id, answer.fetched_at), strict=True)
     )
+
+
+def _computed_anew(load: Load) -> Callable[[Run, Sequence[Batch]], dict[str, dict[str, Any]]]:
+    """What a replay expects: of derived tables the sessions, whose rows that are no longer computed go."""
+
+    def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
+        sessions = [day for batch in batches for day in batch.get("sessions", ())]
+        return {table: {"sessions": sessions} for table in load.tables if sessions and TABLES[table].derived}
+
+    return expected
+
+
+def _planned(load: Load, run: Run, key: str | None = None) -> list[tuple[Batch, Batch | None]]:
+    return warehouse.planned(run.engine, list(_stage_ids(load, run).values()), key)
 
 
 def _stage_ids(load: Load, run: Run) -> dict[str, str]:

@@ -1,27 +1,41 @@
 """`--from-files`: answers somebody already has, landed as if the vendor had sent them.
 
-In: files, folders and SEC's bulk zips, plain or gzipped. Out: landing ids with the vendor and endpoint that the name
-and the first bytes show. A file that shows neither is an error that lists what is understood.
+In: files, folders and vendors' zips, plain or gzipped. Out: answers with the vendor and endpoint that the name and the
+content show, and the file's own time: a row of an old file yields to what was fetched after it. A file that shows no
+vendor is an error that lists what is understood.
 """
 
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from closingbell.hooks.answer import Answer
+from closingbell.universe.parse import FORTUNE500_COLUMNS
 
 MAX_FILE = 512 * 1024 * 1024
+MAX_JSON = 64 * 1024 * 1024  # of an answer whose name does not say what it is
 SNIFFED = 4096
 UNDERSTOOD = (
     "SEC companyfacts or submissions JSON (CIK##########.json), SEC's companyfacts.zip or submissions.zip, "
-    "company_tickers.json, EDGAR form index (form.YYYYMMDD.idx), Polygon grouped daily JSON or day aggregates CSV, "
-    "daily bars CSV (Date,Open,High,Low,Close,Volume), Tiingo daily JSON, Yahoo chart JSON, index constituents CSV"
+    "company_tickers.json, EDGAR form index (form.YYYYMMDD.idx), Polygon grouped daily, tickers, ticker details, "
+    "ticker events, splits or dividends JSON, Polygon day aggregates CSV, Tiingo daily JSON (of one ticker or of all), "
+    "Tiingo's supported_tickers zip or CSV, Yahoo chart JSON, daily bars CSV (Date,Open,High,Low,Close,Volume), index "
+    "constituents CSV, Fortune 500 CSV (rank and name)"
 )
+POLYGON_ROWS = {
+    "tickers": {"ticker", "market", "locale"},
+    "splits": {"execution_date", "split_from", "split_to"},
+    "dividends": {"cash_amount", "ex_dividend_date"},
+}
+"""Columns of a row of `results` that only this endpoint has."""
+SUPPORTED_TICKERS = ["ticker", "exchange", "assettype", "pricecurrency", "startdate", "enddate"]
 
 
 class UnknownFile(ValueError):
@@ -39,11 +53,18 @@ def find(paths: Iterable[str]) -> list[Path]:
 
 
 def read(path: Path) -> Answer:
-    """The file as an answer: `body` is its bytes, gunzipped, or the path of a zip; raises UnknownFile."""
+    """The file as an answer: `body` is its bytes, gunzipped, or the path of SEC's zip; raises UnknownFile.
+
+    It was answered and fetched when the file was last written.
+    """
     name = path.name.removesuffix(".gz")
-    modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    modified = min(datetime.fromtimestamp(path.stat().st_mtime, UTC), datetime.now(UTC))
     body: bytes | Path = path if name.endswith(".zip") else _read_bytes(path)
     vendor, endpoint, key = _recognise(name, path, body)
+    if endpoint == "supported_tickers":
+        body = _read_bytes(path)
+    elif endpoint == "ticker_details":
+        key = f"{key}@{modified.date()}"
     return Answer(
         vendor=vendor,
         endpoint=endpoint,
@@ -52,7 +73,7 @@ def read(path: Path) -> Answer:
         body=body,
         content_type="application/zip" if isinstance(body, Path) else None,
         answered_at=modified,
-        fetched_at=datetime.now(UTC),
+        fetched_at=modified,
     )
 
 
@@ -97,39 +118,67 @@ def _recognise(name: str, path: Path, body: bytes | Path) -> tuple[str, str, str
     if index := re.fullmatch(r"form\.(\d{4})(\d{2})(\d{2})\.idx", name):
         return "sec_edgar", "daily_index", "-".join(index.groups())
     if head[:1] in b"{[" and head:
-        return _recognise_json(path, head, body)
-    columns = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip().lower().split(",")
+        return _recognise_json(path, body)
+    header = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip().lower()
+    columns = [column.strip(' "') for column in header.split(",")]
     if columns[:2] == ["ticker", "volume"] and "window_start" in columns:
         return "polygon", "day_aggregates", name
     if columns[:5] == ["date", "open", "high", "low", "close"]:
         return "operator", "bars_csv", name.removesuffix(".csv").removesuffix(".txt").removesuffix(".us").upper()
     if "gics sector" in columns:
         return "reference", "sp500", "all"
+    if columns == SUPPORTED_TICKERS:
+        return "tiingo", "supported_tickers", "all"
+    spelled = {re.sub(r"[^a-z0-9]", "", column) for column in columns}
+    if all(spelled.intersection(FORTUNE500_COLUMNS[field]) for field in ("rank", "name")):
+        return "operator", "fortune500", "all"
     raise UnknownFile(f"{path}: not understood; --from-files takes {UNDERSTOOD}")
 
 
-def _recognise_json(path: Path, head: bytes, body: bytes) -> tuple[str, str, str]:
-    if b'"chart"' in head[:64]:
-        return "yahoo", "chart", _key(path)
-    if b'"adjClose"' in head and b'"divCash"' in head:
-        return "tiingo", "daily_all" if b'"ticker"' in head else "daily_prices", _key(path)
-    if b'"queryCount"' in body[:SNIFFED] or b'"queryCount"' in body[-SNIFFED:]:
-        return "polygon", "grouped_daily", _key(path)
+def _recognise_json(path: Path, body: bytes) -> tuple[str, str, str]:
+    try:
+        answer = json.loads(body) if len(body) <= MAX_JSON else None
+    except ValueError as error:
+        raise UnknownFile(f"{path}: no whole JSON ({error}); fetch it again") from error
+    key = path.name.removesuffix(".gz").removesuffix(".json")
+    row = _first(answer)
+    if isinstance(answer, list) and {"adjClose", "divCash"} <= row.keys():
+        return "tiingo", "daily_all" if "ticker" in row else "daily_prices", key
+    if isinstance(answer, dict):
+        if "chart" in answer:
+            return "yahoo", "chart", key
+        if "queryCount" in answer and "ticker" not in answer:
+            return "polygon", "grouped_daily", key
+        results = answer.get("results")
+        if isinstance(results, dict):
+            if "events" in results and "name" in results:
+                return "polygon", "ticker_events", key
+            if POLYGON_ROWS["tickers"] <= results.keys():
+                return "polygon", "ticker_details", results["ticker"]
+        else:
+            row = _first(results)
+            for endpoint, columns in POLYGON_ROWS.items():
+                if columns <= row.keys():
+                    return "polygon", endpoint, key
     raise UnknownFile(f"{path}: JSON of no endpoint we know; --from-files takes {UNDERSTOOD}")
+
+
+def _first(rows: Any) -> dict[str, Any]:
+    return rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else {}
 
 
 def _recognise_zip(path: Path) -> tuple[str, str, str]:
     try:
         with zipfile.ZipFile(path) as archive:
+            if [member.filename for member in archive.infolist()] == ["supported_tickers.csv"]:
+                return "tiingo", "supported_tickers", "all"
             first = next((m for m in archive.infolist() if re.search(r"CIK\d{10}\.json$", m.filename)), None)
             head = archive.open(first).read(1024) if first else b""
     except zipfile.BadZipFile as error:
         raise UnknownFile(f"{path}: {error}; fetch it again") from error
     if not first:
-        raise UnknownFile(f"{path}: a zip without CIK##########.json members; --from-files takes {UNDERSTOOD}")
+        raise UnknownFile(
+            f"{path}: a zip of no CIK##########.json and no supported_tickers.csv; --from-files takes {UNDERSTOOD}"
+        )
     facts = b'"facts"' in head and b'"filings"' not in head
     return "sec_edgar", "companyfacts_zip" if facts else "submissions_zip", "all"
-
-
-def _key(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".json")

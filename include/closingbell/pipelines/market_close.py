@@ -1,7 +1,7 @@
 """Daily bars and corporate actions of a session, with the history that is missing -> stock_prices, corporate_actions.
 
-One request a session where the vendor has one (Polygon's grouped daily), one a ticker where not (Tiingo, Yahoo). What
-is landed and final is not asked again.
+One request a session where the vendor has one (Polygon's grouped daily); `ticker_vendors` has those that are asked by
+ticker (Tiingo, Yahoo). What is landed and final is not asked again.
 """
 
 from __future__ import annotations
@@ -9,35 +9,34 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
 from closingbell.hooks import open_hook
 from closingbell.hooks.errors import NotFound, NotYet
-from closingbell.landing import Landed
-from closingbell.pipelines import base, files
+from closingbell.pipelines import base, files, ticker_vendors
 from closingbell.pipelines.base import Batch, Load, Run
+from closingbell.pipelines.price_answers import is_final, parse_answer
 from closingbell.pipelines.scores import only_asked_for
 from closingbell.prices import compute, parse
 from closingbell.sessions import NEW_YORK, last_sessions, latest_session
 from closingbell.settings import settings
-from closingbell.universe.tickers import vendor_ticker
 from closingbell.warehouse import db
 
 log = logging.getLogger(__name__)
 
 TABLES = ("corporate_actions", "stock_prices")
 SESSIONS_PER_BATCH = 50
-TICKERS_PER_BATCH = 50
-YAHOO_LIMIT = 500
-PROBES = 5
+FILES_PER_BATCH = 50
 GAP_SESSIONS = 20  # the sessions before, in which a listed share without a bar is asked for once more
-OVERLAP_SESSIONS = 5  # a ticker's range reaches back this far into stored bars, so that an unseen split shows
+PAGED = ("splits", "dividends")  # their keys end with the page
 ANNOUNCED_DAYS = 45  # splits and dividends are declared ahead of their ex-date
 COMPLETE_SHARE = 0.95  # of the bars that the session before had
-FILE_ENDPOINTS = ("bars_csv", "grouped_daily", "day_aggregates", "daily_prices", "daily_all", "chart")
+FILE_ENDPOINTS = (
+    "bars_csv", "grouped_daily", "day_aggregates", "daily_prices", "daily_all", "chart", "splits", "dividends",
+)  # fmt: skip
 
 
 def plan(run: Run) -> list[Batch]:
@@ -46,13 +45,12 @@ def plan(run: Run) -> list[Batch]:
         ids = [run.landing.put(answer) for answer in files.read_all(paths, endpoints=FILE_ENDPOINTS)]
         if not ids:
             raise files.UnknownFile(f"--from-files {' '.join(paths)}: no daily bars among them")
-        parts = [ids[start : start + TICKERS_PER_BATCH] for start in range(0, len(ids), TICKERS_PER_BATCH)]
+        parts = [ids[start : start + FILES_PER_BATCH] for start in range(0, len(ids), FILES_PER_BATCH)]
         return [{"key": f"files {part[0]}-{part[-1]}", "landing_ids": part} for part in parts]
     asked = run.sessions
-    window = sorted({*last_sessions(asked[-1], settings().warmup_sessions), *asked})
-    window = [day for day in window if day <= asked[-1]]
     if settings().price_vendor != "polygon":
-        return _plan_tickers(run, asked[-1], window)
+        return ticker_vendors.plan(run, asked)
+    window = ticker_vendors.window_of(asked)
     full = bool(run.params.get("full"))
     have = db.query(run.engine, "bars_by_session", first=window[0], last=window[-1])
     stored = set() if full else set(have["session"])
@@ -85,8 +83,8 @@ def land(run: Run, batch: Batch) -> Batch:
         return batch
     vendor = settings().price_vendor
     with closing(open_hook(vendor, run.engine)) as hook:
-        if tickers := batch.get("tickers"):
-            return batch | {"landing_ids": _land_tickers(run, hook, batch, tickers)}
+        if batch.get("tickers"):
+            return batch | {"landing_ids": ticker_vendors.land(run, hook, batch)}
         here = db.query(run.engine, "landed_bars", vendor=vendor, endpoint="grouped_daily", keys=batch["sessions"])
         landed = {
             key: landing_id
@@ -110,7 +108,7 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     """corporate_actions and stock_prices of one landed batch."""
     history = db.query(run.engine, "ticker_history")
     bars: list[pl.DataFrame] = []
-    actions: list[pl.DataFrame] = []
+    actions: dict[str, pl.DataFrame] = {}
     unmapped: set[str] = set()
     answers = run.landing.read_each(landed["landing_ids"])
     for answer, parsed in base.parse_each(run, answers, parse_answer):
@@ -119,7 +117,9 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
         closed = pl.col("session") <= latest_session(answer.answered_at)  # a running session's bar is no bar yet
         rows = mapped.rows.filter(closed).with_columns(final=_final(answer.answered_at))
         bars.append(base.with_lineage(rows, answer))
-        actions.append(base.with_lineage(parsed.actions, answer))
+        question = answer.key.rpartition(":")[0] if answer.endpoint in PAGED else answer.key
+        named = base.with_lineage(parsed.actions, answer).with_columns(question=pl.lit(f"{answer.endpoint} {question}"))
+        actions[f"{answer.endpoint} {answer.key}"] = named  # asked again, only the later answer counts
         _say(parsed.problems, mapped.problems)
     stock_prices = _latest(bars, compute.STOCK_PRICES, ["security_id", "session"])
     if securities := landed.get("securities"):
@@ -130,7 +130,7 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     elif run.params.get("limit"):
         stock_prices = only_asked_for(run, stock_prices)
     log.info("prices: %d bars; %d tickers of nobody in the universe are left out", stock_prices.height, len(unmapped))
-    corporate_actions = _actions(run, actions, history, stock_prices)
+    corporate_actions = _actions(run, list(actions.values()), history, stock_prices)
     _overlap(run, stock_prices, corporate_actions)
     yield "corporate_actions", corporate_actions
     yield "stock_prices", stock_prices
@@ -138,8 +138,12 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
     """Every session asked for; of a single one, the shares that traded the session before."""
+    if run.params.get("tickers") or run.params.get("limit"):
+        return {}
+    if settings().price_vendor != "polygon":
+        return ticker_vendors.expected(run, batches)
     sessions = sorted({day for batch in batches if "securities" not in batch for day in batch.get("sessions", ())})
-    if not sessions or run.params.get("tickers") or run.params.get("limit"):
+    if not sessions:
         return {}
     new = sorted({security_id for batch in batches for security_id in batch.get("securities", ())})
     wanted: dict[str, Any] = {"sessions": sessions} | ({"new": new} if new else {})
@@ -176,10 +180,10 @@ LOAD = Load(name="prices", tables=TABLES, plan=plan, land=land, frames=frames, r
 
 
 def vendor_complete(run: Run) -> bool:
-    """Whether the vendor has the session: bars of nearly as many tickers as the session before, or as are listed."""
-    session, vendor = run.session, settings().price_vendor
+    """Whether the vendor has the run's last session: bars of nearly as many tickers as before it, or as are listed."""
+    session, vendor = run.sessions[-1], settings().price_vendor
     if vendor != "polygon":
-        return _ticker_complete(run, session)
+        return ticker_vendors.complete(run, session)
     try:
         with closing(open_hook(vendor, run.engine)) as hook:
             answer = hook.grouped_daily(session)
@@ -194,97 +198,6 @@ def vendor_complete(run: Run) -> bool:
     wanted = counted[0] if counted else 1
     log.info("%s has bars of %d securities for %s; %d the session before", vendor, have, session, wanted)
     return have >= COMPLETE_SHARE * wanted
-
-
-def is_final(session: date, answered_at: datetime) -> bool:
-    """Whether an answer of that moment is past the vendor's corrections: 07:00 New York on the day after."""
-    return answered_at >= datetime.combine(session + timedelta(days=1), time(7), NEW_YORK)
-
-
-def parse_answer(answer: Landed) -> parse.Parsed:
-    """The parser of the answer's endpoint."""
-    body, on = answer.content, _day(answer.answered_at)
-    match answer.endpoint:
-        case "grouped_daily":
-            day = answer.key if answer.request.get("method") != "file" else None
-            return parse.polygon_grouped_daily(body, answered_on=on, session=date.fromisoformat(day) if day else None)
-        case "day_aggregates":
-            return parse.polygon_day_aggregates(body)
-        case "splits":
-            return parse.polygon_splits(body)
-        case "dividends":
-            return parse.polygon_dividends(body)
-        case "daily_all":
-            return parse.tiingo_daily(body)
-        case "daily_prices":
-            return parse.tiingo_daily(body, ticker=answer.key.split(":")[0])
-        case "chart":
-            ticker, _, last = answer.key.partition(":")
-            asked_to = date.fromisoformat(last.rpartition(":")[2]) if last else None
-            return parse.yahoo_chart(body, answered_on=on, asked_to=asked_to, ticker=ticker)
-        case "bars_csv":
-            return parse.bars_csv(body, ticker=answer.key)
-    raise ValueError(f"{answer.vendor} {answer.endpoint}: no answer with bars")
-
-
-def _plan_tickers(run: Run, session: date, window: list[date]) -> list[Batch]:
-    vendor = settings().price_vendor
-    listed = _listed(run, session)
-    listed = listed.head(int(run.params.get("limit") or listed.height))
-    if vendor == "yahoo" and listed.height > YAHOO_LIMIT:
-        raise ValueError(
-            f"yahoo serves lists up to {YAHOO_LIMIT} tickers, {listed.height} are listed: give the Param "
-            "tickers, or set CLOSINGBELL_TICKERS, or CLOSINGBELL_PRICE_VENDOR to polygon or tiingo"
-        )
-    have = db.query(run.engine, "last_bars", first=window[0], last=window[-1])
-    stored = have.group_by("security_id").agg(pl.col("session").max().alias("stored_to"))
-    rows = listed.join(stored, on="security_id", how="left").with_columns(
-        first=pl.when(pl.lit(bool(run.params.get("full"))) | pl.col("stored_to").is_null())
-        .then(pl.lit(window[0]))
-        .otherwise(pl.col("stored_to") - pl.duration(days=2 * OVERLAP_SESSIONS))
-    )
-    return [
-        {
-            "key": f"{part['ticker'][0]}..{part['ticker'][-1]}",
-            "tickers": {ticker: first.isoformat() for ticker, first in part.select("ticker", "first").iter_rows()},
-            "last": session.isoformat(),
-        }
-        for part in rows.sort("ticker").iter_slices(TICKERS_PER_BATCH)
-    ]
-
-
-def _listed(run: Run, session: date) -> pl.DataFrame:
-    """Shares to ask a vendor for one by one: of the Param tickers, else of the setting, else all that are listed."""
-    tickers = run.params.get("tickers") or settings().only_tickers or None
-    return db.query(run.engine, "listed_tickers", session=session, tickers=tickers)
-
-
-def _land_tickers(run: Run, hook: Any, batch: Batch, tickers: dict[str, str]) -> list[int]:
-    last = date.fromisoformat(batch["last"])
-    if settings().price_vendor == "yahoo":
-        # its bars are adjusted for every split up to today, and only a range up to today shows them all
-        endpoint, fetch, last = "chart", hook.chart, max(last, datetime.now(NEW_YORK).date())
-    else:
-        endpoint, fetch = "daily_prices", hook.daily_prices
-    landed = base.land_each(
-        run,
-        endpoint,
-        settings().price_vendor,
-        tickers,
-        lambda ticker: fetch(vendor_ticker(ticker, settings().price_vendor), date.fromisoformat(tickers[ticker]), last),
-    )
-    return [landed[ticker] for ticker in sorted(landed)]
-
-
-def _ticker_complete(run: Run, session: date) -> bool:
-    listed = _listed(run, session)
-    if listed.is_empty():
-        raise ValueError(f"no ticker is listed on {session}: run universe first")
-    # one may be halted or renamed: any of a few shows that the vendor has the session
-    probe = dict.fromkeys(listed["ticker"].head(PROBES), last_sessions(session, 3)[0].isoformat())
-    with closing(open_hook(settings().price_vendor, run.engine)) as hook:
-        answer_ids = _land_tickers(run, hook, {"last": session.isoformat()}, probe)
-    return any(session in set(parse_answer(answer).bars["session"]) for answer in run.landing.read_each(answer_ids))
 
 
 def _gaps(run: Run, window: list[date]) -> list[date]:
@@ -308,7 +221,7 @@ def _new_securities(run: Run, window: list[date]) -> list[int]:
 
 
 def _actions(run: Run, actions: list[pl.DataFrame], history: pl.DataFrame, stock_prices: pl.DataFrame) -> pl.DataFrame:
-    found = pl.concat(actions) if actions else pl.DataFrame(schema=parse.ACTIONS | base.LINEAGE)
+    found = pl.concat(actions) if actions else pl.DataFrame(schema=parse.ACTIONS | compute.EVIDENCE)
     if found.is_empty():
         return pl.DataFrame(schema=compute.CORPORATE_ACTIONS | base.LINEAGE)
     evidence = stock_prices.select("security_id", "session", "close", "adjusted_as_of")
@@ -321,10 +234,9 @@ def _actions(run: Run, actions: list[pl.DataFrame], history: pl.DataFrame, stock
         last=days.max() + timedelta(days=15),  # type: ignore[operator]
     )
     bars = pl.concat([evidence, stored.cast(evidence.schema)]).unique(["security_id", "session"], keep="first")
-    mapped = compute.corporate_actions(found.drop(base.LINEAGE), history, bars=bars)
+    mapped = compute.corporate_actions(found, history, bars=bars)
     _say(mapped.problems)
-    lineage = found.select(pl.col("landing_id").max(), pl.col("fetched_at").max())
-    return mapped.rows.join(lineage, how="cross")
+    return mapped.rows
 
 
 def _overlap(run: Run, stock_prices: pl.DataFrame, corporate_actions: pl.DataFrame) -> None:
@@ -344,9 +256,11 @@ def _final(answered_at: datetime) -> pl.Expr:
 
 
 def _latest(parts: list[pl.DataFrame], schema: dict[str, Any], key: list[str]) -> pl.DataFrame:
+    """Of each key the rows of the newest answer that has it; more than one contradict each other."""
     if not parts:
         return pl.DataFrame(schema=schema | base.LINEAGE)
-    return pl.concat(parts).sort("fetched_at", "landing_id").unique(key, keep="last", maintain_order=True)
+    rows = pl.concat(parts).sort("fetched_at", "landing_id")
+    return rows.filter(pl.col("landing_id") == pl.col("landing_id").last().over(key))
 
 
 def _say(*problems: pl.DataFrame) -> None:
@@ -355,7 +269,3 @@ def _say(*problems: pl.DataFrame) -> None:
             log.warning("%s: %s: %s", problem, key, detail)
         if frame.height > 20:
             log.warning("... and %d more such problems", frame.height - 20)
-
-
-def _day(moment: datetime) -> date:
-    return moment.astimezone(NEW_YORK).date()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
-from closingbell.pipelines import base, indicators, market_close, valuation_ratios
+from sqlalchemy import Engine
+
+from closingbell.pipelines import market_close
 from closingbell.pipelines.base import Batch, Load, Run
-from closingbell.sessions import last_sessions
+from closingbell.sessions import close_of, last_sessions, latest_session
 from closingbell.settings import settings
 from closingbell.warehouse import db
 
 log = logging.getLogger(__name__)
 
+LATE_SESSIONS = 10
 LOOK_BACK = 5  # sessions: a vendor's late correction, or a morning that was missed
 
 
@@ -50,18 +53,28 @@ LOAD = Load(
 
 
 def sessions_to_score(run: Run) -> list[date]:
-    """Sessions whose indicators, valuations or scores are older than what they are made of, derived tables made anew.
+    """Sessions whose indicators, valuations or scores are older than what they are made of.
 
     Those are sessions with bars corrected after their score, with statements known by their close but loaded later,
-    or with indicators and no score. Their indicators and valuations are published here, their scores are for whoever
-    listens to `session_closed`.
+    or with indicators and no score. Whoever asks makes their indicators and valuations anew, then their scores.
     """
     found = db.query(run.engine, "sessions_to_score", last=run.session)
     for session, reason in found.select("session", "reason").iter_rows():
         log.info("%s: %s", session, reason)
-    sessions = found["session"].unique().sort().to_list()
-    if sessions and not run.params.get("dry_run"):
-        again = dataclasses.replace(run, params={"sessions": [day.isoformat() for day in sessions]})
-        for load in (indicators.LOAD, valuation_ratios.LOAD):
-            log.info("%s: %s", load.name, base.run_load(load, again))
-    return sessions
+    return found["session"].unique().sort().to_list()
+
+
+def late_sessions(engine: Engine, now: datetime) -> list[date]:
+    """Of the last sessions those that have no scores though they were due by `now` (aware), in order.
+
+    None where the market stands still (a sandbox's), and none before the first session that was ever scored.
+    """
+    if settings().market_ends_on is not None:
+        return []
+    scored = set(db.query(engine, "doctor_scored", first=date.min)["session"])
+    due = timedelta(minutes=settings().scores_due_minutes)
+    return [
+        day
+        for day in last_sessions(latest_session(now), LATE_SESSIONS)
+        if scored and day > min(scored) and day not in scored and close_of(day) + due < now
+    ]

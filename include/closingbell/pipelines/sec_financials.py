@@ -13,6 +13,8 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import date, timedelta
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -49,7 +51,7 @@ def plan(run: Run) -> list[Batch]:
         ciks, watermark = ciks[: int(limit)], None
     log.info("sec_financials: %d companies due", len(ciks))
     bulk: dict[str, Any] = {}
-    if len(ciks) > BULK_OVER:
+    if len(ciks) > BULK_OVER and not run.params.get("dry_run"):
         bulk = {"landing_ids": list(land_bulk(run, ("companyfacts_zip", "submissions_zip")).values())}
         members = _members(run, bulk["landing_ids"][0])
         ciks = members if watermark else sorted(set(ciks) & set(members))
@@ -75,7 +77,11 @@ def land(run: Run, batch: Batch) -> Batch:
     with closing(open_hook("sec_edgar", run.engine)) as hook:
         facts = ask("companyfacts", [f"{cik:010d}" for cik in batch["ciks"]], lambda key: hook.companyfacts(int(key)))
         histories = ask("submissions", list(facts), lambda key: hook.submissions(int(key)))
-        pages = ask("submissions_page", _pages_needed(run, facts, histories), hook.submissions_page)
+        needed = _pages_needed(run, facts, histories)
+        pages = ask("submissions_page", needed, hook.submissions_page)
+    for key in set(failures.pending(run.engine, "sec_edgar", "submissions_page")) - set(needed):
+        if key[3:13] in histories:  # what it would have told is told elsewhere by now
+            failures.resolve(run.engine, "sec_edgar", "submissions_page", key)
     return batch | {"landing_ids": [*facts.values(), *histories.values(), *pages.values()]}
 
 
@@ -147,7 +153,6 @@ LOAD = Load(name="sec_financials", tables=TABLES, plan=plan, land=land, frames=f
 def land_bulk(run: Run, endpoints: Sequence[str]) -> dict[str, int]:
     """Land SEC's bulk zips, {endpoint: landing_id}."""
     import tempfile
-    from pathlib import Path
 
     with tempfile.TemporaryDirectory() as folder, closing(open_hook("sec_edgar", run.engine)) as hook:
         return {endpoint: run.landing.put(getattr(hook, endpoint)(Path(folder))) for endpoint in endpoints}
@@ -173,8 +178,8 @@ def _due(run: Run) -> tuple[list[int], str | None]:
             if day.weekday() < 5:
                 due |= _filed_on(run, hook, day)
     failed = {
-        int(key)
-        for endpoint in ("companyfacts", "submissions")
+        int(key.removeprefix("CIK")[:10])  # a page's is the name of a file
+        for endpoint in ("companyfacts", "submissions", "submissions_page")
         for key in failures.pending(run.engine, "sec_edgar", endpoint)
     }
     return sorted((due & set(universe)) | failed), today.isoformat()
@@ -191,22 +196,24 @@ def _filed_on(run: Run, hook: SecEdgar, day: date) -> set[int]:
 
 
 def _plan_files(run: Run, paths: Sequence[str]) -> list[Batch]:
-    zips: list[int] = []
+    zips: dict[int, str] = {}
     single: dict[str, list[int]] = {}
     wanted = ("companyfacts", "submissions", "submissions_page", "companyfacts_zip", "submissions_zip")
     for answer in files.read_all(paths, endpoints=wanted):
         landing_id = run.landing.put(answer)
         if answer.endpoint.endswith("_zip"):
-            zips.append(landing_id)
+            zips[landing_id] = answer.endpoint
         else:
             single.setdefault(answer.key.removeprefix("CIK")[:10], []).append(landing_id)
     batches = [
         {"key": f"files {part[0]}-{part[-1]}", "landing_ids": [id_ for cik in part for id_ in single[cik]]}
         for part in base.chunks(sorted(single), COMPANIES_PER_BATCH)
     ]
-    members = sorted({cik for id_ in zips for cik in _members(run, id_)})
+    # SEC's zip of submissions names a million filers, most of whom never gave a fact
+    with_facts = [id_ for id_, endpoint in zips.items() if endpoint == "companyfacts_zip"]
+    members = sorted({cik for id_ in with_facts or zips for cik in _members(run, id_)})
     batches += [
-        {"key": f"zip {part[0]:010d}-{part[-1]:010d}", "ciks": part, "landing_ids": zips}
+        {"key": f"zip {part[0]:010d}-{part[-1]:010d}", "ciks": part, "landing_ids": list(zips)}
         for part in base.chunks(members, COMPANIES_PER_BATCH)
     ]
     if not batches:
@@ -226,9 +233,22 @@ def _batches_of_landed(run: Run) -> list[Batch]:
 
 
 def _members(run: Run, landing_id: int) -> list[int]:
-    with zipfile.ZipFile(run.landing.read(landing_id).file) as archive:
-        names = (MEMBER.fullmatch(name.rpartition("/")[2]) for name in archive.namelist())
-        return sorted({int(match[1]) for match in names if match})
+    return sorted(_archive(run.landing.read(landing_id).file)[1])
+
+
+def _archive(path: Path) -> tuple[zipfile.ZipFile, dict[int, list[zipfile.ZipInfo]]]:
+    """The open zip and its members by CIK, indexed once a process: every batch reads some of them."""
+    return _indexed(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _indexed(path: Path, modified: int) -> tuple[zipfile.ZipFile, dict[int, list[zipfile.ZipInfo]]]:
+    archive = zipfile.ZipFile(path)
+    members: dict[int, list[zipfile.ZipInfo]] = {}
+    for member in archive.infolist():
+        if match := MEMBER.fullmatch(member.filename.rpartition("/")[2]):
+            members.setdefault(int(match[1]), []).append(member)
+    return archive, members
 
 
 def company_answers(run: Run, landed: Batch) -> Iterator[Landed]:
@@ -237,18 +257,15 @@ def company_answers(run: Run, landed: Batch) -> Iterator[Landed]:
         if not answer.endpoint.endswith("_zip"):
             yield answer
             continue
-        with zipfile.ZipFile(answer.file) as archive:
-            wanted = set(landed["ciks"])
-            for member in archive.infolist():
-                name = member.filename.rpartition("/")[2]
-                match = MEMBER.fullmatch(name)
-                if match is None or int(match[1]) not in wanted:
-                    continue
-                if member.file_size > MAX_MEMBER:
-                    raise ValueError(f"{answer.endpoint} {member.filename}: over {MAX_MEMBER} bytes")
-                endpoint = "submissions_page" if match[2] else answer.endpoint.removesuffix("_zip")
-                key = name if match[2] else match[1]
-                yield dataclasses.replace(answer, endpoint=endpoint, key=key, body=archive.read(member))
+        archive, members = _archive(answer.file)
+        for member in (member for cik in landed["ciks"] for member in members.get(cik, ())):
+            if member.file_size > MAX_MEMBER:
+                raise ValueError(f"{answer.endpoint} {member.filename}: over {MAX_MEMBER} bytes")
+            name = member.filename.rpartition("/")[2]
+            is_page = "-submissions-" in name
+            endpoint = "submissions_page" if is_page else answer.endpoint.removesuffix("_zip")
+            key = name if is_page else name[3:13]
+            yield dataclasses.replace(answer, endpoint=endpoint, key=key, body=archive.read(member))
 
 
 def _parse(answer: Landed) -> Any:

@@ -1,13 +1,14 @@
 """Who is listed: SEC's ticker list and submissions, a vendor's reference tickers, index lists, the operator's files
--> companies, securities, ticker_history, index_members.
+-> companies, securities, class_shares, ticker_history, index_members.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -16,26 +17,45 @@ from closingbell.connections import ConnectionMissing
 from closingbell.fundamentals import filings
 from closingbell.hooks import open_hook
 from closingbell.hooks.answer import Answer
-from closingbell.hooks.errors import VendorError
+from closingbell.hooks.errors import AuthFailed, VendorError
 from closingbell.landing import Landed
 from closingbell.pipelines import base, files
 from closingbell.pipelines.base import Batch, Load, Run
 from closingbell.pipelines.sec_financials import BULK_OVER, COMPANIES_PER_BATCH, company_answers, land_bulk
 from closingbell.sessions import NEW_YORK
 from closingbell.settings import settings
-from closingbell.universe import compute, parse
-from closingbell.warehouse import db
+from closingbell.universe import compute, members, parse
+from closingbell.warehouse import db, failures
+from closingbell.warehouse.tables import TABLES as SPECS
 
 log = logging.getLogger(__name__)
 
-TABLES = ("companies", "securities", "ticker_history", "index_members")
+TABLES = ("companies", "securities", "class_shares", "ticker_history", "index_members")
 LISTS = "lists"
 LISTED_SHARE = 0.9  # of the securities listed before
 LANDED_PER_BATCH = 1000  # companies whose submissions are here already
-FILE_ENDPOINTS = ("company_tickers", "sp500", "fortune500", "submissions", "submissions_zip")
+FEW = 5  # answers about single shares that may all fail without stopping a run; more are an outage
+ONE_RUN = timedelta(hours=1)  # a run's lists follow one another faster
+LIST_ENDPOINTS = ("company_tickers", "tickers", "supported_tickers", "sp500", "fortune500", "stocks")
+
+Tables = dict[str, pl.DataFrame]
+
+
+class PlanLacks(AuthFailed):
+    """The key's plan does not serve an endpoint at all."""
+
+    concerns_all = True
+
+
+TICKER_LISTS = (("sec_edgar", "company_tickers"), ("polygon", "tickers"), ("tiingo", "supported_tickers"))
+FILE_ENDPOINTS = (
+    *(endpoint for _, endpoint in TICKER_LISTS), "ticker_details", "ticker_events", "sp500", "fortune500",
+    "submissions", "submissions_zip",
+)  # fmt: skip
 SCHEMAS: dict[str, dict[str, Any]] = {
     "companies": compute.COMPANIES,
     "securities": compute.SECURITIES,
+    "class_shares": compute.CLASS_SHARES,
     "ticker_history": compute.TICKER_HISTORY,
     "index_members": compute.INDEX_MEMBERS,
 }
@@ -44,18 +64,28 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 def plan(run: Run) -> list[Batch]:
     """One batch of lists, landed here because they name the companies, and batches of up to 100 companies."""
     if paths := run.params.get("from_files"):
-        lists: list[int] = []
-        given: dict[str, int] = {}
-        for answer in files.read_all(paths, endpoints=FILE_ENDPOINTS):
-            landing_id = run.landing.put(answer)
-            if answer.endpoint.startswith("submissions"):
-                given[answer.key] = landing_id
-            else:
-                lists.append(landing_id)
-        if not lists:
-            raise files.UnknownFile(f"--from-files {' '.join(paths)}: no list of tickers (company_tickers.json) in it")
-        return _batches(run, lists, given)
+        return _plan_files(run, paths)
     return _batches(run, _land_lists(run), None)
+
+
+def _plan_files(run: Run, paths: Sequence[str]) -> list[Batch]:
+    lists: list[int] = []
+    given: dict[str, int] = {}
+    found: set[str] = set()
+    for answer in files.read_all(paths, endpoints=FILE_ENDPOINTS):
+        landing_id = run.landing.put(answer)
+        found.add(answer.endpoint)
+        if answer.endpoint.startswith("submissions"):
+            given[answer.key] = landing_id
+        else:
+            lists.append(landing_id)
+    if not found.intersection(("company_tickers", "tickers")):
+        # members, details or events alone are about the tickers that were listed before
+        known = [id_ for list_ in TICKER_LISTS for id_ in run.landing.latest(*list_).values()]
+        if not known:
+            raise files.UnknownFile(f"--from-files {' '.join(paths)}: no list of tickers (company_tickers.json) in it")
+        lists = [*known, *lists]
+    return _batches(run, lists, given)
 
 
 def land(run: Run, batch: Batch) -> Batch:
@@ -71,28 +101,42 @@ def land(run: Run, batch: Batch) -> Batch:
 
 
 def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
-    """All four tables; those that the batch says nothing about are empty."""
-    found = dict.fromkeys(TABLES, None) | (
-        _listed(run, landed) if landed["key"] == LISTS else {"companies": _companies(run, landed)}
-    )
+    """All five tables; those that the batch says nothing about are empty."""
+    found: Tables
+    if "generations" in landed:
+        found = _rebuilt(run, landed)
+    elif landed["key"] == LISTS:
+        answers = _by_endpoint(run, landed["landing_ids"])
+        found, problems = _of_lists(run, answers, _narrowed(_listings(run, answers), landed), _stored(run))
+        _say(problems)
+    else:
+        answers = _by_endpoint(run, landed["lists"])
+        current = db.query(run.engine, "companies_newest").cast(pl.Schema(compute.COMPANIES))
+        found = {"companies": _companies(run, answers, _listings(run, answers), landed, current)}
     for table in TABLES:
-        frame = found[table]
-        yield table, pl.DataFrame(schema=SCHEMAS[table] | base.LINEAGE) if frame is None else frame
+        yield table, found[table] if table in found else _empty(table)
 
 
 def replay(run: Run) -> list[Batch]:
-    """The newest landed lists, and submissions of every company."""
-    lists = [
-        landing_id
-        for vendor, endpoint in (
-            ("sec_edgar", "company_tickers"), ("polygon", "tickers"), ("polygon", "ticker_events"),
-            ("polygon", "ticker_details"), ("tiingo", "supported_tickers"), ("reference", "sp500"),
-            ("operator", "fortune500"), ("operator", "stocks"),
-        )
-        for landing_id in run.landing.latest(vendor, endpoint).values()
-    ]  # fmt: skip
-    given = run.landing.latest("sec_edgar", "submissions_zip") | run.landing.latest("sec_edgar", "submissions")
-    return [{"landing_ids": lists} | batch for batch in _batches(run, lists, given)]
+    """One batch: the answers of every run that published, run by run.
+
+    A run is told by its lists: a question that is asked again, or a pause, begins the next one. Where nothing was
+    published (a new warehouse on an old landing zone), every landed answer counts.
+    """
+    generations: list[dict[str, list[int]]] = []
+    asked: set[tuple[str, ...]] = set()
+    last: datetime | None = None
+    for id_, vendor, endpoint, key, fetched_at in db.query(run.engine, "universe_landings").iter_rows():
+        if endpoint in LIST_ENDPOINTS:
+            if last is None or fetched_at - last > ONE_RUN or (vendor, endpoint, key) in asked:
+                generations.append({"lists": [], "submissions": []})
+                asked.clear()
+            asked.add((vendor, endpoint, key))
+            last = fetched_at
+        if generations:
+            generations[-1]["submissions" if endpoint.startswith("submissions") else "lists"].append(id_)
+    ids = [id_ for generation in generations for part in generation.values() for id_ in part]
+    return [{"key": "replay", "generations": generations, "landing_ids": ids}] if generations else []
 
 
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
@@ -163,7 +207,7 @@ def _batches(run: Run, lists: list[int], given: dict[str, int] | None) -> list[B
     ciks = listings["cik"].drop_nulls().unique().sort().to_list()
     if limit := run.params.get("limit"):
         ciks = ciks[: int(limit)]
-    if given is None and len(ciks) > BULK_OVER:
+    if given is None and len(ciks) > BULK_OVER and not run.params.get("dry_run"):
         given = {"all": land_bulk(run, ("submissions_zip",))["submissions_zip"]}
     batches: list[Batch] = [{"key": LISTS, "lists": lists, "ciks": ciks if run.params.get("limit") else None}]
     for part in base.chunks(ciks, COMPANIES_PER_BATCH if given is None else LANDED_PER_BATCH):
@@ -176,8 +220,13 @@ def _batches(run: Run, lists: list[int], given: dict[str, int] | None) -> list[B
 
 
 def _land_details(run: Run, batch: Batch) -> list[int]:
-    """Ticker events of shares seen for the first time, and details of every share of companies with several classes."""
-    if settings().price_vendor != "polygon":
+    """Ticker events of shares seen for the first time, and details of every share of companies with several classes.
+
+    Polygon tells the tickers that a share had before only share by share, and no list shows which shares had one. A
+    first run so asks for some 4,500, later ones for a few: minutes on a plan without a limit, and on one of five
+    requests a minute a retry goes on where the last one ended.
+    """
+    if settings().price_vendor != "polygon" or run.params.get("from_files"):
         return []
     answers = _by_endpoint(run, batch["lists"])
     if not answers.get("tickers"):
@@ -186,100 +235,237 @@ def _land_details(run: Run, batch: Batch) -> list[int]:
     scored = pl.col("type").is_in(compute.SCORED_TYPES) & pl.col("ticker").is_in(served.implode())
     active = _narrowed(_listings(run, answers), batch).filter(scored & pl.col("delisted_on").is_null())
     on = _on(answers)
-    known = db.query(run.engine, "ticker_history_rows")["ticker"]
-    seen = pl.col("ticker").is_in(known.implode()) & (not run.params.get("full"))
-    new = active.filter(~seen)["ticker"].to_list()
-    several = active.filter(pl.col("cik").is_not_null() & (pl.len().over("cik") > 1))["ticker"].to_list()
+    stored = _stored(run)
+    known = stored["ticker_history"].join(stored["securities"], on="security_id")
+    failed = failures.pending(run.engine, "polygon", "ticker_events")
+    known = known.filter(~pl.col("ticker").is_in(failed) & (not run.params.get("full")))
+    # a ticker that another company bears now is new
+    new = [
+        *active.filter(pl.col("cik").is_null()).join(known, on="ticker", how="anti")["ticker"],
+        *active.filter(pl.col("cik").is_not_null()).join(known, on=["ticker", "cik"], how="anti")["ticker"],
+    ]
+    several = active.filter(pl.col("cik").is_not_null() & (pl.len().over("cik") > 1))["ticker"]
+    with closing(open_hook("polygon", run.engine)) as hook:
+        return [
+            *_land_once(run, "ticker_events", new, hook.ticker_events, on),
+            *_land_once(
+                run,
+                "ticker_details",
+                [f"{ticker}@{on}" for ticker in several],
+                lambda key: hook.ticker_details(key.rpartition("@")[0], on),
+                on,
+            ),
+        ]
+
+
+def _land_once(run: Run, endpoint: str, keys: list[str], fetch: Callable[[str], Answer], on: date) -> list[int]:
+    """Polygon's answers of `keys`; those landed since day `on` (by a try before) are not asked for again."""
+    failed = set(failures.pending(run.engine, "polygon", endpoint))
+    if not (run.params.get("tickers") or run.params.get("limit")):
+        for key in failed - set(keys):  # a share that is gone, or the details of a day that is past
+            failures.resolve(run.engine, "polygon", endpoint, key)
+
+    def ask(key: str) -> Answer:
+        try:
+            return fetch(key)
+        except AuthFailed as error:
+            raise PlanLacks(error.vendor, error.endpoint, error.key, error.status, error.message) from error
+
+    here = db.query(run.engine, "landed_bars", vendor="polygon", endpoint=endpoint, keys=keys)
+    landed = {
+        key: landing_id
+        for key, landing_id, answered_at in here.iter_rows()
+        if key not in failed and answered_at.astimezone(NEW_YORK).date() >= on
+    }
+    absent = [key for key in keys if key not in landed]
     try:
-        with closing(open_hook("polygon", run.engine)) as hook:
-            events = base.land_each(run, "ticker_events", "polygon", new, hook.ticker_events)
-            details = base.land_each(
-                run, "ticker_details", "polygon", several, lambda key: hook.ticker_details(key, on)
-            )
+        landed |= base.land_each(run, endpoint, "polygon", absent, ask)
+    except PlanLacks as error:
+        # old tickers, or the shares of each class, are unknown without it; nothing else is
+        log.warning("universe goes without %s: %s; with another plan run it with full", endpoint, error)
     except VendorError as error:
-        # a plan may lack these; without them old tickers and class shares are unknown, nothing else
-        log.warning("universe goes without ticker events and details: %s", error)
-        return []
-    return [*events.values(), *details.values()]
+        if error.concerns_all or len(absent) > FEW:
+            raise
+        log.warning("%s; the next run asks again", error)
+    return [landed[key] for key in keys if key in landed]
 
 
-def _listed(run: Run, landed: Batch) -> dict[str, pl.DataFrame]:
-    """securities, ticker_history and index_members of the lists."""
-    answers = _by_endpoint(run, landed["landing_ids"])
-    on, newest = _on(answers), max((a for found in answers.values() for a in found), key=lambda a: a.landing_id)
-    listings = _narrowed(_listings(run, answers), landed)
-    current = db.query(run.engine, "securities_all").cast(pl.Schema(compute.SECURITIES))
-    history = db.query(run.engine, "ticker_history_rows").cast(pl.Schema(compute.TICKER_HISTORY))
-    events = [parse.ticker_events(answer.content) for answer in answers.get("ticker_events", ())]
-    universe = compute.securities(listings, current, history, on=on, events=pl.concat(events) if events else None)
+def _of_lists(
+    run: Run,
+    answers: dict[str, list[Landed]],
+    listings: pl.DataFrame,
+    stored: Tables,
+    named: tuple[pl.DataFrame, pl.DataFrame] | None = None,
+) -> tuple[Tables, list[pl.DataFrame]]:
+    """What one run's lists make of securities, class_shares, ticker_history and index_members; problems."""
+    on = _on(answers)
+    current = stored["securities"].select(list(compute.SECURITIES))
+    history = stored["ticker_history"].select(list(compute.TICKER_HISTORY))
+    events = [
+        _of(frame, answer)
+        for answer, frame in base.parse_each(
+            run, answers.get("ticker_events", ()), lambda a: parse.ticker_events(a.content)
+        )
+    ]
+    universe = compute.securities(
+        listings, current, history, on=on, events=pl.concat(events) if events else None, named=named
+    )
     securities = _over(universe.securities, current, ["security_id"])
     tickers = _over(universe.ticker_history, history, ["ticker", "valid_from"])
-    members = db.query(run.engine, "index_members_rows").cast(pl.Schema(compute.INDEX_MEMBERS))
+    touched = pl.col("security_id").is_in(universe.securities["security_id"].implode())
+    before = stored["index_members"].select(list(compute.INDEX_MEMBERS))
     if _is_narrow(run):
-        members = members.filter(pl.col("security_id").is_in(universe.securities["security_id"].implode()))
+        before = before.filter(touched)
     problems = [universe.problems]
-    indices = []
+    indices = [_empty("index_members")]
     for name, rows in (("sp500", _sp500(answers)), ("fortune500", _fortune500(answers, problems))):
         if rows is None:
             continue
-        matched, unmatched = compute.match_members(rows, securities, tickers, on=on)
-        if not _is_narrow(run):
-            problems.append(unmatched)
+        matched, unmatched = members.match_members(rows, securities, tickers, on=on)
+        if _is_narrow(run):
+            matched = matched.filter(touched)
         else:
-            matched = matched.filter(pl.col("security_id").is_in(universe.securities["security_id"].implode()))
-        indices.append(compute.index_members(name, matched, members, on=on))
-    for frame in problems:
-        for problem, key, detail in frame.head(50).iter_rows():
-            log.warning("%s: %s: %s", problem, key, detail)
-        if frame.height > 50:
-            log.warning("... and %d more such problems", frame.height - 50)
-    found = {
-        "securities": universe.securities,
-        "ticker_history": universe.ticker_history,
-        "index_members": pl.concat(indices) if indices else pl.DataFrame(schema=compute.INDEX_MEMBERS),
-    }
-    return {table: base.with_lineage(frame, newest) for table, frame in found.items()}
+            problems.append(unmatched)
+        found = members.index_members(name, matched, before, on=on)
+        indices.append(base.with_lineage(found, answers[name][-1]))
+    return {
+        "securities": _with_lineage(universe.securities, answers),
+        "class_shares": _with_lineage(universe.class_shares, answers),
+        "ticker_history": _with_lineage(universe.ticker_history, answers),
+        "index_members": pl.concat(indices),
+    }, problems
 
 
-def _companies(run: Run, landed: Batch) -> pl.DataFrame:
+def _companies(
+    run: Run, answers: dict[str, list[Landed]], listings: pl.DataFrame, landed: Batch, current: pl.DataFrame
+) -> pl.DataFrame:
     """New versions of the batch's companies; without submissions, what the lists say of them."""
-    answers = _by_endpoint(run, landed["lists"])
-    ciks = landed["ciks"]
+    listed = listings.filter(pl.col("cik").is_in(landed["ciks"])).sort("ticker", descending=True)
     observed: dict[int, dict[str, Any]] = {
-        row["cik"]: {"cik": row["cik"], "name": row["name"]}
-        for row in _listings(run, answers).filter(pl.col("cik").is_in(ciks)).sort("ticker", descending=True).to_dicts()
+        row["cik"]: {name: row[name] for name in ("cik", "name", "landing_id")} for row in listed.iter_rows(named=True)
     }
-    newest = max((a for found in answers.values() for a in found), key=lambda a: a.landing_id)
     single = (a for a in company_answers(run, landed) if a.endpoint == "submissions")
+    names = ("name", "sic", "sic_description", "fiscal_year_end", "state", "entity_type")
+    said: list[Landed] = []
     for answer, company in base.parse_each(run, single, lambda a: filings.parse_submissions(a.content)):
         if company.cik in observed:
-            newest = max(newest, answer, key=lambda a: a.landing_id)
-            names = ("name", "sic", "sic_description", "fiscal_year_end", "state", "entity_type")
-            observed[company.cik] = {"cik": company.cik} | {name: getattr(company, name) for name in names}
-    attributes = {name: dtype for name, dtype in compute.COMPANIES.items() if name != "valid_from"}
+            said.append(dataclasses.replace(answer, body=b""))
+            about = {name: getattr(company, name) for name in names}
+            observed[company.cik] = {"cik": company.cik, "landing_id": answer.landing_id} | about
+    attributes = {name: dtype for name, dtype in (compute.COMPANIES | compute.LANDING).items() if name != "valid_from"}
     frame = pl.DataFrame(list(observed.values()), schema=attributes)
     operator = [parse.stocks(pl.read_csv(a.content, infer_schema=False)) for a in answers.get("stocks", ())]
     if (ranked := _fortune500(answers, [])) is not None:
-        by_ticker = _listings(run, answers).select("ticker", "cik").unique("ticker", keep="first")
+        by_ticker = listings.select("ticker", "cik").unique("ticker", keep="first")
         operator.append(ranked.drop_nulls(["ticker", "sector"]).join(by_ticker, on="ticker"))
     sectors = pl.concat([rows.select("cik", "sector").drop_nulls() for rows in operator]) if operator else None
-    with_sectors = compute.with_sectors(frame, sp500=_sp500(answers), operator=sectors)
-    current = db.query(run.engine, "companies_newest").cast(pl.Schema(compute.COMPANIES))
-    return base.with_lineage(compute.companies(with_sectors, current, on=_on(answers)), newest)
+    with_sectors = members.with_sectors(frame, sp500=_sp500(answers), operator=sectors)
+    return _with_lineage(members.companies(with_sectors, current, on=_on(answers)), answers | {"submissions": said})
 
 
-def _listings(run: Run, answers: dict[str, list[Landed]]) -> pl.DataFrame:
-    def all_of(endpoint: str, read: Any) -> pl.DataFrame | None:
-        parts = [read(answer) for answer in answers.get(endpoint, ())]
+def _rebuilt(run: Run, landed: Batch) -> Tables:
+    """The tables as the runs of a replay make them one after another, from nothing; securities keep their ids."""
+    published = _stored(run)
+    named = published["securities"], published["ticker_history"]
+    tables = {table: _empty(table) for table in TABLES}
+    carried: dict[str, list[Landed]] = {}
+    problems: list[pl.DataFrame] = []
+    for number, generation in enumerate(landed["generations"], 1):
+        answers = _by_endpoint(run, generation["lists"])
+        carried |= {name: found for name, found in answers.items() if name in LIST_ENDPOINTS}
+        lacks = ["sp500"]  # as a run goes on with what it has
+        if not answers.keys() & {"company_tickers", "tickers", "stocks"}:
+            lacks += ["company_tickers", "tickers", "supported_tickers"]
+        answers = {name: carried[name] for name in lacks if name in carried} | answers
+        listings = _listed_here(_all_listings(run, answers), published["securities"])
+        found, problems = _of_lists(run, answers, listings, tables, named)
+        batch = {"ciks": listings["cik"].drop_nulls().unique().to_list(), "landing_ids": generation["submissions"]}
+        found["companies"] = _companies(run, answers, listings, batch, tables["companies"])
+        for table in TABLES:
+            tables[table] = _over(found[table], tables[table], list(SPECS[table].key))
+        log.info("universe: %d of %d runs replayed", number, len(landed["generations"]))
+    _say(problems)
+    return tables | {table: _not_before(tables[table], published[table], table) for table in published}
+
+
+def _listed_here(listings: pl.DataFrame, securities: pl.DataFrame) -> pl.DataFrame:
+    """A replay's listings: where the deployment works on a list, those of it and of what else is stored."""
+    if not (tickers := settings().only_tickers):
+        return listings
+    asked = listings.filter(pl.col("ticker").is_in(tickers))["cik"]
+    ciks = pl.concat([asked, securities["cik"]]).drop_nulls().unique()
+    return listings.filter(pl.col("ticker").is_in(tickers) | pl.col("cik").is_in(ciks.implode()))
+
+
+def _not_before(rows: pl.DataFrame, published: pl.DataFrame, table: str) -> pl.DataFrame:
+    """Replayed rows; one that a later answer is said to have given is that answer parsed anew."""
+    key = list(SPECS[table].key)
+    both = rows.join(published.select(*key, "landing_id", "fetched_at"), on=key, how="left", suffix="_published")
+    later = (pl.col("fetched_at_published") > pl.col("fetched_at")) | (
+        (pl.col("fetched_at_published") == pl.col("fetched_at"))
+        & (pl.col("landing_id_published") > pl.col("landing_id"))
+    )
+    return both.with_columns(
+        pl.when(later).then(f"{name}_published").otherwise(name).alias(name) for name in base.LINEAGE
+    ).select(rows.columns)
+
+
+def _stored(run: Run) -> Tables:
+    return {
+        table: db.query(run.engine, name).cast(pl.Schema(SCHEMAS[table] | base.LINEAGE))
+        for table, name in (
+            ("securities", "securities_rows"),
+            ("ticker_history", "ticker_history_rows"),
+            ("index_members", "index_members_rows"),
+        )
+    }
+
+
+def _empty(table: str) -> pl.DataFrame:
+    return pl.DataFrame(schema=SCHEMAS[table] | base.LINEAGE)
+
+
+def _with_lineage(frame: pl.DataFrame, answers: dict[str, list[Landed]]) -> pl.DataFrame:
+    """The rows with the answers that they come from; stored rows that stay have the newest list of tickers."""
+    given = [answer for found in answers.values() for answer in found]
+    lists = [a for a in given if a.endpoint in ("company_tickers", "tickers", "stocks")] or given
+    times = pl.DataFrame(list({a.landing_id: a.fetched_at for a in given}.items()), schema=base.LINEAGE, orient="row")
+    ids = pl.col("landing_id").fill_null(max(lists, key=_age).landing_id)
+    return frame.with_columns(ids).join(times, on="landing_id", how="left")
+
+
+def _of(frame: pl.DataFrame, answer: Landed) -> pl.DataFrame:
+    return frame.with_columns(pl.lit(answer.landing_id, dtype=pl.Int64).alias("landing_id"))
+
+
+def _say(problems: Iterable[pl.DataFrame]) -> None:
+    """One record a kind of problem, whole: what is missing of a list is a list."""
+    for (problem,), found in pl.concat(problems).group_by("problem", maintain_order=True) if problems else ():
+        said = [f"{key}: {detail}" for key, detail in found.select("key", "detail").iter_rows()]
+        log.warning("%s, %d: %s", problem, len(said), "; ".join(said))
+
+
+def _all_listings(run: Run, answers: dict[str, list[Landed]]) -> pl.DataFrame:
+    def all_of(endpoint: str, read: Callable[[Landed], pl.DataFrame]) -> pl.DataFrame | None:
+        parts = [_of(read(answer), answer) for answer in answers.get(endpoint, ())]
         return pl.concat(parts) if parts else None
 
-    listings = compute.listings(
+    details = base.parse_each(
+        run, answers.get("ticker_details", ()), lambda a: parse.ticker_details(a.content, on=_day(a))
+    )
+    detailed = [_of(frame, answer) for answer, frame in details]
+    return compute.listings(
         company_tickers=all_of("company_tickers", lambda a: parse.company_tickers(a.content)),
         polygon=all_of("tickers", lambda a: parse.polygon_tickers(a.content)),
-        details=all_of("ticker_details", lambda a: parse.ticker_details(a.content, on=_day(a))),
+        details=pl.concat(detailed) if detailed else None,
         supported=all_of("supported_tickers", lambda a: parse.supported_tickers(a.content)),
         stocks=all_of("stocks", lambda a: parse.stocks(pl.read_csv(a.content, infer_schema=False))),
     )
+
+
+def _listings(run: Run, answers: dict[str, list[Landed]]) -> pl.DataFrame:
+    """The listings of a run's lists that it is asked for."""
+    listings = _all_listings(run, answers)
     asked = run.params.get("tickers")
     if not (tickers := asked or settings().only_tickers):
         return listings
@@ -326,9 +512,14 @@ def _on(answers: dict[str, list[Landed]]) -> date:
     return max(map(_day, listed))
 
 
+def _age(answer: Landed) -> tuple[datetime, int]:
+    return answer.fetched_at, answer.landing_id
+
+
 def _day(answer: Landed) -> date:
     return answer.answered_at.astimezone(NEW_YORK).date()
 
 
 def _over(new: pl.DataFrame, current: pl.DataFrame, key: list[str]) -> pl.DataFrame:
-    return pl.concat([new, current]).unique(key, keep="first", maintain_order=True)
+    rows = pl.concat([new.select(current.columns), current])
+    return rows.unique(key, keep="first", maintain_order=True)

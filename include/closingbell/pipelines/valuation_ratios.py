@@ -27,6 +27,7 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     """valuation_ratios of the batch's sessions."""
     sessions = [date.fromisoformat(day) for day in batch["sessions"]]
     securities = db.query(run.engine, "securities_all")
+    class_shares = db.query(run.engine, "class_shares", last=sessions[-1])
     splits = db.query(run.engine, "score_splits", last=sessions[-1])
     found = [pl.DataFrame(schema=valuation.VALUATION_RATIOS)]
     for session in sessions:
@@ -36,6 +37,7 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
             db.query(run.engine, "valuation_statements", as_of=close_of(session)),
             splits.filter(pl.col("ex_date") <= session),
             session=session,
+            class_shares=class_shares,
         )
         for value, reason, count in valued.reasons.group_by("value", "reason").len().sort("len").tail(10).iter_rows():
             log.info("%s: no %s for %d securities: %s", session, value, count, reason)

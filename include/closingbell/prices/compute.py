@@ -43,6 +43,8 @@ CORPORATE_ACTIONS: dict[str, Any] = {
     "known_at": pl.Datetime("us", "UTC"),
     "source": pl.String,
 }
+EVIDENCE: dict[str, Any] = {"landing_id": pl.Int64, "fetched_at": pl.Datetime("us", "UTC"), "question": pl.String}
+"""Which answer an action comes from; the pages of one answer have the same question."""
 REPEATED_WITHIN_DAYS = 14
 """Two equal splits of one ticker this close are one split reported twice (SHOP 10:1 on 2022-06-22 and 2022-06-29)."""
 TELLING_RATIO = 1.4
@@ -63,20 +65,28 @@ class Mapped:
 def stock_prices(bars: pl.DataFrame, ticker_history: pl.DataFrame, *, final: bool) -> Mapped:
     """Bars (BARS) as rows of stock_prices, each ticker read as the security that bore it on the bar's session.
 
-    Unmapped are garbage tickers of grouped answers and securities outside the universe. Two tickers of one answer that
-    come to one security keep the first and are a problem.
+    Unmapped are garbage tickers of grouped answers and securities outside the universe. A bar of a day on which XNYS
+    was closed is a problem and no row. Two different bars of one security and session are both rows and a problem: the
+    audit quarantines them, as nobody can decide.
     """
-    mapped, unmapped = map_tickers(bars, ticker_history, on="session")
+    on_a_session = _on_a_session(bars["session"])
+    closed = bars.filter(~on_a_session)
+    mapped, unmapped = map_tickers(bars.filter(on_a_session), ticker_history, on="session")
     rows = mapped.with_columns(pl.lit(final).alias("final")).unique(
-        ["security_id", "session"], keep="first", maintain_order=True
+        ["security_id", "session", *PRICES, "volume"], keep="first", maintain_order=True
     )
     twice = mapped.filter(pl.struct("security_id", "session").is_duplicated() & ~_equal_rows(mapped))
     problems = twice.select(
         problem=pl.lit("two_bars"),
         key=pl.format("{} {}", "ticker", "session"),
-        detail=pl.format("security {} has two different bars for the session; the first is kept", "security_id"),
+        detail=pl.format("security {} has two different bars for the session; the audit takes both", "security_id"),
     )
-    return Mapped(_typed(rows, STOCK_PRICES), unmapped, _typed(problems, PROBLEMS))
+    shut = closed.select(
+        problem=pl.lit("no_session"),
+        key=pl.format("{} {}", "ticker", "session"),
+        detail=pl.lit("XNYS was closed that day; the bar is left out"),
+    )
+    return Mapped(_typed(rows, STOCK_PRICES), unmapped, _typed(pl.concat([problems, shut]), PROBLEMS))
 
 
 def map_tickers(frame: pl.DataFrame, ticker_history: pl.DataFrame, *, on: str) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -105,7 +115,8 @@ def corporate_actions(
     nobody bore it then, the next security that did. `bars` (security_id, session, close, adjusted_as_of: unadjusted
     bars around the ex-dates, where there are any) are the evidence between two splits that cannot both be: without
     them the later of a repeated pair stands, and two different splits on one day both stay out. Dividends of one day
-    and security add up.
+    and security add up, those of one question: a later answer corrects an earlier one. Where `actions` have EVIDENCE,
+    each row has the landing_id and fetched_at of its own answer, the newest of those that say it.
 
     known_at: the declaration at 16:00 New York where the vendor gives it and it is before the ex-date, else the close
     of the session before the ex-date.
@@ -119,7 +130,8 @@ def corporate_actions(
     ]
     for row in rows:
         row["known_at"] = _known_at(row["ex_date"], row.pop("declared_on"))
-    frame = pl.DataFrame(rows, schema=CORPORATE_ACTIONS).sort("security_id", "ex_date", "kind")
+    lineage = {name: dtype for name, dtype in EVIDENCE.items() if name in actions.columns and name != "question"}
+    frame = pl.DataFrame(rows, schema=CORPORATE_ACTIONS | lineage).sort("security_id", "ex_date", "kind")
     return Mapped(frame, unmapped, pl.DataFrame(problems, schema=PROBLEMS))
 
 
@@ -253,7 +265,7 @@ def _splits(frame: pl.DataFrame, evidence: _Evidence, problems: list[dict[str, A
         problems.append({"problem": name, "key": f"{row['ticker']} {row['ex_date']}", "detail": detail})
 
     by_security: dict[int, list[dict[str, Any]]] = {}
-    for row in frame.sort("security_id", "ex_date", "numerator", "denominator").iter_rows(named=True):
+    for row in frame.sort("security_id", "ex_date", "numerator", "denominator", *_newest(frame)).iter_rows(named=True):
         numerator, denominator = row["numerator"], row["denominator"]
         if not all(number is not None and math.isfinite(number) and number > 0 for number in (numerator, denominator)):
             problem("split_ratio", row, f"{numerator} for {denominator} is no ratio; left out")
@@ -288,7 +300,8 @@ def _splits(frame: pl.DataFrame, evidence: _Evidence, problems: list[dict[str, A
                 problem("repeated_split", row, f"{said} was there on {kept[-1]['ex_date']}, which is kept")
             else:
                 kept.append(row)
-    return [{name: row.get(name) for name in (*CORPORATE_ACTIONS, "declared_on") if name != "known_at"} for row in kept]
+    names = [name for name in (*CORPORATE_ACTIONS, *EVIDENCE, "declared_on") if name not in ("known_at", "question")]
+    return [{name: row[name] for name in names if name in row} | {"amount": None, "currency": None} for row in kept]
 
 
 def _one_a_day(security_id: int, rows: list[dict[str, Any]], evidence: _Evidence, problem: Any) -> list[dict[str, Any]]:
@@ -296,8 +309,7 @@ def _one_a_day(security_id: int, rows: list[dict[str, Any]], evidence: _Evidence
     for row in rows:
         if row["ratio"] in days.setdefault(row["ex_date"], {}):
             problem("repeated_split", row, "the same split twice on one day; one is kept")
-        else:
-            days[row["ex_date"]][row["ratio"]] = row
+        days[row["ex_date"]][row["ratio"]] = row
     single = []
     for ex_date, ratios in sorted(days.items()):
         if len(ratios) > 1:
@@ -319,11 +331,18 @@ def _one_a_day(security_id: int, rows: list[dict[str, Any]], evidence: _Evidence
 
 
 def _dividends(frame: pl.DataFrame, problems: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    paid = frame.unique(["security_id", "ex_date", "dividend_type", "amount", "currency"], maintain_order=True)
-    for row in paid.filter(~(pl.col("amount") > 0)).iter_rows(named=True):
+    newest = _newest(frame)
+    if newest:
+        asked_last = pl.col("question").sort_by(newest).last().over("security_id", "ex_date")
+        frame = frame.filter(pl.col("question") == asked_last).sort(newest)
+    paid = frame.unique(
+        ["security_id", "ex_date", "dividend_type", "amount", "currency"], keep="last", maintain_order=True
+    )
+    positive = (pl.col("amount") > 0) & pl.col("amount").is_finite()
+    for row in paid.filter(~positive.fill_null(False)).iter_rows(named=True):
         key = f"{row['ticker']} {row['ex_date']}"
         problems.append({"problem": "dividend_amount", "key": key, "detail": f"{row['amount']} is no amount; left out"})
-    paid = paid.filter(pl.col("amount") > 0)
+    paid = paid.filter(positive)
     keys = ["security_id", "ex_date"]
     mixed = paid.filter(pl.col("currency").n_unique().over(keys) > 1)
     for row in mixed.unique(keys, maintain_order=True).iter_rows(named=True):
@@ -342,13 +361,19 @@ def _dividends(frame: pl.DataFrame, problems: list[dict[str, Any]]) -> list[dict
             pl.col("currency").first(),
             pl.col("source").first(),
             pl.col("declared_on").max(),
+            *(pl.col(name).last() for name in reversed(newest)),
         )
     )
     return summed.to_dicts()
 
 
+def _newest(actions: pl.DataFrame) -> list[str]:
+    return [name for name in ("fetched_at", "landing_id") if name in actions.columns]
+
+
 def _map_actions(actions: pl.DataFrame, ticker_history: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    mapped, rest = map_tickers(actions.select(list(ACTIONS)), ticker_history, on="ex_date")
+    actions = actions.select(*ACTIONS, *(name for name in EVIDENCE if name in actions.columns))
+    mapped, rest = map_tickers(actions, ticker_history, on="ex_date")
     history = ticker_history.select("ticker", "valid_from", "security_id").sort("ticker", "valid_from")
     later = (
         rest.with_row_index("row_")
@@ -359,7 +384,7 @@ def _map_actions(actions: pl.DataFrame, ticker_history: pl.DataFrame) -> tuple[p
         .sort("row_")
     )
     found = later.filter(pl.col("security_id").is_not_null()).drop("row_", "valid_from")
-    unmapped = later.filter(pl.col("security_id").is_null()).select(actions.select(list(ACTIONS)).columns)
+    unmapped = later.filter(pl.col("security_id").is_null()).select(actions.columns)
     return pl.concat([mapped, found.select(mapped.columns)]), unmapped
 
 
@@ -419,6 +444,15 @@ def _simple_ratio(ratio: float, *, within: float) -> Fraction | None:
     if nearest <= 1 or abs(up / float(nearest) - 1) > within:
         return None
     return nearest if ratio > 1 else 1 / nearest
+
+
+def _on_a_session(days: pl.Series) -> pl.Series:
+    """Whether XNYS opened; days beyond the calendar's reach pass."""
+    calendar = sessions.calendar()
+    first, last = calendar.first_session.date(), calendar.last_session.date()
+    known = days.filter((days >= first) & (days <= last))
+    opened = sessions.sessions_between(known.min(), known.max()) if known.len() else []  # type: ignore[arg-type]
+    return (days < first) | (days > last) | days.is_in(opened)
 
 
 def _equal_rows(mapped: pl.DataFrame) -> pl.Expr:

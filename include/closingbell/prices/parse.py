@@ -5,7 +5,7 @@ Sources: Polygon's REST reference (grouped daily, splits, dividends) and flat-fi
 Tiingo's end-of-day reference, Yahoo's chart answer (no public reference; fields as yfinance reads them), and the
 `Date,Open,High,Low,Close,Volume,OpenInt` files of operators. A missing or unknown column is a ValueError naming
 vendor, endpoint and column. Bars that cannot be (high < low, zero prices) pass: row rules name and quarantine them;
-only numbers that are none (NaN, infinities, null) are left out here and listed in `problems`.
+numbers that are none (NaN, infinities) become null, which a rule takes too; `problems` lists them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 import polars as pl
 
 from closingbell.sessions import NEW_YORK
+from closingbell.shapes import parser
 from closingbell.universe.tickers import normal_ticker, normal_tickers
 
 BARS: dict[str, Any] = {
@@ -63,6 +64,7 @@ class Parsed:
     problems: pl.DataFrame
 
 
+@parser("polygon grouped_daily")
 def polygon_grouped_daily(body: bytes, *, answered_on: date, session: date | None = None) -> Parsed:
     """Polygon `/v2/aggs/grouped/locale/us/market/stocks/{session}`: every ticker's bar of one session.
 
@@ -78,6 +80,11 @@ def polygon_grouped_daily(body: bytes, *, answered_on: date, session: date | Non
         known={"adjusted", "queryCount", "resultsCount", "results", "status", "request_id", "count", "message"},
     )
     rows = answer.get("results") or []
+    for name, kind in (("adjusted", bool), ("resultsCount", int), ("queryCount", int)):
+        if not isinstance(answer[name], kind):
+            raise ValueError(f"{where}: column {name} is {answer[name]!r}, no {kind.__name__}; fetch it again")
+    if not isinstance(rows, list):
+        raise ValueError(f"{where}: column results is a {type(rows).__name__}, no list; fetch it again")
     if answer["resultsCount"] != len(rows) or answer["queryCount"] < len(rows):
         raise ValueError(
             f"{where}: {len(rows)} results where it counts resultsCount {answer['resultsCount']} and queryCount "
@@ -105,6 +112,7 @@ def polygon_grouped_daily(body: bytes, *, answered_on: date, session: date | Non
     return _parsed(where, bars)
 
 
+@parser("polygon day_aggregates")
 def polygon_day_aggregates(body: bytes) -> Parsed:
     """Polygon's flat file of day aggregates (CSV, gzipped or not): unadjusted; `window_start` is ns of midnight."""
     where = "polygon day_aggregates"
@@ -132,8 +140,12 @@ def polygon_day_aggregates(body: bytes) -> Parsed:
     return _parsed(where, bars)
 
 
-def tiingo_daily(body: bytes, *, ticker: str | None = None) -> Parsed:
+@parser("tiingo daily")
+def tiingo_daily(body: bytes, *, ticker: str | None = None, session: date | None = None) -> Parsed:
     """Tiingo end-of-day prices: of one `ticker`, or of all tickers (their own `ticker` column; `ticker` is None).
+
+    Of all tickers' newest days, those that are not `session` are left out: a fund's is a day late, and tickers that
+    ended keep their last day for years.
 
     Bars are the unadjusted columns; `divCash` (on the day's own basis) and `splitFactor` (new shares for one old one)
     of an ex-date become actions.
@@ -149,7 +161,9 @@ def tiingo_daily(body: bytes, *, ticker: str | None = None) -> Parsed:
     adjusted = {"adjOpen", "adjHigh", "adjLow", "adjClose", "adjVolume"}
     frame = _frame(where, rows, schema, ignored=adjusted | ({"ticker"} if ticker is not None else set()))
     tickers = normal_tickers(frame["ticker"]) if ticker is None else pl.lit(normal_ticker(ticker)).alias("ticker")
-    frame = frame.with_columns(tickers, pl.col("date").str.slice(0, 10).str.to_date().alias("session"))
+    frame = frame.with_columns(tickers, pl.col("date").str.slice(0, 10).str.to_date(strict=False).alias("session"))
+    if session is not None:
+        frame = frame.filter(pl.col("session") == session)
     bars = frame.select(
         "ticker",
         "session",
@@ -160,17 +174,21 @@ def tiingo_daily(body: bytes, *, ticker: str | None = None) -> Parsed:
         source=pl.lit("tiingo"),
         adjusted_as_of=pl.lit(None, dtype=pl.Date),
     )
+    actual = frame.filter(
+        pl.col("session").is_not_null() & pl.col("splitFactor").is_finite() & pl.col("divCash").is_finite()
+    )
     splits = [
         _split_row(row["ticker"], row["session"], Fraction(row["splitFactor"]).limit_denominator(1000), "tiingo")
-        for row in frame.filter((pl.col("splitFactor") != 1) & (pl.col("splitFactor") > 0)).iter_rows(named=True)
+        for row in actual.filter((pl.col("splitFactor") != 1) & (pl.col("splitFactor") > 0)).iter_rows(named=True)
     ]
     dividends = [
         _dividend_row(row["ticker"], row["session"], row["divCash"], "tiingo")
-        for row in frame.filter(pl.col("divCash") > 0).iter_rows(named=True)
+        for row in actual.filter(pl.col("divCash") > 0).iter_rows(named=True)
     ]
     return _parsed(where, bars, splits + dividends)
 
 
+@parser("yahoo chart")
 def yahoo_chart(body: bytes, *, answered_on: date, asked_to: date | None = None, ticker: str | None = None) -> Parsed:
     """Yahoo chart answer of one ticker (daily, events=div,splits): bars as traded, splits and dividends.
 
@@ -241,6 +259,7 @@ def yahoo_chart(body: bytes, *, answered_on: date, asked_to: date | None = None,
     return _parsed(where, bars, actions)
 
 
+@parser("operator bars_csv")
 def bars_csv(body: bytes, *, ticker: str, adjusted_as_of: date | None = None) -> Parsed:
     """An operator's `Date,Open,High,Low,Close,Volume[,OpenInt]` file of one ticker.
 
@@ -269,6 +288,7 @@ def bars_csv(body: bytes, *, ticker: str, adjusted_as_of: date | None = None) ->
     return _parsed(where, bars)
 
 
+@parser("polygon splits")
 def polygon_splits(body: bytes) -> Parsed:
     """One page of Polygon `/v3/reference/splits`: `split_to` shares for `split_from` old ones on `execution_date`."""
     where = "polygon splits"
@@ -292,6 +312,7 @@ def polygon_splits(body: bytes) -> Parsed:
     return _parsed(where, pl.DataFrame(schema=BARS), actions)
 
 
+@parser("polygon dividends")
 def polygon_dividends(body: bytes) -> Parsed:
     """One page of Polygon `/v3/reference/dividends`: cash a share on the basis of the ex-date."""
     where = "polygon dividends"
@@ -327,13 +348,16 @@ def polygon_dividends(body: bytes) -> Parsed:
 def _parsed(where: str, bars: pl.DataFrame, actions: Sequence[dict[str, Any]] = ()) -> Parsed:
     numbers = (*PRICES, "volume")
     whole = pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in numbers)
-    left_out = bars.filter(~whole)
-    problems = left_out.select(
-        problem=pl.lit("not_a_number"),
-        key=pl.format("{} {}", "ticker", "session"),
-        detail=pl.lit(f"{where}: open, high, low, close or volume is null, NaN or infinite"),
+    keyed = pl.col("ticker").is_not_null() & pl.col("session").is_not_null()
+    problems = bars.filter(~whole | ~keyed).select(
+        problem=pl.when(keyed).then(pl.lit("not_a_number")).otherwise(pl.lit("no_key")),
+        key=pl.format("{} {}", pl.col("ticker").fill_null("?"), pl.col("session").cast(pl.String).fill_null("?")),
+        detail=pl.when(keyed)
+        .then(pl.lit(f"{where}: open, high, low, close or volume is null, NaN or infinite; the audit takes the bar"))
+        .otherwise(pl.lit(f"{where}: a bar without ticker or day; left out")),
     )
-    kept = bars.filter(whole).with_columns(pl.col("vwap").fill_nan(None)).select(_typed(BARS))
+    finite = [pl.when(pl.col(name).is_finite()).then(pl.col(name)) for name in (*numbers, "vwap")]
+    kept = bars.filter(keyed).with_columns(finite).select(_typed(BARS))
     return Parsed(kept, pl.DataFrame(list(actions), schema=ACTIONS), problems.select(_typed(PROBLEMS)))
 
 

@@ -1,7 +1,8 @@
 """Valuation ratios of a session: market value of all share classes against statements as known.
 
-In, all as known at the session's close: closes (security_id, session, close, adjusted_as_of), securities, financials
-rows (the newest version of each period), splits (security_id, ex_date, numerator, denominator). Out: rows of
+In, all as known at the session's close: closes (security_id, session, close, adjusted_as_of), securities, class_shares
+(security_id, valid_from, shares; those of later days are left out here), financials rows (the newest version of each
+period), splits (security_id, ex_date, numerator, denominator). Out: rows of
 valuation_ratios without lineage, and why a value is null (security_id, value, reason).
 
 Shares. A company's shares outstanding are those of its newest statement, on the split basis of the day they were
@@ -27,12 +28,9 @@ from typing import Any
 
 import polars as pl
 
-from closingbell.fundamentals.compute import STALE_AFTER_DAYS, STALE_YEAR_AFTER_DAYS
+from closingbell.fundamentals.compute import QUARTER_GAP_DAYS, STALE_AFTER_DAYS, STALE_YEAR_AFTER_DAYS
 from closingbell.prices.compute import factor, split_fractions
-from closingbell.universe.compute import SCORED_TYPES
-
-QUARTER_GAP_DAYS = 120
-"""A company whose newest two statement dates are no farther apart reports by the quarter."""
+from closingbell.universe.compute import CLASS_SHARES, SCORED_TYPES
 
 VALUATION_RATIOS: dict[str, Any] = {
     "security_id": pl.Int64,
@@ -67,6 +65,7 @@ def valuation_ratios(
     splits: pl.DataFrame,
     *,
     session: date,
+    class_shares: pl.DataFrame | None = None,
 ) -> Valuation:
     """Ratios of `session` for every scored security that has a close on it.
 
@@ -76,7 +75,10 @@ def valuation_ratios(
     sign.
     """
     by_cik: dict[int | None, list[Row]] = {}
-    scored = securities.filter(pl.col("type").is_in(SCORED_TYPES))
+    counted = pl.DataFrame(schema=CLASS_SHARES) if class_shares is None else class_shares
+    newest = counted.filter(pl.col("valid_from") <= session).sort("valid_from").unique("security_id", keep="last")
+    newest = newest.select("security_id", pl.col("shares").alias("class_shares"), class_shares_on="valid_from")
+    scored = securities.filter(pl.col("type").is_in(SCORED_TYPES)).join(newest, on="security_id", how="left")
     priced = closes.filter(pl.col("session") == session).join(scored, on="security_id").sort("security_id")
     for row in priced.iter_rows(named=True):
         by_cik.setdefault(row["cik"], []).append(row)
@@ -204,8 +206,8 @@ def _market_cap(
 
 
 def _class_shares(row: Row, fractions: dict[int, list[tuple[date, Fraction]]], session: date) -> float | None:
-    """The class's own shares on the session's basis; None where they are of no day or of a later one."""
-    if not row["class_shares"] or row["class_shares_on"] is None or row["class_shares_on"] > session:
+    """The class's own shares on the session's basis; None where no count of a day up to it is known."""
+    if not row["class_shares"]:
         return None
     since = factor(fractions.get(row["security_id"], ()), row["class_shares_on"], session)
     return row["class_shares"] * since.numerator / since.denominator

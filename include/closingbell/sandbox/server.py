@@ -10,22 +10,16 @@ Shapes: SEC "Accessing EDGAR Data"; Polygon's OpenAPI description; Tiingo's docu
 from __future__ import annotations
 
 import asyncio
-import base64
 import gzip
-import io
-import re
 import socket
 import threading
 import time
-import zipfile
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import uvicorn
@@ -33,45 +27,27 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 
 from closingbell.sandbox.faults import Faults, Rates, drifted, duplicated, rates
-from closingbell.sessions import NEW_YORK
+from closingbell.sandbox.vendors import ROUTES
+from closingbell.sandbox.vendors.answers import (
+    HTML,
+    JSON,
+    XML,
+    XML_HEAD,
+    Asked,
+    Reply,
+    as_bytes,
+    as_rows,
+    json_reply,
+    page,
+    request_id,
+)
 
 SEC_PER_SECOND, SEC_WINDOW = 10, 10.0
 """Counted over ten seconds: requests that were paced well still bunch up on a busy machine."""
 SEC_BLOCKED_SECONDS = 10.0
 """The real page stays until ten quiet minutes have passed; here it goes sooner."""
-POLYGON_PAGE, POLYGON_LARGEST_PAGE = 100, 1000
 COMPRESSED_FROM = 1024
 LISTS_KEPT = 4
-
-JSON = "application/json"
-HTML = "text/html"
-XML = "application/xml"
-XML_HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n'
-
-
-@dataclass(slots=True)
-class Reply:
-    """A whole answer, or a stream of chunks. `endpoint` is the hooks' name for it, which faults go by."""
-
-    status: int
-    body: bytes | Iterator[bytes]
-    content_type: str = JSON
-    headers: dict[str, str] = field(default_factory=dict)
-    endpoint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request below a vendor's prefix: path without the prefix, its match, query and headers, and the clock."""
-
-    match: re.Match[str]
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    now: datetime
-
-    def day(self, name: str, default: date) -> date:
-        """A date of the query; raises ValueError where it is none."""
-        return date.fromisoformat(self.query[name]) if self.query.get(name) else default
 
 
 class Sandbox:
@@ -132,25 +108,25 @@ class Sandbox:
         try:
             match path, request.method:
                 case "/health", _:
-                    return _json({"ok": True})
+                    return json_reply({"ok": True})
                 case "/clock", "POST":
                     self.clock = moment(msgspec.json.decode(body)["now"])
-                    return _json({"now": self.clock})
+                    return json_reply({"now": self.clock})
                 case "/clock", _:
-                    return _json({"now": self.clock})
+                    return json_reply({"now": self.clock})
                 case "/faults", "POST":
                     self.faults.change(rates(body))
-                    return _json({"rates": self.faults.rates, "counts": self.faults.counts})
+                    return json_reply({"rates": self.faults.rates, "counts": self.faults.counts})
                 case "/faults", _:
-                    return _json({"rates": self.faults.rates, "counts": self.faults.counts})
+                    return json_reply({"rates": self.faults.rates, "counts": self.faults.counts})
                 case "/market", _:
-                    return _json(await run_in_threadpool(self._describe))
+                    return json_reply(await run_in_threadpool(self._describe))
                 case "/fortune500.csv", _:
-                    csv = _bytes(await run_in_threadpool(self._call, "fortune500_csv"))
-                    return Reply(200, csv, "text/csv") if csv else _json({"error": "not in these recordings"}, 404)
+                    csv = as_bytes(await run_in_threadpool(self.call, "fortune500_csv"))
+                    return Reply(200, csv, "text/csv") if csv else json_reply({"error": "not in these recordings"}, 404)
         except (ValueError, KeyError, TypeError, msgspec.DecodeError) as error:
-            return _json({"error": f"{path}: {error}"}, 400)
-        return _json({"error": f"no {path}; there are health, clock, faults, market, fortune500.csv"}, 404)
+            return json_reply({"error": f"{path}: {error}"}, 400)
+        return json_reply({"error": f"no {path}; there are health, clock, faults, market, fortune500.csv"}, 404)
 
     def _describe(self) -> dict[str, Any]:
         with self._lock:
@@ -183,37 +159,38 @@ class Sandbox:
         """What the vendor says to who asks without a name or a key, or too often."""
         if prefix.endswith("sec.gov"):
             if "@" not in request.headers.get("user-agent", ""):
-                return Reply(403, _page("Your Request Originates from an Undeclared Automated Tool"), HTML)
-            return Reply(403, _page("Request Rate Threshold Exceeded"), HTML) if self._sec.over() else None
+                return Reply(403, page("Your Request Originates from an Undeclared Automated Tool"), HTML)
+            return Reply(403, page("Request Rate Threshold Exceeded"), HTML) if self._sec.over() else None
         if prefix == "polygon":
             key = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
             key = key or request.query_params.get("apiKey", "")
             if not key or key == "wrong":
                 said = "Unknown API Key" if key else "API Key was not provided"
-                return _json({"status": "ERROR", "request_id": _request_id(path), "error": said}, 401)
+                return json_reply({"status": "ERROR", "request_id": request_id(path), "error": said}, 401)
             if self._polygon and self._polygon.over():
                 said = "You've exceeded the maximum requests per minute, please wait or upgrade your subscription"
-                return _json({"status": "ERROR", "request_id": _request_id(path), "error": said}, 429)
+                return json_reply({"status": "ERROR", "request_id": request_id(path), "error": said}, 429)
         if prefix == "tiingo" and not path.startswith("/docs/"):
             key = request.headers.get("authorization", "").removeprefix("Token ").strip()
             key = key or request.query_params.get("token", "")
             if not key or key == "wrong":
-                return _json({"detail": "Invalid token." if key else "Please supply a token"}, 401)
+                return json_reply({"detail": "Invalid token." if key else "Please supply a token"}, 401)
         return None
 
     def _failure(self, prefix: str, drawn: set[str]) -> Reply | None:
         sec = prefix.endswith("sec.gov")
         if "429" in drawn:
-            reply = Reply(429, _page("Too Many Requests"), HTML)
+            reply = Reply(429, page("Too Many Requests"), HTML)
             if prefix in ("polygon", "tiingo"):
-                reply = _json({"status": "ERROR", "error": "too many requests", "detail": "too many requests"}, 429)
+                said = "too many requests"
+                reply = json_reply({"status": "ERROR", "error": said, "detail": said}, 429)
             reply.headers["Retry-After"] = f"{self.faults.rates.retry_after:g}"
             return reply
         if "403" in drawn:
-            return Reply(403, _page("Request Rate Threshold Exceeded" if sec else "Access Denied"), HTML)
-        return Reply(503, _page("Service Unavailable"), HTML) if "5xx" in drawn else None
+            return Reply(403, page("Request Rate Threshold Exceeded" if sec else "Access Denied"), HTML)
+        return Reply(503, page("Service Unavailable"), HTML) if "5xx" in drawn else None
 
-    def _call(self, method: str, *args: Any) -> Any:
+    def call(self, method: str, *args: Any) -> Any:
         """The market's answer; markets keep caches, so one thread at a time."""
         with self._lock:
             try:
@@ -221,13 +198,13 @@ class Sandbox:
             except LookupError:
                 return None
 
-    def _listed(self, method: str, *args: Any) -> list[dict[str, Any]]:
+    def listed(self, method: str, *args: Any) -> list[dict[str, Any]]:
         """Rows that are asked for page by page, made once for all their pages."""
         with self._lock:
             if (method, *args) not in self._pages:
                 while len(self._pages) >= LISTS_KEPT:
                     self._pages.pop(next(iter(self._pages)))
-                self._pages[(method, *args)] = _rows(self._call(method, *args))
+                self._pages[(method, *args)] = as_rows(self.call(method, *args))
             return self._pages[(method, *args)]
 
     # -- sending --------------------------------------------------------------------------------------------------
@@ -335,347 +312,21 @@ class Limit:
             return now < self._until
 
 
-# -- SEC ----------------------------------------------------------------------------------------------------------
-
-
-def _company_tickers(box: Sandbox, asked: Asked) -> Reply | None:
-    return _ok(box._call("company_tickers", asked.now))
-
-
-def _submissions(box: Sandbox, asked: Asked) -> Reply | None:
-    return _ok(box._call("submissions", int(asked.match["cik"]), asked.now))
-
-
-def _submissions_page(box: Sandbox, asked: Asked) -> Reply | None:
-    return _ok(box._call("submissions_page", asked.match["name"], asked.now))
-
-
-def _companyfacts(box: Sandbox, asked: Asked) -> Reply | None:
-    return _ok(box._call("companyfacts", int(asked.match["cik"]), asked.now))
-
-
-def _daily_index(box: Sandbox, asked: Asked) -> Reply | None:
-    text = asked.match["day"]
-    day = date(int(text[:4]), int(text[4:6]), int(text[6:]))
-    body = _bytes(box._call("daily_index", day, asked.now))
-    if body:
-        return Reply(200, body, "application/octet-stream")
-    # what the archive's store says of a file that it does not have
-    said = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
-    return Reply(403, XML_HEAD + said, XML)
-
-
-def _zip_of(kind: str) -> Callable[[Sandbox, Asked], Reply]:
-    def handler(box: Sandbox, asked: Asked) -> Reply:
-        return Reply(200, _zipped(box, kind, asked.now), "application/zip")
-
-    return handler
-
-
-def _zipped(box: Sandbox, kind: str, now: datetime) -> Iterator[bytes]:
-    """A zip as it grows: member after member, nothing kept."""
-    sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, body in _members(box, kind, now):
-            info = zipfile.ZipInfo(name, date_time=now.timetuple()[:6])
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, body, compresslevel=1)
-            yield sink.taken()
-    yield sink.taken()
-
-
-def _members(box: Sandbox, kind: str, now: datetime) -> Iterator[tuple[str, bytes]]:
-    """(file name, body) of every member of SEC's bulk zips; kind is companyfacts or submissions."""
-    for cik in box.market.ciks:
-        body = _bytes(box._call(kind, cik, now))
-        if body is None:
-            continue
-        yield f"CIK{cik:010d}.json", body
-        if kind == "submissions":
-            for name in re.findall(rb'"name"\s*:\s*"(CIK\d{10}-submissions-\d{3,}\.json)"', body):
-                page = _bytes(box._call("submissions_page", name.decode(), now))
-                if page is not None:
-                    yield name.decode(), page
-
-
-class _Sink(io.RawIOBase):
-    """A file that can only be written to; `taken` gives what was written since."""
-
-    def __init__(self) -> None:
-        self._written = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._written += data
-        return len(data)
-
-    def taken(self) -> bytes:
-        taken = bytes(self._written)
-        self._written.clear()
-        return taken
-
-
-# -- Polygon --------------------------------------------------------------------------------------------------------
-
-
-def _grouped(box: Sandbox, asked: Asked) -> Reply | None:
-    session = date.fromisoformat(asked.match["day"])
-    adjusted = asked.query.get("adjusted", "true") == "true"
-    answer = box._call("grouped_daily", session, asked.now)
-    rows, said = _rows(answer), answer if isinstance(answer, dict) else {}
-    body: dict[str, Any] = {
-        "queryCount": len(rows),
-        "resultsCount": len(rows),
-        "adjusted": said.get("adjusted", adjusted),
-        "results": rows,
-        "status": "OK",
-        "request_id": _request_id(asked.match.string),
-        "count": len(rows),
-    }
-    if not rows:
-        body = {name: value for name, value in body.items() if name not in ("results", "count")}
-    return _json(body)
-
-
-def _tickers(box: Sandbox, asked: Asked) -> Reply | None:
-    query = _resumed(asked)
-    rows = box._listed("polygon_tickers", query.get("active", "true") == "true", asked.now)
-    for name in ("ticker", "type", "cik"):
-        if query.get(name):
-            rows = [row for row in rows if str(row.get(name, "")).lstrip("0") == query[name].lstrip("0")]
-    return _paged(asked, query, sorted(rows, key=lambda row: row["ticker"]))
-
-
-def _splits(box: Sandbox, asked: Asked) -> Reply | None:
-    return _dated(box, asked, "polygon_splits", "execution_date")
-
-
-def _dividends(box: Sandbox, asked: Asked) -> Reply | None:
-    return _dated(box, asked, "polygon_dividends", "ex_dividend_date")
-
-
-def _dated(box: Sandbox, asked: Asked, method: str, name: str) -> Reply:
-    query = _resumed(asked)
-    exact = query.get(name)
-    first = _iso(exact or query.get(f"{name}.gte"), date(1970, 1, 1))
-    last = _iso(exact or query.get(f"{name}.lte"), date(2100, 1, 1))
-    first = max(first, _iso(query.get(f"{name}.gt"), date(1970, 1, 1) - timedelta(days=1)) + timedelta(days=1))
-    last = min(last, _iso(query.get(f"{name}.lt"), date(2100, 1, 2)) - timedelta(days=1))
-    rows = box._listed(method, first, last, asked.now)
-    if query.get("ticker"):
-        rows = [row for row in rows if row["ticker"] == query["ticker"]]
-    rows = sorted(rows, key=lambda row: (row[name], row["ticker"]), reverse=query.get("order", "desc") == "desc")
-    return _paged(asked, query, rows)
-
-
-def _paged(asked: Asked, query: Mapping[str, str], rows: list[dict[str, Any]]) -> Reply:
-    limit = int(query.get("limit", POLYGON_PAGE))
-    if not 1 <= limit <= POLYGON_LARGEST_PAGE:
-        raise ValueError(f"limit must be from 1 to {POLYGON_LARGEST_PAGE}")
-    start = int(query.get("_start", 0))
-    page = rows[start : start + limit]
-    body = {"results": page, "status": "OK", "request_id": _request_id(asked.match.string), "count": len(page)}
-    if start + limit < len(rows):
-        state = urlencode({**query, "_start": start + limit})
-        cursor = base64.urlsafe_b64encode(state.encode()).decode().rstrip("=")
-        # the vendor names its own host, whatever host was asked
-        body["next_url"] = f"https://api.polygon.io{asked.match.string}?cursor={cursor}"
-    return _json(body)
-
-
-def _resumed(asked: Asked) -> dict[str, str]:
-    """The query of the first page: a cursor carries it."""
-    cursor = asked.query.get("cursor")
-    if not cursor:
-        return {name: value for name, value in asked.query.items() if name not in ("apiKey", "_start")}
-    state = dict(parse_qsl(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("utf-8", "replace")))
-    if not state.get("_start", "").isdigit():
-        raise ValueError("cursor is not one of ours")
-    return state
-
-
-def _details(box: Sandbox, asked: Asked) -> Reply | None:
-    day = asked.day("date", asked.now.astimezone(NEW_YORK).date())
-    return _result(asked, box._call("ticker_details", asked.match["ticker"], day, asked.now))
-
-
-def _events(box: Sandbox, asked: Asked) -> Reply | None:
-    return _result(asked, box._call("ticker_events", asked.match["ticker"], asked.now))
-
-
-def _result(asked: Asked, answer: Any) -> Reply | None:
-    if answer is None:
-        return None
-    answer = msgspec.json.decode(answer) if isinstance(answer, bytes | str) else answer
-    results = answer["results"] if isinstance(answer, dict) and "results" in answer else answer
-    return _json({"request_id": _request_id(asked.match.string), "results": results, "status": "OK"})
-
-
-def _market_status(box: Sandbox, asked: Asked) -> Reply | None:
-    return _json({"market": "closed", "afterHours": False, "earlyHours": False, "serverTime": asked.now})
-
-
-# -- Tiingo -----------------------------------------------------------------------------------------------------------
-
-
-def _tiingo_prices(box: Sandbox, asked: Asked) -> Reply | None:
-    today = asked.now.astimezone(NEW_YORK).date()
-    first, last = asked.day("startDate", today - timedelta(days=7)), asked.day("endDate", today)
-    answer = box._call("tiingo_prices", asked.match["ticker"], first, last, asked.now)
-    if answer is None:
-        return _json({"detail": f"Error: Ticker '{asked.match['ticker']}' not found"}, 404)
-    return _ok(answer)
-
-
-def _tiingo_all(box: Sandbox, asked: Asked) -> Reply | None:
-    return _ok(box._call("tiingo_daily_all", asked.now))
-
-
-def _tiingo_supported(box: Sandbox, asked: Asked) -> Reply | None:
-    answer = _bytes(box._call("tiingo_supported", asked.now))
-    if answer is None or answer[:2] == b"PK":
-        return _ok(answer, "application/zip")
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo("supported_tickers.csv", asked.now.timetuple()[:6]), answer)
-    return Reply(200, packed.getvalue(), "application/zip")
-
-
-def _tiingo_test(box: Sandbox, asked: Asked) -> Reply | None:
-    return _json({"message": "You successfully sent a request"})
-
-
-# -- Yahoo ----------------------------------------------------------------------------------------------------------
-
-
-def _yahoo_cookie(box: Sandbox, asked: Asked) -> Reply | None:
-    return Reply(404, b"", HTML, {"Set-Cookie": "A3=sandbox; Path=/"})
-
-
-def _yahoo_crumb(box: Sandbox, asked: Asked) -> Reply | None:
-    return Reply(200, b"sandbox", "text/plain")
-
-
-def _yahoo_chart(box: Sandbox, asked: Asked) -> Reply | None:
-    today = asked.now.astimezone(NEW_YORK).date()
-    first = _day_of(asked.query.get("period1"), today - timedelta(days=5))
-    # period2 is exclusive: midnight after the last day
-    last = _day_of(asked.query.get("period2"), today, before=1)
-    answer = box._call("yahoo_chart", asked.match["ticker"], first, last, asked.now)
-    if answer is None:
-        error = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
-        return _json({"chart": {"result": None, "error": error}}, 404)
-    if isinstance(answer, dict) and answer["chart"].get("error"):
-        return _json(answer, 404)
-    return _ok(answer)
-
-
-def _day_of(stamp: str | None, default: date, before: int = 0) -> date:
-    return datetime.fromtimestamp(int(stamp) - before, NEW_YORK).date() if stamp else default
-
-
-# -- reference ------------------------------------------------------------------------------------------------------
-
-
-def _sp500(box: Sandbox, asked: Asked) -> Reply | None:
-    return _ok(box._call("sp500_csv", asked.now), "text/plain; charset=utf-8")
-
-
-def _routes(*routes: tuple[str, str, Callable[[Sandbox, Asked], Reply | None]]) -> Any:
-    return tuple((endpoint, re.compile(pattern), handler) for endpoint, pattern, handler in routes)
-
-
-_DAY = r"(?P<day>\d{4}-\d{2}-\d{2})"
-_INDEX = r"/Archives/edgar/daily-index/\d{4}/QTR[1-4]/form\.(?P<day>\d{8})\.idx"
-ROUTES: dict[str, Any] = {
-    "www.sec.gov": _routes(
-        ("company_tickers", r"/files/company_tickers\.json", _company_tickers),
-        ("daily_index", _INDEX, _daily_index),
-        ("companyfacts_zip", r"/Archives/edgar/daily-index/xbrl/companyfacts\.zip", _zip_of("companyfacts")),
-        ("submissions_zip", r"/Archives/edgar/daily-index/bulkdata/submissions\.zip", _zip_of("submissions")),
-    ),
-    "data.sec.gov": _routes(
-        ("submissions", r"/submissions/CIK(?P<cik>\d{10})\.json", _submissions),
-        ("submissions", r"/submissions/(?P<name>CIK\d{10}-submissions-\d{3,}\.json)", _submissions_page),
-        ("companyfacts", r"/api/xbrl/companyfacts/CIK(?P<cik>\d{10})\.json", _companyfacts),
-    ),
-    "polygon": _routes(
-        ("grouped_daily", rf"/v2/aggs/grouped/locale/us/market/stocks/{_DAY}", _grouped),
-        ("tickers", r"/v3/reference/tickers", _tickers),
-        ("splits", r"/v3/reference/splits", _splits),
-        ("dividends", r"/v3/reference/dividends", _dividends),
-        ("ticker_details", r"/v3/reference/tickers/(?P<ticker>[^/]+)", _details),
-        ("ticker_events", r"/vX/reference/tickers/(?P<ticker>[^/]+)/events", _events),
-        ("market_status", r"/v1/marketstatus/now", _market_status),
-    ),
-    "tiingo": _routes(
-        ("daily_all", r"/tiingo/daily/prices", _tiingo_all),
-        ("daily_prices", r"/tiingo/daily/(?P<ticker>[^/]+)/prices", _tiingo_prices),
-        ("supported_tickers", r"/docs/tiingo/daily/supported_tickers\.zip", _tiingo_supported),
-        ("test", r"/api/test/?", _tiingo_test),
-    ),
-    "yahoo": _routes(
-        ("cookie", r"/", _yahoo_cookie),
-        ("crumb", r"/v1/test/getcrumb", _yahoo_crumb),
-        ("chart", r"/v8/finance/chart/(?P<ticker>[^/]+)", _yahoo_chart),
-    ),
-    "reference": _routes(("sp500", r"/(sp500_)?constituents\.csv", _sp500)),
-}
-"""Prefix -> (the hooks' endpoint name, the vendor's path, what answers it)."""
-
-
-def _json(content: Any, status: int = 200) -> Reply:
-    return Reply(status, msgspec.json.encode(content))
-
-
-def _ok(answer: Any, content_type: str = JSON) -> Reply | None:
-    body = _bytes(answer)
-    return None if body is None else Reply(200, body, content_type)
-
-
-def _bytes(answer: Any) -> bytes | None:
-    if answer is None or isinstance(answer, bytes):
-        return answer
-    return answer.encode() if isinstance(answer, str) else msgspec.json.encode(answer)
-
-
-def _rows(answer: Any) -> list[dict[str, Any]]:
-    answer = msgspec.json.decode(answer) if isinstance(answer, bytes | str) else answer
-    if isinstance(answer, dict):
-        answer = answer.get("results")
-    return list(answer or ())
-
-
 def _not_found(prefix: str, path: str) -> Reply:
     if prefix == "polygon":
-        return _json({"status": "NOT_FOUND", "request_id": _request_id(path), "message": "Ticker not found."}, 404)
+        return json_reply({"status": "NOT_FOUND", "request_id": request_id(path), "message": "Ticker not found."}, 404)
     if prefix == "tiingo":
-        return _json({"detail": "Not found."}, 404)
+        return json_reply({"detail": "Not found."}, 404)
     if prefix == "data.sec.gov":
         said = b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"
         return Reply(404, XML_HEAD + said, XML)
-    return Reply(404, _page("404 Not Found"), HTML)
+    return Reply(404, page("404 Not Found"), HTML)
 
 
 def _bad_request(prefix: str, said: str) -> Reply:
     if prefix == "polygon":
-        return _json({"status": "ERROR", "request_id": _request_id(said), "error": said}, 400)
-    return _json({"detail": said}, 400)
-
-
-def _page(title: str) -> bytes:
-    return f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n".encode()
-
-
-def _request_id(path: str) -> str:
-    """The same for the same path: equal questions get equal bytes."""
-    return base64.b16encode(path.encode()[-16:].rjust(16, b"0")).decode().lower()
-
-
-def _iso(text: str | None, default: date) -> date:
-    return date.fromisoformat(text) if text else default
+        return json_reply({"status": "ERROR", "request_id": request_id(said), "error": said}, 400)
+    return json_reply({"detail": said}, 400)
 
 
 def moment(text: str) -> datetime:

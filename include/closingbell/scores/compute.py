@@ -18,6 +18,7 @@ from datetime import date, datetime
 
 import polars as pl
 
+from closingbell.fundamentals.compute import QUARTER_GAP_DAYS
 from closingbell.scores.factors import (
     FACTORS,
     GROWTH_SLACK_DAYS,
@@ -25,7 +26,6 @@ from closingbell.scores.factors import (
     LOOKED_BACK_DAYS,
     METRICS,
     MIN_PEERS,
-    QUARTER_GAP_DAYS,
     STALE_DAYS,
     Metric,
     Source,
@@ -334,9 +334,7 @@ def scores(
     known_at = _closes_of(universe, closes)
     _unique("universe", universe, _ROW)
     ranked = _ranked(universe, _checked(metrics))
-    wide = ranked.pivot(
-        "metric", on_columns=list(METRICS), index=_ROW, values="percentile", aggregate_function=None
-    )
+    wide = ranked.pivot("metric", on_columns=list(METRICS), index=_ROW, values="percentile", aggregate_function=None)
     factors = wide.select(*_ROW, *(_mean(factor.name, [m.name for m in factor.metrics]) for factor in FACTORS))
     present = {factor.name: pl.col(factor.name).is_not_null() for factor in FACTORS}
     # whole percents: sums of floats like .12 would miss the boundaries

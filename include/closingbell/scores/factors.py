@@ -23,9 +23,6 @@ STALE_DAYS = {"quarters": STALE_AFTER_DAYS, "years": STALE_YEAR_AFTER_DAYS}
 """Age, from period end, beyond which a company's statements score nothing (a company may stop filing), by how often it
 reports; half years count as years."""
 
-QUARTER_GAP_DAYS = 120
-"""A company whose two newest period ends lie no further apart than this reports by the quarter."""
-
 LOOKED_BACK_DAYS = 1000
 """How far before the session those two are looked for; a company with one statement passes for a quarterly one."""
 
@@ -222,4 +219,3 @@ FACTORS: tuple[Factor, ...] = (
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for factor in FACTORS for metric in factor.metrics}
-

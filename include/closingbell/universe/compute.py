@@ -1,8 +1,8 @@
-"""Reference frames to the universe's tables: companies, securities, ticker_history, index_members.
+"""Reference frames to securities, ticker_history and class_shares (companies and index members: `members`).
 
-In: frames of `parse` (and of `fundamentals.filings` for submissions), and the tables as they stand. Out: rows of the
-tables without lineage, and problems (problem, key, detail). `on` is the New York day the answers were given; nothing
-reads a clock.
+In: frames of `parse`, with the landing_id of their answer where it is known, and the tables as they stand. Out: rows of
+the tables with the landing_id each comes from, and problems (problem, key, detail). `on` is the New York day the
+answers were given; nothing reads a clock.
 
 A security keeps its id for life: cik * 1000 + class number (1, 2, ... in ticker order of first sight), or, where no
 CIK is known when it is first seen, 10**15 + 40 bits of BLAKE2b of its FIGI or ticker. A ticker is a name that a
@@ -15,8 +15,8 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +26,6 @@ import polars as pl
 
 from closingbell import sessions
 from closingbell.universe.parse import PROBLEMS
-from closingbell.universe.sectors import sector_of_sic
 
 FIRST = sessions.FIRST
 """valid_from of what was never known to begin."""
@@ -55,6 +54,8 @@ LISTINGS: dict[str, Any] = {
     "class_shares": pl.Float64,
     "all_shares": pl.Float64,
     "details_on": pl.Date,
+    "landing_id": pl.Int64,
+    "details_landing_id": pl.Int64,
 }
 COMPANIES: dict[str, Any] = {
     "cik": pl.Int64,
@@ -77,8 +78,6 @@ SECURITIES: dict[str, Any] = {
     "type": pl.String,
     "exchange": pl.String,
     "shares_per_base": pl.Float64,
-    "class_shares": pl.Float64,
-    "class_shares_on": pl.Date,
     "first_session": pl.Date,
     "last_session": pl.Date,
 }
@@ -89,6 +88,9 @@ TICKER_HISTORY: dict[str, Any] = {
     "security_id": pl.Int64,
     "assumed": pl.Boolean,
 }
+CLASS_SHARES: dict[str, Any] = {"security_id": pl.Int64, "valid_from": pl.Date, "shares": pl.Float64}
+LANDING: dict[str, Any] = {"landing_id": pl.Int64}
+"""What a row adds to its table's columns: the answer it comes from, null for a stored row that stays as it is."""
 INDEX_MEMBERS: dict[str, Any] = {
     "index_name": pl.String,
     "security_id": pl.Int64,
@@ -100,10 +102,11 @@ INDEX_MEMBERS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Universe:
-    """Rows of securities and ticker_history that the listings touch, and problems (PROBLEMS)."""
+    """Rows of securities, ticker_history and class_shares that the listings touch, with LANDING, and PROBLEMS."""
 
     securities: pl.DataFrame
     ticker_history: pl.DataFrame
+    class_shares: pl.DataFrame
     problems: pl.DataFrame
 
 
@@ -114,6 +117,11 @@ class _Spell:
     valid_to: date | None
     security_id: int
     assumed: bool
+    landing_id: int | None = None  # the answer that made or changed it; None for a stored one that stays
+
+    def end(self, valid_to: date | None, landing_id: int | None) -> None:
+        if valid_to != self.valid_to:
+            self.valid_to, self.landing_id = valid_to, landing_id
 
 
 @dataclass(slots=True)
@@ -154,33 +162,35 @@ def listings(
     Polygon (active and delisted, all pages) says type, FIGI and delisting; SEC says the CIK; details the listing day
     and shares; Tiingo's list the first day of prices where nothing else says when a listing began; the operator's
     table adds what nobody has. Without Polygon the type is inferred from ticker and name (see `inferred_type`).
+    landing_id, where the frames have it, is that of the first source that names the listing.
     """
     rows: dict[str, dict[str, Any]] = {}
     delisted: list[dict[str, Any]] = []
-    for row in _rows(polygon):
+    for row in rows_of(polygon):
         listing = {name: row.get(name) for name in LISTINGS}
         if row["active"]:
             rows.setdefault(row["ticker"], listing)
         else:
             delisted.append(listing)
-    for row in _rows(company_tickers):
-        known = rows.setdefault(row["ticker"], dict.fromkeys(LISTINGS) | {"ticker": row["ticker"]})
+    for row in rows_of(company_tickers):
+        known = rows.setdefault(row["ticker"], _listing(row))
         known["cik"] = row["cik"]
         known["name"] = known["name"] or row["name"]
         known["exchange"] = known["exchange"] or _exchange(row["exchange"])
-    for row in _rows(stocks):
-        known = rows.setdefault(row["ticker"], dict.fromkeys(LISTINGS) | {"ticker": row["ticker"]})
+    for row in rows_of(stocks):
+        known = rows.setdefault(row["ticker"], _listing(row))
         known["cik"] = known["cik"] or row["cik"]
         known["name"] = known["name"] or row["name"]
-    for row in _rows(details):
+    for row in rows_of(details):
         detailed = rows.get(row["ticker"])
         if detailed is None or (detailed["figi"] and row["figi"] and detailed["figi"] != row["figi"]):
             detailed = next((d for d in delisted if d["ticker"] == row["ticker"] and d["figi"] == row["figi"]), None)
         if detailed is None and row["active"]:
-            detailed = rows[row["ticker"]] = dict.fromkeys(LISTINGS) | {"ticker": row["ticker"]}
+            detailed = rows[row["ticker"]] = _listing(row)
         if detailed is not None:
             names = ("listed_on", "class_shares", "all_shares", "details_on")
             detailed |= {name: row[name] for name in names if row[name] is not None}
+            detailed["details_landing_id"] = row.get("landing_id")
             detailed |= {name: row[name] for name in ("cik", "name", "figi", "type", "exchange") if not detailed[name]}
     for ticker, first_day in _first_days(supported).items():
         if ticker in rows and rows[ticker]["listed_on"] is None:
@@ -195,6 +205,10 @@ def listings(
     both = [rows[ticker] for ticker in sorted(rows)]
     both += sorted(delisted, key=lambda row: (row["ticker"], row["delisted_on"] or FIRST, row["cik"] or 0))
     return pl.DataFrame(both, schema=LISTINGS)
+
+
+def _listing(row: dict[str, Any]) -> dict[str, Any]:
+    return dict.fromkeys(LISTINGS) | {"ticker": row["ticker"], "landing_id": row.get("landing_id")}
 
 
 def inferred_type(ticker: str, name: str, siblings: Iterable[str] = ()) -> str:
@@ -241,197 +255,52 @@ def securities(
     *,
     on: date,
     events: pl.DataFrame | None = None,
+    named: tuple[pl.DataFrame, pl.DataFrame] | None = None,
 ) -> Universe:
-    """Securities and ticker_history as LISTINGS and ticker events show them on day `on`.
+    """Securities, ticker_history and class_shares as LISTINGS and ticker events show them on day `on`.
 
     current, ticker_history: the tables (empty at first). A listing is a known security by FIGI, else by its ticker
     and CIK, else as a rename: the one share of the same CIK, class and type whose ticker is gone from the list. A
     ticker that now belongs to another CIK is re-used: the old interval ends, the new one begins. valid_from of a
     stored interval never changes; what a later answer shows to be wrong about it becomes an interval of its own.
+    named: securities and ticker_history whose ids hold though current does not have them yet (a replay).
     """
     known = _tables(current, ticker_history)
+    published = _tables(*named) if named else _Known()
     problems: list[dict[str, Any]] = []
     rows = listed.to_dicts()
     spells_of = _event_spells(events)
     active = {row["ticker"] for row in rows if row["delisted_on"] is None}
     touched: dict[int, dict[str, Any]] = {}
+    counted: dict[tuple[int, date], dict[str, Any]] = {}
     for row in rows:
         row["share_class"] = share_class(row["ticker"], row["name"], row["type"])
         security_id, renamed = _identify(row, known, active)
         if security_id is None:
-            security_id = _new_id(row, known)
+            security_id = _id_of_before(row, known, published, active) or _new_id(row, known, published)
         before = known.securities.get(security_id)
         if security_id in touched and row["delisted_on"] is not None:
             continue  # the active listing of the same security says more
         security = _security_row(security_id, row, before)
         known.add(security)
         touched[security_id] = security
+        if row["class_shares"] is not None and row["details_on"] is not None:
+            counted[security_id, row["details_on"]] = {
+                "security_id": security_id,
+                "valid_from": row["details_on"],
+                "shares": row["class_shares"],
+                "landing_id": row["details_landing_id"],
+            }
         _spell_out(row, security_id, known, spells_of, on, renamed)
     _ratios(rows, touched, known, problems)
     names = {spell.ticker for security_id in touched for spell in known.own.get(security_id, ())}
     history = [spell for name in sorted(names) for spell in _untangled(known.spells[name])]
     return Universe(
-        _frame(touched.values(), SECURITIES).sort("security_id"),
-        _frame(({name: getattr(spell, name) for name in TICKER_HISTORY} for spell in history), TICKER_HISTORY),
+        frame_of(touched.values(), SECURITIES | LANDING).sort("security_id"),
+        frame_of(map(asdict, history), TICKER_HISTORY | LANDING),
+        frame_of(counted.values(), CLASS_SHARES | LANDING).sort("security_id", "valid_from"),
         pl.DataFrame(problems, schema=PROBLEMS),
     )
-
-
-def companies(observed: pl.DataFrame, current: pl.DataFrame, *, on: date) -> pl.DataFrame:
-    """New versions of companies (COMPANIES), valid from `on`, only where an attribute changed against the newest one.
-
-    observed: cik and any of the other columns; null means not said, and keeps what is known. The sector is chosen
-    before, by `with_sectors`. A second run on one day gives the same key.
-    """
-    attributes = [name for name in COMPANIES if name not in ("cik", "valid_from")]
-    newest = {row["cik"]: row for row in current.sort("valid_from").iter_rows(named=True)}
-    versions = []
-    for row in observed.unique("cik", keep="first", maintain_order=True).iter_rows(named=True):
-        before = newest.get(row["cik"])
-        merged = {name: row.get(name) if row.get(name) is not None else (before or {}).get(name) for name in attributes}
-        if before and row.get("sector") is not None:
-            merged["sector_source"] = row.get("sector_source")
-        merged["name"] = merged["name"] or f"CIK {row['cik']}"
-        if before is None or any(merged[name] != before[name] for name in attributes):
-            versions.append({"cik": row["cik"], "valid_from": on, **merged})
-    return _frame(versions, COMPANIES).sort("cik")
-
-
-def with_sectors(
-    observed: pl.DataFrame,
-    *,
-    sp500: pl.DataFrame | None = None,
-    operator: pl.DataFrame | None = None,
-) -> pl.DataFrame:
-    """`observed` companies with sector and sector_source: S&P 500's table, else the operator's, else SIC by gics.toml.
-
-    sp500: frame of `parse.sp500`; operator: cik and sector (`parse.stocks`, or Fortune 500 rows matched to companies).
-    """
-    from_sp500 = _sectors(sp500)
-    from_operator = _sectors(operator)
-    chosen = []
-    for row in observed.iter_rows(named=True):
-        cik = row["cik"]
-        options = (
-            (from_sp500.get(cik), "sp500"),
-            (from_operator.get(cik), "operator"),
-            (sector_of_sic(row.get("sic")), "sic"),
-        )
-        chosen.append(next(((sector, source) for sector, source in options if sector), (None, None)))
-    return observed.drop("sector", "sector_source", strict=False).with_columns(
-        pl.Series("sector", [sector for sector, _ in chosen], dtype=pl.String),
-        pl.Series("sector_source", [source for _, source in chosen], dtype=pl.String),
-    )
-
-
-# Index members
-
-
-def index_members(index_name: str, members: pl.DataFrame, current: pl.DataFrame, *, on: date) -> pl.DataFrame:
-    """Rows of index_members that today's list makes: new members, and those that left (valid_to) or changed rank.
-
-    members: security_id and, where the list has them, rank and added_on. current: the table (any indices). A new
-    member is in from added_on where that is known and does not reach into an earlier membership, else from `on`; one
-    that vanished is out from `on`; one that comes back gets a new row.
-    """
-    rows = [row for row in current.iter_rows(named=True) if row["index_name"] == index_name]
-    open_rows = {row["security_id"]: row for row in rows if row["valid_to"] is None}
-    last_end: dict[int, date] = {}
-    for row in rows:
-        if row["valid_to"] is not None:
-            last_end[row["security_id"]] = max(row["valid_to"], last_end.get(row["security_id"], row["valid_to"]))
-    out = []
-    seen = set()
-    for member in members.unique("security_id", keep="first", maintain_order=True).iter_rows(named=True):
-        security_id, rank = member["security_id"], member.get("rank")
-        seen.add(security_id)
-        row = {"index_name": index_name, "security_id": security_id, "valid_to": None, "rank": rank}
-        before = open_rows.get(security_id)
-        if before is None:
-            added = member.get("added_on")
-            known = added is not None and added <= on and added > last_end.get(security_id, date.min)
-            out.append({**row, "valid_from": added if known else on})
-        elif before["rank"] == rank or before["valid_from"] >= on:
-            out.append({**row, "valid_from": before["valid_from"]})
-        else:
-            out += [{**before, "valid_to": on - DAY}, {**row, "valid_from": on}]
-    for security_id, before in open_rows.items():
-        if security_id not in seen:
-            out.append({**before, "valid_to": on - DAY})
-    return _frame(out, INDEX_MEMBERS).sort("security_id", "valid_from")
-
-
-def match_members(
-    rows: pl.DataFrame, securities: pl.DataFrame, ticker_history: pl.DataFrame, *, on: date
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(rows with `security_id`, problems): a list's rows by ticker valid on `on`, else by CIK, else by company name.
-
-    rows: any of ticker, cik, name. A ticker whose security has another CIK than the row is not taken. CIK and name
-    lead to the company's first share class. Names are compared as `plain_name`; one that fits several companies fits
-    none. What nothing matches is a problem `unmatched`.
-    """
-    scored = {
-        row["security_id"]: row
-        for row in securities.sort("security_id").iter_rows(named=True)
-        if row["type"] in SCORED_TYPES
-    }
-    bears = {
-        row["ticker"]: row["security_id"]
-        for row in ticker_history.sort("valid_from").iter_rows(named=True)
-        if row["valid_from"] <= on and (row["valid_to"] is None or row["valid_to"] >= on)
-    }
-    by_cik: dict[int, int] = {}
-    by_name: dict[str, set[int]] = {}
-    by_looser_name: dict[str, set[int]] = {}
-    for security_id, row in scored.items():
-        if row["cik"] is None or row["last_session"] is not None:
-            continue
-        by_cik.setdefault(row["cik"], security_id)
-        by_name.setdefault(plain_name(row["name"]), set()).add(by_cik[row["cik"]])
-        by_looser_name.setdefault(plain_name(row["name"], groups=True), set()).add(by_cik[row["cik"]])
-    matched, problems = [], []
-    for number, row in enumerate(rows.iter_rows(named=True)):
-        cik, name = row.get("cik"), row.get("name") or ""
-        security_id = bears.get(row.get("ticker") or "")
-        if security_id is not None and cik and scored.get(security_id, {}).get("cik") not in (None, cik):
-            security_id = None
-        if security_id is None and cik:
-            security_id = by_cik.get(cik)
-        if security_id is None and name:
-            named = by_name.get(plain_name(name)) or by_looser_name.get(plain_name(name, groups=True)) or set()
-            security_id = next(iter(named)) if len(named) == 1 else None
-        if security_id is None:
-            key = row.get("ticker") or name
-            said = f"{name!r} (rank {row.get('rank')})" if row.get("rank") else f"{name!r}"
-            problems.append(
-                {
-                    "problem": "unmatched",
-                    "key": str(key),
-                    "detail": f"{said} is no security here by ticker, CIK or name",
-                }
-            )
-        else:
-            matched.append((number, security_id))
-    ids = pl.Series("security_id", [security_id for _, security_id in matched], dtype=pl.Int64)
-    return rows[[number for number, _ in matched]].with_columns(ids), pl.DataFrame(problems, schema=PROBLEMS)
-
-
-LEGAL_FORMS = (
-    r"THE|INC|INCORPORATED|CORP|CORPORATION|CO|COS|COMPANY|COMPANIES|LTD|LIMITED|LLC|LP|PLC|NV|SA|AG|SE|NEW|COM|AND|"
-    r"COMMON STOCK|ORDINARY SHARES|CLASS [A-Z]|AMERICAN DEPOSITARY SHARES"
-)
-FORMS = re.compile(rf"\b(?:{LEGAL_FORMS})\b")
-FORMS_AND_GROUPS = re.compile(rf"\b(?:{LEGAL_FORMS}|HOLDINGS?|GROUP)\b")
-
-
-def plain_name(name: str, *, groups: bool = False) -> str:
-    """A company's name, upper case, without legal form, share class, state tag (/DE/), punctuation and spaces.
-
-    `groups` takes out Holdings and Group too. A name that is nothing else stays as it is.
-    """
-    text = re.sub(r"\s*[/\\][A-Z ]{2,}[/\\]?\s*$", "", name.upper())
-    text = re.sub(r"[^A-Z0-9]+", " ", re.sub(r"['’]|(?<=\b[A-Z])\.", "", text.replace(".COM", " COM")))
-    return (FORMS_AND_GROUPS if groups else FORMS).sub("", text).replace(" ", "") or name.upper().strip()
 
 
 # Identification
@@ -468,11 +337,17 @@ def _could_be(row: dict[str, Any], security: dict[str, Any]) -> bool:
     )
 
 
-def _new_id(row: dict[str, Any], known: _Known) -> int:
+def _id_of_before(row: dict[str, Any], known: _Known, published: _Known, active: set[str]) -> int | None:
+    security_id, _ = _identify(row, published, active)
+    return security_id if security_id not in known.securities else None
+
+
+def _new_id(row: dict[str, Any], known: _Known, published: _Known) -> int:
     if row["cik"] is None:
         digest = hashlib.blake2b((row["figi"] or row["ticker"]).encode(), digest_size=5).digest()
         return WITHOUT_CIK + int.from_bytes(digest, "big")
-    own = [i for i in known.by_cik.get(row["cik"], ()) if i // 1000 == row["cik"]]
+    taken = (*known.by_cik.get(row["cik"], ()), *published.by_cik.get(row["cik"], ()))
+    own = [i for i in taken if i // 1000 == row["cik"]]
     number = max((i % 1000 for i in own), default=0) + 1
     if number > 999:
         raise ValueError(f"CIK {row['cik']} has more than 999 securities; is it a ticker list of one company?")
@@ -491,10 +366,9 @@ def _security_row(security_id: int, row: dict[str, Any], before: dict[str, Any] 
         "type": row["type"],
         "exchange": row["exchange"] or old["exchange"],
         "shares_per_base": old["shares_per_base"] or 1.0,
-        "class_shares": row["class_shares"] if row["class_shares"] is not None else old["class_shares"],
-        "class_shares_on": row["details_on"] if row["class_shares"] is not None else old["class_shares_on"],
         "first_session": row["listed_on"] or old["first_session"],
         "last_session": _session_by(delisted) if delisted else old["last_session"],
+        "landing_id": row["landing_id"],
     }
 
 
@@ -541,9 +415,9 @@ def _stated_ratios() -> dict[tuple[str, int], float]:
 # Ticker intervals
 
 
-def _event_spells(events: pl.DataFrame | None) -> dict[str, list[tuple[str, date]]]:
-    """{figi, else CIK: [(ticker, first day)], oldest first}; events that name neither are left out."""
-    found: dict[str, list[tuple[str, date]]] = {}
+def _event_spells(events: pl.DataFrame | None) -> dict[str, list[tuple[str, date, int | None]]]:
+    """{figi, else CIK: [(ticker, first day, landing_id)], oldest first}; events that name neither are left out."""
+    found: dict[str, list[tuple[str, date, int | None]]] = {}
     if events is None:
         return found
     named = events.filter(pl.col("figi").is_not_null() | pl.col("cik").is_not_null())
@@ -551,7 +425,7 @@ def _event_spells(events: pl.DataFrame | None) -> dict[str, list[tuple[str, date
         key = row["figi"] or f"CIK {row['cik']}"
         spells = found.setdefault(key, [])
         if not spells or spells[-1][0] != row["ticker"]:
-            spells.append((row["ticker"], row["valid_from"]))
+            spells.append((row["ticker"], row["valid_from"], row.get("landing_id")))
     return found
 
 
@@ -559,18 +433,19 @@ def _spell_out(
     row: dict[str, Any],
     security_id: int,
     known: _Known,
-    spells_of: dict[str, list[tuple[str, date]]],
+    spells_of: dict[str, list[tuple[str, date, int | None]]],
     on: date,
     renamed: bool,
 ) -> None:
     """Put the security's tickers into known.spells: those of its events, and the one it is listed under."""
-    dated: list[tuple[str, date | None]] = list(spells_of.get(row["figi"] or f"CIK {row['cik']}", ()))
+    listing = row["landing_id"]
+    dated: list[tuple[str, date | None, int | None]] = list(spells_of.get(row["figi"] or f"CIK {row['cik']}", ()))
     if not dated or dated[-1][0] != row["ticker"]:
         begins = row["listed_on"] if not dated and not renamed else None
-        dated.append((row["ticker"], begins if begins is not None or not (renamed or dated) else on))
+        dated.append((row["ticker"], begins if begins is not None or not (renamed or dated) else on, listing))
     own = list(known.own.get(security_id, ()))
-    for number, (ticker, begins) in enumerate(dated):
-        following = dated[number + 1][1] if number + 1 < len(dated) else None
+    for number, (ticker, begins, said_by) in enumerate(dated):
+        _, following, ended_by = dated[number + 1] if number + 1 < len(dated) else (None, None, listing)
         ends = following - DAY if following else row["delisted_on"]
         stored = [
             spell
@@ -581,7 +456,7 @@ def _spell_out(
             and (spell.valid_to is None or spell.valid_to >= spell.valid_from)
         ]
         if stored:
-            stored[-1].valid_to = ends
+            stored[-1].end(ends, ended_by)
             continue
         others = [s for s in known.spells.get(ticker, ()) if s.security_id != security_id and s.valid_to is None]
         assumed = begins is None
@@ -591,11 +466,11 @@ def _spell_out(
                 stored_before = [s for s in others if s.security_id in known.securities]
                 if stored_before:
                     begins, assumed = on, False  # seen to change hands between two runs
-        known.add_spell(_Spell(ticker, begins, ends, security_id, assumed))
-    last_ticker, last_begins = dated[-1]
+        known.add_spell(_Spell(ticker, begins, ends, security_id, assumed, said_by))
+    last_ticker, last_begins, said_by = dated[-1]
     for spell in own:
         if spell.valid_to is None and spell.ticker != last_ticker:
-            spell.valid_to = (last_begins or on) - DAY
+            spell.end((last_begins or on) - DAY, said_by)
 
 
 def _untangled(spells: Sequence[_Spell]) -> list[_Spell]:
@@ -617,19 +492,22 @@ def _untangled(spells: Sequence[_Spell]) -> list[_Spell]:
                 kept.append(below)
                 continue
             if below.valid_from < top.valid_from:
-                kept.append(
-                    _Spell(below.ticker, below.valid_from, top.valid_from - DAY, below.security_id, below.assumed)
-                )
+                kept.append(replace(below, valid_to=top.valid_from - DAY, landing_id=_later(below, top)))
             if end < below_end:
-                kept.append(_Spell(below.ticker, end + DAY, below.valid_to, below.security_id, True))
+                kept.append(replace(below, valid_from=end + DAY, assumed=True, landing_id=_later(below, top)))
         painted = [*kept, top]
     keys = {spell.valid_from for spell in painted}
+    newest = max((spell.landing_id or 0 for spell in spells), default=0) or None
     voided = [
-        _Spell(spell.ticker, spell.valid_from, spell.valid_from - DAY, spell.security_id, spell.assumed)
+        replace(spell, valid_to=spell.valid_from - DAY, landing_id=newest)
         for spell in spells
         if spell.valid_from not in keys and spell.valid_from != FIRST
     ]
     return sorted((*painted, *voided), key=lambda s: s.valid_from)
+
+
+def _later(one: _Spell, other: _Spell) -> int | None:
+    return max(one.landing_id or 0, other.landing_id or 0) or None
 
 
 # Small things
@@ -644,16 +522,12 @@ def _tables(current: pl.DataFrame, ticker_history: pl.DataFrame) -> _Known:
     return known
 
 
-def _rows(frame: pl.DataFrame | None) -> Iterable[dict[str, Any]]:
+def rows_of(frame: pl.DataFrame | None) -> Iterable[dict[str, Any]]:
     return () if frame is None else frame.iter_rows(named=True)
 
 
-def _frame(rows: Iterable[dict[str, Any]], schema: dict[str, Any]) -> pl.DataFrame:
+def frame_of(rows: Iterable[Mapping[str, Any]], schema: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame([{name: row.get(name) for name in schema} for row in rows], schema=schema)
-
-
-def _sectors(frame: pl.DataFrame | None) -> dict[int, str]:
-    return {row["cik"]: row["sector"] for row in _rows(frame) if row["cik"] is not None and row["sector"]}
 
 
 def _exchange(name: str | None) -> str | None:

@@ -21,6 +21,7 @@ from typing import Any
 import polars as pl
 
 from closingbell.sessions import NEW_YORK
+from closingbell.shapes import parser
 from closingbell.universe.sectors import gics_sector
 from closingbell.universe.tickers import normal_ticker, normal_tickers
 
@@ -87,6 +88,7 @@ class Ranked:
     problems: pl.DataFrame
 
 
+@parser("sec_edgar company_tickers")
 def company_tickers(body: bytes) -> pl.DataFrame:
     """COMPANY_TICKERS of SEC's list: {"0": {cik_str, ticker, title}, ...}, or {"fields": [...], "data": [[...]]}."""
     where = "sec_edgar company_tickers"
@@ -114,6 +116,7 @@ def company_tickers(body: bytes) -> pl.DataFrame:
     return pl.DataFrame(values, schema=COMPANY_TICKERS).unique("ticker", keep="first", maintain_order=True)
 
 
+@parser("polygon tickers")
 def polygon_tickers(body: bytes) -> pl.DataFrame:
     """POLYGON_TICKERS of one page of `/v3/reference/tickers`, US stocks only (market "stocks", locale "us")."""
     where = "polygon tickers"
@@ -124,6 +127,7 @@ def polygon_tickers(body: bytes) -> pl.DataFrame:
     return pl.DataFrame([_polygon_listing(row) for row in rows], schema=POLYGON_TICKERS)
 
 
+@parser("polygon ticker_details")
 def ticker_details(body: bytes, *, on: date) -> pl.DataFrame:
     """TICKER_DETAILS, one row, of `/v3/reference/tickers/{ticker}?date={on}`.
 
@@ -148,6 +152,7 @@ def ticker_details(body: bytes, *, on: date) -> pl.DataFrame:
     return pl.DataFrame([details], schema=TICKER_DETAILS)
 
 
+@parser("polygon ticker_events")
 def ticker_events(body: bytes) -> pl.DataFrame:
     """TICKER_EVENTS of `/vX/reference/tickers/{ticker}/events`: the tickers of one security, oldest first."""
     where = "polygon ticker_events"
@@ -168,6 +173,7 @@ def ticker_events(body: bytes) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=TICKER_EVENTS).sort("valid_from")
 
 
+@parser("tiingo supported_tickers")
 def supported_tickers(body: bytes) -> pl.DataFrame:
     """SUPPORTED_TICKERS of Tiingo's zip (or the CSV in it): USD listings with their first and last day of prices."""
     where = "tiingo supported_tickers"
@@ -194,6 +200,7 @@ def supported_tickers(body: bytes) -> pl.DataFrame:
     )
 
 
+@parser("reference sp500")
 def sp500(body: bytes) -> pl.DataFrame:
     """SP500 of the constituents CSV; a sector that is none of the eleven is an error."""
     where = "reference sp500"
@@ -219,6 +226,7 @@ def sp500(body: bytes) -> pl.DataFrame:
     )
 
 
+@parser("operator fortune500")
 def fortune500(body: bytes) -> Ranked:
     """The operator's Fortune 500 CSV: rank and name in any of the header spellings above, symbol and sector if there.
 
@@ -263,6 +271,7 @@ def fortune500(body: bytes) -> Ranked:
     return Ranked(pl.DataFrame(kept, schema=FORTUNE500).sort("rank"), pl.DataFrame(problems, schema=PROBLEMS))
 
 
+@parser("operator stocks")
 def stocks(frame: pl.DataFrame) -> pl.DataFrame:
     """STOCKS of the operator's own table (symbol, name, cik, sector; names in any case); an unknown sector is null."""
     where = "operator stocks"

@@ -2,8 +2,8 @@
 
 Subjects by kind: exclude_security {security_id}; reject_bar {security_id, session}; map_ticker {ticker, security_id,
 valid_from}; map_cusip {cusip, security_id, valid_from}. The first two act in audit and publish: staged rows go to
-quarantine under the rule override:<kind>, published ones are withdrawn into ops.revisions. The maps are read by the
-steps that map tickers and CUSIPs (`active`).
+quarantine under the rule override:<kind>, published ones are withdrawn into ops.revisions. map_ticker acts in the view
+closingbell.borne_tickers, which all that reads tickers reads; map_cusip is for the steps that map CUSIPs (`active`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 GCRA (the leaky bucket of ITU-T I.371): `tat` is the theoretical arrival time of the next request. Taking n tokens
 moves it by n / per_second from the later of itself and now, and the caller sleeps until its slot. Time is the
-database's clock. A daily budget, counted by the vendor's local day, is spent in the same statement.
+database's clock. A daily budget, counted by the vendor's local day, is spent in the same statement. Where a plan allows
+a number of different symbols a month, `symbol` counts those asked for.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ from closingbell.warehouse import db
 
 @dataclass(frozen=True)
 class Plan:
-    """What a vendor allows: `per_second` on average, `burst` at once, `day_limit` a day of `day_zone` (IANA name)."""
+    """What a vendor allows: `per_second` on average, `burst` at once, `day_limit` a day of `day_zone` (IANA name).
+
+    `symbol_limit`: how many different symbols a month of that zone may be asked for.
+    """
 
     per_second: float
     burst: float = 1
     day_limit: int | None = None
     day_zone: str = "UTC"
+    symbol_limit: int | None = None
 
     def __post_init__(self) -> None:
         if self.per_second <= 0 or self.burst < 1 or (self.day_limit is not None and self.day_limit < 0):
@@ -35,21 +40,21 @@ class Plan:
 
 
 class QuotaExhausted(RuntimeError):
-    """The day's budget is spent: the run is deferred, nothing partial is published. `resets_at` is aware, UTC."""
+    """A budget is spent: the run is deferred, nothing partial is published. `resets_at` is aware, UTC.
 
-    def __init__(self, vendor: str, key: str, day_limit: int, day_used: int, resets_at: datetime):
-        super().__init__(vendor, key, day_limit, day_used, resets_at)
-        self.vendor, self.key, self.day_limit, self.day_used, self.resets_at = (
-            vendor,
-            key,
-            day_limit,
-            day_used,
-            resets_at,
-        )
+    `counted` says what of: the requests of the day, or the different symbols of the month.
+    """
+
+    def __init__(
+        self, vendor: str, key: str, limit: int, used: int, resets_at: datetime, counted: str = "requests of the day"
+    ):
+        super().__init__(vendor, key, limit, used, resets_at, counted)
+        self.vendor, self.key, self.limit, self.used = vendor, key, limit, used
+        self.resets_at, self.counted = resets_at, counted
 
     def __str__(self) -> str:
         return (
-            f"{self.vendor} ({self.key}): {self.day_used} of {self.day_limit} requests of the day are spent; "
+            f"{self.vendor} ({self.key}): {self.used} of {self.limit} {self.counted} are spent; "
             f"the budget resets at {self.resets_at.isoformat(timespec='minutes')}; run again then, or raise the plan"
         )
 
@@ -69,6 +74,7 @@ class Quota:
             burst=plan.burst,
             day_limit=plan.day_limit,
             day_zone=plan.day_zone,
+            symbol_limit=plan.symbol_limit,
         )
 
     def take(self, n: int = 1) -> float:
@@ -83,12 +89,23 @@ class Quota:
             time.sleep(wait)
         return wait
 
+    def symbol(self, name: str) -> None:
+        """Count `name` among the month's symbols; raises QuotaExhausted where it is new and there is no room for it."""
+        if self.plan.symbol_limit is None or self._execute("quota_symbol", symbol=name) is not None:
+            return
+        left = self.left()
+        raise QuotaExhausted(
+            self.vendor, self.key, left["symbol_limit"], left["symbols_used"], left["symbols_reset_at"],
+            f"different symbols of the month (the plan's; {name} would be another)",
+        )  # fmt: skip
+
     def throttle(self, seconds: float) -> None:
         """Let nobody's next request start within `seconds`: the vendor said so (Retry-After, a 403 page)."""
         self._execute("quota_throttle", seconds=seconds)
 
     def left(self) -> dict[str, Any]:
-        """vendor, key, per_second, day_limit, day_used, day_left (None without a budget), resets_at, wait (seconds)."""
+        """vendor, key, per_second, wait (seconds); of requests day_limit, day_used, day_left, resets_at; of symbols
+        symbol_limit, symbols_used, symbols_left, symbols_reset_at. What is left is None without a limit."""
         return dict(self._execute("quota_left")._mapping)
 
     def close(self) -> None:

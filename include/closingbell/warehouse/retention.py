@@ -1,7 +1,7 @@
 """Housekeeping of the warehouse: abandoned stages are dropped, what is past its retention is deleted.
 
-Ledger rows, and the newest landing of every question (vendor, endpoint, key), are never deleted: promises 2 and 3 rest
-on them. Airflow's own tables are Airflow's to clean.
+Ledger rows, the newest landing of every question (vendor, endpoint, key), and those that published rows came from are
+never deleted: promises 2 and 3 rest on them. Airflow's own tables are Airflow's to clean.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from closingbell.landing import LOCK, Landing
 from closingbell.settings import Settings, settings
 from closingbell.warehouse import db
 from closingbell.warehouse.stage import drop_table, lock_stage, stage_row
-from closingbell.warehouse.tables import shape
+from closingbell.warehouse.tables import SCHEMA, TABLES, shape
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +60,20 @@ def drop_abandoned(engine: Engine, hours: int) -> int:
 
 
 def drop_landings(engine: Engine, landing: Landing, days: int) -> int:
-    """Delete landings fetched more than `days` ago, except the newest of each question, and files nobody names."""
-    with engine.begin() as connection:
+    """Delete landings fetched more than `days` ago, and files nobody names; how many landings.
+
+    The newest of each question stays, and so does each that a published row came from.
+    """
+    cited = sql.SQL(" UNION ").join(
+        sql.SQL("SELECT landing_id FROM {} WHERE landing_id IS NOT NULL").format(sql.Identifier(SCHEMA, name))
+        for name in TABLES
+    )
+    with engine.begin() as connection, db.cursor_of(connection) as cursor:
         # alone: an answer of the same bytes landing now would rely on a file that goes
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        dropped = connection.execute(db.statement("retain_landings"), {"days": days}).all()
-        paths = sorted({row.path for row in dropped})
+        db.run(cursor, "retain_landings", {"cited": cited}, days=days)
+        dropped = cursor.fetchall()
+        paths = sorted({path for _, path in dropped})
         named = connection.execute(text("SELECT path FROM ops.landings WHERE path = ANY(:paths)"), {"paths": paths})
         for path in sorted(set(paths) - set(named.scalars())):
             landing.drop(path)

@@ -60,11 +60,16 @@ def open_stage(
     table: str,
     partition_key: str,
     expected: dict[str, Any] | None = None,
+    plan: Sequence[dict[str, Any]] = (),
+    asked: dict[str, Any] | None = None,
+    go_on: bool | None = None,
 ) -> str:
     """Make the stage of one run and table; its id. `expected` is what the audit counts against (see audits/).
 
     Opening an open or audited stage changes nothing, so that a retry keeps what is staged. Opening a published,
-    failed or abandoned one (a run that was cleared) starts it empty again.
+    failed or abandoned one (a run that was cleared) starts it empty again. With `go_on` a stage that is there stays
+    as it is; where that is false it starts empty, whatever it was.
+    plan: the batches, kept with the stage. asked: what the command was asked, for --resume.
     """
     id_ = stage_id(dag_id, run_id, table)
     values = {
@@ -74,6 +79,7 @@ def open_stage(
         "table": table,
         "partition_key": partition_key,
         "expected": json.dumps(expected or {}),
+        "asked": None if asked is None else json.dumps(asked),
     }
     with engine.begin() as connection, db.cursor_of(connection) as cursor:
         fragments = shape(connection, table).fragments(id_)
@@ -81,14 +87,36 @@ def open_stage(
         row = connection.execute(db.statement("stage_row"), {"stage_id": id_}).one_or_none()
         if row is None:
             connection.execute(db.statement("stage_open"), values)
-        elif row.status not in ("open", "audited"):
+            _put_plan(connection, id_, plan)
+        elif go_on and row.status == "published":
+            return id_
+        elif go_on is False or row.status not in ("open", "audited"):
             connection.execute(text("DELETE FROM ops.stage_batches WHERE stage_id = :id"), {"id": id_})
             connection.execute(text("DELETE FROM ops.audit_results WHERE stage_id = :id"), {"id": id_})
             connection.execute(db.statement("stage_reopen"), values)
             drop_table(cursor, fragments)
+            _put_plan(connection, id_, plan)
         db.run(cursor, "stage_open_table", fragments)
         db.run(cursor, "stage_open_view", fragments)
     return id_
+
+
+def planned(engine: Engine, stages: Sequence[str], key: str | None = None) -> list[tuple[dict[str, Any], Any]]:
+    """(batch, the same landed or None) of a load that goes on; none where it starts anew (see planned_batches.sql).
+
+    stages: of its tables, in their order. key: of one batch only.
+    """
+    rows = db.query(engine, "planned_batches", first=stages[0], stages=list(stages), key=key)
+    return [(json.loads(batch), json.loads(landed) if landed else None) for batch, landed in rows.iter_rows()]
+
+
+def batch_landed(engine: Engine, stage_id: str, landed: dict[str, Any]) -> None:
+    """Keep a landed batch with the plan it belongs to."""
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE ops.planned_batches SET landed = CAST(:landed AS json) WHERE stage_id = :id AND key = :key"),
+            {"id": stage_id, "key": landed["key"], "landed": json.dumps(landed)},
+        )
 
 
 def batch_done(engine: Engine, stage_id: str, batch_id: str, inputs_sha256: str) -> bool:
@@ -160,6 +188,13 @@ def lock_stage(connection: Connection, stage_id: str, *, shared: bool = False) -
 def drop_table(cursor: Any, fragments: dict[str, Any]) -> None:
     """Drop the staging table and its view."""
     db.run(cursor, "stage_drop", fragments)
+
+
+def _put_plan(connection: Connection, stage_id: str, plan: Sequence[dict[str, Any]]) -> None:
+    connection.execute(text("DELETE FROM ops.planned_batches WHERE stage_id = :id"), {"id": stage_id})
+    batches = {batch["key"]: json.dumps(batch) for batch in plan}
+    values = {"stage_id": stage_id, "keys": list(batches), "batches": list(batches.values())}
+    connection.execute(db.statement("plan_put"), values)
 
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")

@@ -67,6 +67,7 @@ TABLES: dict[str, TableSpec] = {
     for spec in (
         TableSpec(name="companies", key=("cik", "valid_from"), feeds=(*_FILINGS, ("reference", "sp500"))),
         TableSpec(name="securities", key=("security_id",), feeds=_LISTS),
+        TableSpec(name="class_shares", key=("security_id", "valid_from"), feeds=(("polygon", "ticker_details"),)),
         TableSpec(name="ticker_history", key=("ticker", "valid_from"), feeds=_LISTS),
         TableSpec(
             name="index_members",
@@ -79,7 +80,7 @@ TABLES: dict[str, TableSpec] = {
             key=("cik", "taxonomy", "concept", "unit", "period_start", "period_end", "accession_no"),
             feeds=_FACTS,
         ),
-        TableSpec(name="financials", key=("cik", "period_end", "period_type", "known_on"), derived=True),
+        TableSpec(name="financials", key=("cik", "period_end", "period_type", "known_on"), feeds=_FACTS),
         TableSpec(name="stock_prices", key=("security_id", "session"), feeds=_BARS, excludable=True),
         TableSpec(name="corporate_actions", key=("security_id", "ex_date", "kind"), feeds=_ACTIONS, excludable=True),
         TableSpec(name="technical_indicators", key=("security_id", "session"), derived=True, excludable=True),

@@ -6,6 +6,7 @@ plugins; without one the answer is 401, and 403 without the right.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 PREFIX = "/closing-bell"
 EXAMPLES = 5
 MOST_FAILURES = 200
+WAITING = ("up_for_retry", "up_for_reschedule", "deferred")
 
 
 def make_app() -> FastAPI:
@@ -84,24 +86,33 @@ def late_facts(session: date | None, now: datetime) -> dict[str, Any]:
         due=closes + timedelta(minutes=settings().close_delay_minutes),
         scores_due=closes + timedelta(minutes=settings().scores_due_minutes),
         published=dict(zip(published["dataset"], published["loaded_at"], strict=True)),
+        first_published=dict(zip(published["dataset"], published["first_loaded_at"], strict=True)),
         market_ended=ends_on is not None and session > ends_on,
-        **_airflow_facts(session.isoformat()),
+        **_airflow_facts(
+            session.isoformat(), db.query(engine, "page_session_runs", session=session.isoformat()).rows()
+        ),
     )
     chain = late.steps(facts)
     return {"facts": facts, "steps": chain, "verdict": late.verdict(facts, chain), "last_scored": scored[0]}
 
 
-def _airflow_facts(session: str) -> dict[str, Any]:
-    """Newest run of the session and paused DAGs, from Airflow's own database: only the API server may read it."""
+def _airflow_facts(session: str, writers: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Newest run of the session and paused DAGs, from Airflow's own database: only the API server may read it.
+
+    A run of the session has it as its partition key, or has claimed it: writers are (dag_id, run_id) of those.
+    """
     from airflow.models import DagModel, DagRun, TaskInstance
     from airflow.utils.session import create_session
-    from sqlalchemy import select
+    from sqlalchemy import or_, select, tuple_
 
     runs: dict[str, late.DagRun] = {}
     with create_session() as db:
         newest = (
             select(DagRun)
-            .where(DagRun.dag_id.in_(late.CHAIN), DagRun.partition_key == session)
+            .where(
+                DagRun.dag_id.in_(late.CHAIN),
+                or_(DagRun.partition_key == session, tuple_(DagRun.dag_id, DagRun.run_id).in_(writers)),
+            )
             .order_by(DagRun.dag_id, DagRun.id)
         )
         for run in db.scalars(newest):  # the last one of a DAG wins
@@ -116,7 +127,7 @@ def _airflow_facts(session: str) -> dict[str, Any]:
                 state=str(run.state),
                 start=run.start_date,
                 failed_tasks=sorted({task for task, state in tasks if state == "failed"}),
-                waiting_tasks=sorted({task for task, state in tasks if state in ("up_for_retry", "up_for_reschedule")}),
+                waiting_tasks=sorted({task for task, state in tasks if state in WAITING}),
             )
         paused = select(DagModel.dag_id).where(DagModel.dag_id.in_(late.CHAIN), DagModel.is_paused)
         return {"runs": runs, "paused": frozenset(db.scalars(paused))}

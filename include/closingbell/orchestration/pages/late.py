@@ -31,7 +31,7 @@ class DagRun:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of one session. published: dataset -> when. paused: DAGs that are paused. runs: by DAG."""
+    """What is known of one session. published: dataset -> when last, first_published: when first. runs: by DAG."""
 
     session: str
     now: datetime
@@ -39,6 +39,7 @@ class Facts:
     due: datetime
     scores_due: datetime
     published: Mapping[str, datetime]
+    first_published: Mapping[str, datetime]
     runs: Mapping[str, DagRun]
     paused: frozenset[str] = frozenset()
     market_ended: bool = False
@@ -93,7 +94,7 @@ def _run(facts: Facts, dag_id: str) -> Step:
         return Step(dag_id, "failed", f"{dag_id} is paused with a run that is {run.state}", "Unpause the DAG.", run)
     if run.waiting_tasks:
         tasks = ", ".join(run.waiting_tasks)
-        do = "Its log says what it waits for: the vendor's completeness, or a quota and when it resets."
+        do = "Its log says for what: the vendor, a quota and when it resets, or who else writes the session."
         return Step(dag_id, "waiting", f"{tasks} waits", do, run)
     started = f" since {run.start:%H:%M} UTC" if run.start else ""
     return Step(dag_id, "running", f"Run {run.run_id} is {run.state}{started}", "Wait, or look at its grid.", run)
@@ -101,27 +102,30 @@ def _run(facts: Facts, dag_id: str) -> Step:
 
 def _no_run(facts: Facts, dag_id: str, paused: bool) -> Step:
     if paused:
-        do = "Unpause it; then trigger it with this session as partition key, for a paused DAG keeps no events."
+        do = "Unpause it; then trigger it with this session, for a paused DAG keeps no events."
         return Step(dag_id, "failed", f"{dag_id} is paused and has no run of {facts.session}", do)
     if dag_id == "market_close":
         if facts.now < facts.due:
             return Step(dag_id, "waiting", f"Starts at {facts.due:%Y-%m-%d %H:%M} UTC", "Wait.")
         if facts.market_ended:
-            do = "Trigger it with this session as partition key."
+            do = "Trigger it with this session."
             return Step(dag_id, "missing", f"No run: {facts.session} is after the market's last session", do)
         do = "Is the scheduler up? Sessions run in order: one before may still run. Else trigger it with this one."
         return Step(dag_id, "missing", f"No run of {facts.session}, due {facts.due:%Y-%m-%d %H:%M} UTC", do)
     before = facts.runs.get("market_close")
     if before is None or before.state != "success":
         return Step(dag_id, "waiting", "Starts when market_close has published the session")
-    do = "The event was lost (was the DAG paused?): trigger it with this session as partition key, or run reconcile."
+    do = "The event was lost (was the DAG paused?): trigger it with this session, or run reconcile."
     return Step(dag_id, "missing", "market_close succeeded, and no run followed", do)
 
 
 def _table(facts: Facts, table: str, dag_id: str) -> Step:
     if (published := facts.published.get(table)) is not None:
-        late = table == "ic_scores" and published > facts.scores_due
-        return Step(table, "done", f"Published {published:%Y-%m-%d %H:%M} UTC{' (late)' if late else ''}", late=late)
+        first = facts.first_published[table]  # scored again by a correction, a session is late no more than before
+        late = table == "ic_scores" and first > facts.scores_due
+        what = f"Published {first:%Y-%m-%d %H:%M} UTC{' (late)' if late else ''}"
+        again = f", last {published:%Y-%m-%d %H:%M} UTC" if published > first else ""
+        return Step(table, "done", what + again, late=late)
     run = facts.runs.get(dag_id)
     if run is not None and run.state == "success":
         do = f"The run succeeded without it: open its page Loads, then clear it in {dag_id}."

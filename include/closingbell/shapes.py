@@ -1,0 +1,35 @@
+"""What a parser says of an answer whose values are of another kind than its vendor documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import polars as pl
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def parser(where: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """The parser of one answer, `where` being its vendor and endpoint: whatever it trips over is a ValueError.
+
+    A null for a text or a list for a number would else end the whole batch as a TypeError or KeyError, instead of this
+    answer by name.
+    """
+
+    def named(parse: Callable[P, T]) -> Callable[P, T]:
+        @wraps(parse)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return parse(*args, **kwargs)
+            except (LookupError, TypeError, AttributeError, ArithmeticError, pl.exceptions.PolarsError) as error:
+                raise ValueError(
+                    f"{where}: a value of another kind than the vendor documents ({type(error).__name__}: {error}); "
+                    "fetch it again, or teach the parser what it means now"
+                ) from error
+
+        return checked
+
+    return named

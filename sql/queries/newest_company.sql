@@ -1,0 +1,1 @@
+SELECT max(fetched_at) AS newest FROM closingbell.companies

@@ -1,0 +1,212 @@
+"""`--from-files`: what is recognised, and that an old file changes nothing that was answered after it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from closingbell.landing import Landing
+from closingbell.pipelines import LOADS, base, files
+from closingbell.pipelines.base import Run
+
+OLD = datetime(2025, 5, 2, 23, tzinfo=UTC)
+NEW = datetime(2025, 12, 5, 23, tzinfo=UTC)
+SESSION = date(2025, 12, 5)
+
+
+@pytest.fixture
+def put(tmp_path: Path):
+    """Writes a file of that time: JSON, text, or a zip of {member: text}; its path."""
+
+    def write(name: str, content: Any, *, at: datetime = NEW, members: bool = False) -> Path:
+        path = tmp_path / f"{at:%Y%m%d}" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if members:
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+                for member, body in content.items():
+                    archive.writestr(member, body)
+            path.write_bytes(packed.getvalue())
+        else:
+            path.write_text(content if isinstance(content, str) else json.dumps(content))
+        os.utime(path, (at.timestamp(), at.timestamp()))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def answers(market: Any, put: Any) -> Any:
+    """A folder of every answer that somebody may have, as the market gave them at a moment."""
+
+    def folder(at: datetime) -> Path:
+        day = at.date()
+        share = market.polygon_tickers(True, at)[0]["ticker"]
+        put("company_tickers.json", market.company_tickers(at), at=at)
+        put("active.json", {"results": market.polygon_tickers(True, at), "status": "OK"}, at=at)
+        put("inactive.json", {"results": market.polygon_tickers(False, at), "status": "OK"}, at=at)
+        put("details.json", {"results": market.ticker_details(share, day, at), "status": "OK"}, at=at)
+        put("events.json", {"results": market.ticker_events(share, at), "status": "OK"}, at=at)
+        put("splits.json", {"results": market.polygon_splits(day - timedelta(days=1200), day, at)}, at=at)
+        put("dividends.json", {"results": market.polygon_dividends(day - timedelta(days=60), day, at)}, at=at)
+        put("tiingo.json", market.tiingo_daily_all(at), at=at)
+        put("one.json", market.tiingo_prices(share, day - timedelta(days=9), day, at), at=at)
+        put("supported.zip", {"supported_tickers.csv": market.tiingo_supported(at)}, at=at, members=True)
+        put("supported_tickers.csv", market.tiingo_supported(at), at=at)
+        put("sp500.csv", market.sp500_csv(at), at=at)
+        put("fortune.csv", market.fortune500_csv(), at=at)
+        put("readme.txt", "not an answer", at=at)
+        facts = {f"CIK{cik:010d}.json": json.dumps(market.companyfacts(cik, at)) for cik in market.ciks[:9]}
+        put("companyfacts.zip", facts, at=at, members=True)
+        histories = {f"CIK{cik:010d}.json": json.dumps(market.submissions(cik, at)) for cik in market.ciks[:9]}
+        return put("submissions.zip", histories, at=at, members=True).parent
+
+    return folder
+
+
+def test_every_vendors_answers_are_recognised_and_are_as_old_as_their_files(answers):
+    folder = answers(NEW)
+    found = {path.name: files.read(path) for path in files.find([str(folder)]) if path.name != "readme.txt"}
+    assert {name: (answer.vendor, answer.endpoint) for name, answer in found.items()} == {
+        "company_tickers.json": ("sec_edgar", "company_tickers"),
+        "active.json": ("polygon", "tickers"),
+        "inactive.json": ("polygon", "tickers"),
+        "details.json": ("polygon", "ticker_details"),
+        "events.json": ("polygon", "ticker_events"),
+        "splits.json": ("polygon", "splits"),
+        "dividends.json": ("polygon", "dividends"),
+        "tiingo.json": ("tiingo", "daily_all"),
+        "one.json": ("tiingo", "daily_prices"),
+        "supported.zip": ("tiingo", "supported_tickers"),
+        "supported_tickers.csv": ("tiingo", "supported_tickers"),
+        "sp500.csv": ("reference", "sp500"),
+        "fortune.csv": ("operator", "fortune500"),
+        "companyfacts.zip": ("sec_edgar", "companyfacts_zip"),
+        "submissions.zip": ("sec_edgar", "submissions_zip"),
+    }
+    assert {(answer.answered_at, answer.fetched_at) for answer in found.values()} == {(NEW, NEW)}
+
+
+def test_a_file_of_no_vendor_is_an_error_where_it_is_named_and_left_out_of_a_folder(answers):
+    folder = answers(NEW)
+    with pytest.raises(files.UnknownFile, match=r"readme\.txt: not understood; --from-files takes SEC companyfacts"):
+        list(files.read_all([str(folder / "readme.txt")], endpoints=["sp500"]))
+    assert [answer.endpoint for answer in files.read_all([str(folder)], endpoints=["sp500"])] == ["sp500"]
+
+
+def test_a_time_still_to_come_is_now(put):
+    path = put("sp500.csv", "Symbol,GICS Sector\n", at=datetime(2199, 1, 1, tzinfo=UTC))
+    assert files.read(path).fetched_at <= datetime.now(UTC)
+
+
+def test_files_alone_fill_universe_and_prices_and_no_vendor_is_asked(database, answers, market, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLOSINGBELL_PRICE_VENDOR", "polygon")
+    landing = Landing(str(tmp_path / "landing"), database)
+    folder = answers(NEW)
+    _load(database, landing, "universe", folder)
+    _load(database, landing, "prices", folder)
+    assert _count(database, "securities") >= len(market.polygon_tickers(True, NEW))
+    kinds = "SELECT DISTINCT index_name FROM closingbell.index_members ORDER BY 1"
+    assert _column(database, kinds) == ["fortune500", "sp500"]
+    assert _column(database, "SELECT DISTINCT kind FROM closingbell.corporate_actions ORDER BY 1") == [
+        "dividend",
+        "split",
+    ]
+    listed = _column(database, f"SELECT count(*) FROM closingbell.stock_prices WHERE session = '{SESSION}'")
+    assert listed[0] > 20  # Tiingo's newest bar of every listed ticker
+
+
+def test_a_list_of_members_alone_goes_with_the_tickers_of_before(database, answers, tmp_path):
+    landing = Landing(str(tmp_path / "landing"), database)
+    folder = answers(NEW)
+    alone = [folder / "fortune.csv"]
+    with pytest.raises(files.UnknownFile, match="no list of tickers"):
+        _load(database, landing, "universe", *alone)
+    _load(database, landing, "universe", folder / "company_tickers.json")
+    securities = _column(database, "SELECT to_jsonb(s)::text FROM closingbell.securities s ORDER BY 1")
+    assert not _count(database, "index_members")
+    _load(database, landing, "universe", *alone)
+    assert _column(database, "SELECT DISTINCT index_name FROM closingbell.index_members") == ["fortune500"]
+    assert _column(database, "SELECT to_jsonb(s)::text FROM closingbell.securities s ORDER BY 1") == securities
+
+
+@pytest.mark.parametrize("load", ["sec_financials", "universe", "prices"])
+def test_an_old_dump_changes_nothing_that_was_answered_after_it(load, database, answers, put, market, tmp_path):
+    landing = Landing(str(tmp_path / "landing"), database)
+    old, new = answers(OLD), answers(NEW)
+    facts = {f"CIK{cik:010d}.json": json.dumps(mistaken(market, cik)) for cik in market.ciks[:9]}
+    put("companyfacts.zip", facts, at=OLD, members=True)
+    for path in (old, new):
+        (path / "one.json").unlink()  # of one ticker, named by the file
+    if load == "prices":
+        _load(database, landing, "universe", new)
+        bars = json.loads((new / "tiingo.json").read_text())
+        for bar in bars:
+            bar["close"] = bar["low"]
+        put("before.json", bars, at=NEW - timedelta(minutes=30)).rename(old / "tiingo.json")
+    table = {"sec_financials": "financials", "universe": "securities", "prices": "stock_prices"}[load]
+    _load(database, landing, load, new)
+    current = _rows(database, table)
+    assert current
+    changed = _load(database, landing, load, old)
+    assert changed[table]["updated"] == changed[table]["deleted"] == 0
+    assert current <= _rows(database, table)
+    if load != "universe":
+        assert changed[table]["older"]
+
+
+def test_a_new_dump_changes_what_an_old_one_said(database, answers, put, market, tmp_path):
+    landing = Landing(str(tmp_path / "landing"), database)
+    cik = market.ciks[0]
+    history = put(f"CIK{cik:010d}.json", market.submissions(cik, NEW))
+    _load(database, landing, "sec_financials", put(f"old/CIK{cik:010d}.json", mistaken(market, cik), at=OLD), history)
+    new = put(f"new/CIK{cik:010d}.json", market.companyfacts(cik, NEW))
+    assert _load(database, landing, "sec_financials", new, history)["financials"]["updated"]
+    truth = _rows(database, "financials")
+    with database.begin() as connection:
+        connection.execute(text("DELETE FROM closingbell.financials"))
+        connection.execute(text("DELETE FROM closingbell.financial_facts"))
+    _load(database, landing, "sec_financials", new, history)
+    assert _rows(database, "financials") == truth
+
+
+def mistaken(market: Any, cik: int) -> dict[str, Any]:
+    """Company facts of long ago, with numbers that were mended since."""
+    answer = market.companyfacts(cik, OLD)
+    for units in (concept["units"] for concept in answer["facts"].get("us-gaap", {}).values()):
+        for fact in (fact for facts in units.values() for fact in facts):
+            fact["val"] *= 3
+    return answer
+
+
+def _load(engine: Engine, landing: Landing, name: str, *paths: Path) -> dict[str, dict[str, int]]:
+    run = Run(
+        dag_id=name, run_id=f"{name} {datetime.now(UTC).isoformat()}", partition_key=SESSION.isoformat(),
+        engine=engine, landing=landing, params={"from_files": [str(path) for path in paths]},
+    )  # fmt: skip
+    return base.run_load(LOADS[name], run)
+
+
+def _rows(engine: Engine, table: str) -> set[str]:
+    return set(
+        _column(
+            engine, f"SELECT (to_jsonb(t) - 'landing_id' - 'fetched_at')::text FROM closingbell.{table} t ORDER BY 1"
+        )
+    )
+
+
+def _count(engine: Engine, table: str) -> int:
+    return _column(engine, f"SELECT count(*) FROM closingbell.{table}")[0]
+
+
+def _column(engine: Engine, statement: str) -> list[Any]:
+    with engine.connect() as connection:
+        return list(connection.execute(text(statement)).scalars())

@@ -1,0 +1,162 @@
+"""What pages, alerts and metrics read from the warehouse."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from closingbell.orchestration import metrics, partitions
+from closingbell.pipelines import reconcile
+from closingbell.pipelines.base import Run
+from closingbell.settings import settings
+from closingbell.warehouse import db
+
+NOW = datetime(2025, 12, 8, 13, 0, tzinfo=UTC)  # Monday, 08:00 New York
+
+
+@pytest.fixture(autouse=True)
+def live(monkeypatch):
+    monkeypatch.delenv("CLOSINGBELL_MARKET_ENDS_ON", raising=False)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture
+def run(database, landing) -> Run:
+    return Run(dag_id="market_close", run_id="r", partition_key="2025-12-05", engine=database, landing=landing)
+
+
+def published(engine: Engine, table: str, key: str, at: datetime, *sessions: str, run_id: str = "r") -> None:
+    """A stage and its row of the ledger."""
+    values: dict[str, Any] = {"id": f"{table} {key} {at}", "table": table, "key": key, "at": at, "run_id": run_id}
+    values["expected"] = json.dumps({"sessions": sessions} if sessions else {})
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ops.stages (stage_id, dag_id, run_id, table_name, partition_key, status, expected)"
+                " VALUES (:id, 'market_close', :run_id, :table, :key, 'published', CAST(:expected AS jsonb))"
+            ),
+            values,
+        )
+        connection.execute(
+            text(
+                "INSERT INTO ops.load_ledger (stage_id, round, dataset, partition_key, content_sha256, parser_version,"
+                " rows_in, rows_inserted, rows_updated, rows_unchanged, rows_quarantined, dag_id, run_id, loaded_at)"
+                " VALUES (:id, 1, :table, :key, '', '1', 60, 59, 0, 1, 0, 'market_close', :run_id, :at)"
+            ),
+            values,
+        )
+
+
+def scored(engine: Engine, *sessions: date) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE closingbell.ic_scores DISABLE TRIGGER ALL"))
+        columns = connection.execute(
+            text(
+                "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'closingbell'"
+                " AND table_name = 'ic_scores' AND is_nullable = 'NO' AND column_default IS NULL"
+            )
+        ).all()
+        filler = {"bigint": 1, "integer": 1, "double precision": 50.0, "text": "High", "boolean": True}
+        for session in sessions:
+            values = {
+                name: session if name == "session" else filler.get(kind, NOW if kind.startswith("time") else "{}")
+                for name, kind in columns
+            }
+            names = ", ".join(values)
+            binds = ", ".join(f":{name}" for name in values)
+            connection.execute(text(f"INSERT INTO closingbell.ic_scores ({names}) VALUES ({binds})"), values)
+
+
+def test_sessions_without_scores_are_late_once_they_are_due(database):
+    assert reconcile.late_sessions(database, NOW) == []  # a new warehouse: nothing was ever asked for
+    scored(database, date(2025, 12, 2), date(2025, 12, 4))
+    missing = [date(2025, 12, 3), date(2025, 12, 5)]
+    assert reconcile.late_sessions(database, NOW) == missing
+    friday_evening = datetime(2025, 12, 5, 21, 30, tzinfo=UTC)  # half an hour after the close
+    assert reconcile.late_sessions(database, friday_evening) == missing[:1]
+
+
+def test_no_session_is_late_where_the_market_stands_still(database, monkeypatch):
+    scored(database, date(2025, 12, 2))
+    monkeypatch.setenv("CLOSINGBELL_MARKET_ENDS_ON", "2025-12-05")
+    settings.cache_clear()
+    assert reconcile.late_sessions(database, NOW) == []
+
+
+def test_a_session_s_page_finds_the_runs_of_a_range(run):
+    first, again = NOW - timedelta(days=2), NOW
+    published(run.engine, "ic_scores", "2025-12-04..2025-12-05", first, "2025-12-04", "2025-12-05")
+    published(run.engine, "ic_scores", "2025-12-05", again, "2025-12-05", run_id="again")
+    row = db.query(run.engine, "page_session_loads", session="2025-12-05").row(0, named=True)
+    assert (row["first_loaded_at"], row["loaded_at"], row["rows_in"]) == (first, again, 120)
+    assert db.query(run.engine, "page_session_loads", session="2025-12-04")["loaded_at"][0] == first
+    assert db.query(run.engine, "page_session_loads", session="2025-12-03").is_empty()
+    partitions.claim(run, ["ic_scores", "score_inputs"], keys=["2025-12-04", "2025-12-05"])
+    assert db.query(run.engine, "page_session_runs", session="2025-12-04").rows() == [("market_close", "r")]
+
+
+def test_a_pod_s_rows_are_read_from_the_ledger(run):
+    published(run.engine, "technical_indicators", "2025-12-05", NOW, "2025-12-05")
+    published(run.engine, "technical_indicators", "2025-12-04", NOW, "2025-12-04", run_id="another")
+    counts = metrics.of_ledger(run, "indicators")
+    assert counts == {
+        "technical_indicators": {"in": 60, "inserted": 59, "updated": 0, "unchanged": 1, "quarantined": 0}
+    }
+
+
+def test_the_age_of_every_table_and_of_what_has_no_session_is_sent(run, monkeypatch):
+    from airflow.sdk.observability import stats
+
+    sent = {}
+    monkeypatch.setattr(stats, "gauge", lambda name, value, **_: sent.update({name: value}))
+    published(run.engine, "financials", "2025-12-05", datetime.now(UTC) - timedelta(hours=1))
+    metrics.ages(run)
+    assert 3600 <= sent["closing_bell.financials.published_seconds_ago"] < 3700
+    assert metrics.freshness(run, "sec_financials", NOW) is None
+    assert metrics.freshness(run, "universe", NOW) is None
+    with run.engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO closingbell.companies (cik, name, valid_from, fetched_at) VALUES (1, 'A', :at, :at)"),
+            {"at": NOW - timedelta(days=7)},
+        )
+    assert metrics.freshness(run, "universe", NOW) == 7 * 86400
+
+
+def test_a_pod_step_claims_its_sessions_first_and_waits_for_who_writes_them(run, monkeypatch):
+    from airflow.sdk.exceptions import TaskDeferred
+
+    from closingbell.orchestration.pod_operator import PipelinePodOperator
+    from closingbell.pipelines import base
+
+    monkeypatch.setenv("CLOSINGBELL_DATABASE_URL", run.engine.url.render_as_string(hide_password=False))
+    settings.cache_clear()
+    monkeypatch.setattr(base, "open_run", lambda *of: replace(run, run_id=of[1], partition_key=of[2], params=of[3]))
+    sent = {}
+    monkeypatch.setattr(metrics, "published", lambda run, load, tables, since: sent.update({load: tables}))
+    published(run.engine, "technical_indicators", "2025-12-04..2025-12-05", NOW)
+    dag_run = SimpleNamespace(dag_id="market_close", run_id="r", partition_key=None, run_after=NOW)
+    form = {"session": "2025-12-04", "last_session": "2025-12-05"}
+    step = PipelinePodOperator(
+        task_id="indicators", command=[sys.executable, "-c"], arguments=["pass"], cpu=1, memory="1Gi",
+        load="indicators", by_session=True,
+    )  # fmt: skip
+    type(step).execute.__wrapped__(step, {"dag_run": dag_run, "params": form})
+    with run.engine.connect() as connection:
+        held = connection.execute(text("SELECT table_name, partition_key FROM ops.partition_claims ORDER BY 2")).all()
+    assert held == [("technical_indicators", "2025-12-04"), ("technical_indicators", "2025-12-05")]
+    assert sent["indicators"]["technical_indicators"]["inserted"] == 59
+
+    monkeypatch.setattr(partitions, "airflow_state", lambda *_: "running")
+    dag_run.run_id = "another"
+    with pytest.raises(TaskDeferred) as deferred:
+        type(step).execute.__wrapped__(step, {"dag_run": dag_run, "params": form})
+    assert deferred.value.method_name == "resume"
