@@ -35,6 +35,7 @@ LOADS: dict[str, tuple[str, ...]] = {
     "valuations": ("valuation_ratios",),
     "scores": ("scores",),
     "reconcile": ("reconcile",),
+    "analyst-ratings": ("analyst_ratings", "analyst_consensus"),
 }
 """What each ingestion command loads, by the names in `closingbell.pipelines.LOADS`, in order."""
 
@@ -213,6 +214,25 @@ def scores(
     _load("scores", run_id, **chosen, **window)
     if not dry_run:
         board(session=window["session"], tickers=",".join(_split(ticker)), limit=50)
+
+
+@app.command("analyst-ratings")
+def analyst_ratings(
+    ticker: Tickers = None,
+    sp500: Annotated[bool, typer.Option("--sp500", help="Members of the S&P 500")] = False,
+    limit: Limit = None,
+    all_: All = False,
+    months: Annotated[int | None, typer.Option(min=1, help="Ask for so many months again, not for changes")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Ask for twelve months again, not for changes")] = False,
+    from_files: FromFiles = None,
+    dry_run: DryRun = False,
+    run_id: RunId = None,
+) -> None:
+    """Analysts' ratings and targets from Benzinga, within its day's requests, and their consensus."""
+    if not from_files:
+        _one_choice(ticker=ticker, sp500=sp500, limit=limit, all=all_)
+    chosen = {"tickers": ticker, "sp500": sp500, "limit": limit, "months": months, "full": full}
+    _load("analyst-ratings", run_id, **chosen, from_files=from_files, dry_run=dry_run)
 
 
 @app.command()

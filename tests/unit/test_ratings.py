@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from closingbell.ratings.compute import CONSENSUS, consensus
-from closingbell.ratings.parse import PROBLEMS, SCHEMA, parse_ratings, rating_word, rating_words
+from closingbell.ratings.compute import CONSENSUS, RATINGS, consensus
+from closingbell.ratings.parse import SCHEMA, parse_ratings, parse_removed, rating_word, rating_words
 
 # the shape of Benzinga's published example (values invented)
 PUBLISHED = {
@@ -44,9 +44,9 @@ def page(*changes: dict) -> bytes:
 
 
 def parsed_row(**change):
-    answer = parse_ratings(page(change))
-    assert not answer.problems.height, answer.problems["detail"].to_list()
-    return answer.ratings.row(0, named=True)
+    row = parse_ratings(page(change)).row(0, named=True)
+    assert row["refused"] is None
+    return row
 
 
 def test_the_published_rating_becomes_a_row():
@@ -67,8 +67,10 @@ def test_the_published_rating_becomes_a_row():
         "currency": "USD",
         "rated_at": datetime(2023, 12, 11, 13, 27, 45, tzinfo=UTC),  # New York is UTC-5 in December
         "rated_at_source": "time",
+        "known_at": datetime(2023, 12, 11, 13, 29, 7, tzinfo=UTC),
         "updated_at": datetime(2023, 12, 11, 13, 29, 7, tzinfo=UTC),
         "url": "https://www.benzinga.com/quote/AVGO",
+        "refused": None,
     }
 
 
@@ -86,7 +88,7 @@ def test_xml_gives_the_rows_that_json_gives():
     )
     item = f"<item>{fields}</item>"
     xml = f'<?xml version="1.0"?><result is_array="true"><ratings is_array="true">{item}</ratings></result>'
-    assert parse_ratings(xml.encode()).ratings.equals(parse_ratings(page({})).ratings)
+    assert parse_ratings(xml.encode()).equals(parse_ratings(page({})))
 
 
 def test_xml_with_a_doctype_is_refused():
@@ -122,13 +124,11 @@ def test_words_of_firms_on_one_scale(word, number):
 
 
 def test_an_unknown_word_is_a_problem_and_never_guessed():
-    answer = parse_ratings(page({"rating_current": "Buyish"}, {"id": "2"}))
-    assert answer.ratings["rating_id"].to_list() == ["2"]
-    assert answer.received == 2
-    problem = answer.problems.row(0, named=True)
-    assert problem["problem"] == "unknown_word"
-    assert problem["key"] == PUBLISHED["id"]
-    assert "Citigroup rates 'Buyish'" in problem["detail"]
+    refused, good = parse_ratings(page({"rating_current": "Buyish"}, {"id": "2"})).iter_rows(named=True)
+    assert good["refused"] is None
+    assert refused["rating_numeric"] is None
+    assert refused["rating"] == "Buyish"
+    assert refused["refused"].startswith("unknown_word: column rating_current: Citigroup rates 'Buyish'")
 
 
 def test_every_word_of_the_table_is_in_its_normal_form():
@@ -138,10 +138,8 @@ def test_every_word_of_the_table_is_in_its_normal_form():
 
 
 @pytest.mark.parametrize(
-    ("change", "problem"),
+    ("change", "reason"),
     [
-        ({"ticker": ""}, "no_ticker"),
-        ({"analyst": None}, "no_analyst"),
         ({"date": "2023-02-30"}, "no_such_time"),
         ({"date": "2023-03-12", "time": "02:30:00"}, "no_such_time"),  # the clocks went forward at 02:00
         ({"pt_current": "NaN"}, "not_a_number"),
@@ -150,10 +148,38 @@ def test_every_word_of_the_table_is_in_its_normal_form():
         ({"updated": "yesterday"}, "no_such_time"),
     ],
 )
-def test_a_row_that_cannot_be_is_a_problem(change, problem):
-    answer = parse_ratings(page(change))
-    assert answer.ratings.height == 0
-    assert answer.problems["problem"].to_list() == [problem]
+def test_what_cannot_be_read_is_named_in_its_row(change, reason):
+    assert parse_ratings(page(change))["refused"][0].startswith(f"{reason}: ")
+
+
+@pytest.mark.parametrize(("name", "column"), [("id", "rating_id"), ("ticker", "ticker"), ("analyst", "analyst_firm")])
+def test_what_every_rating_must_have_is_null_where_it_lacks(name, column):
+    for value in ("", None):
+        assert parse_ratings(page({name: value}))[column].to_list() == [None]
+
+
+def test_a_corrected_rating_is_known_from_its_correction():
+    def known(**change):
+        return parsed_row(**change)["known_at"]
+
+    posted = datetime(2023, 12, 11, 13, 29, 7, tzinfo=UTC)
+    given = datetime(2023, 12, 11, 13, 27, 45, tzinfo=UTC)
+    assert known() == posted
+    assert known(updated=int(posted.timestamp()) + 7 * 86400) == datetime(2023, 12, 18, 13, 29, 7, tzinfo=UTC)
+    assert known(updated=int(given.timestamp()) - 60) == given  # announced ahead
+    assert known(time="") == posted  # posted before 22:00 of its day: known then
+    assert known(time="", updated=int(posted.timestamp()) - 86400) == datetime(2023, 12, 12, 3, tzinfo=UTC)
+
+
+def test_removed_ratings():
+    removed = [{"id": "a", "type": "ratings", "updated": 1702301347}, {"id": "b", "type": "splits", "updated": 0}]
+    found = parse_removed(json.dumps({"removed": removed}).encode())
+    assert found.rows() == [("a", datetime(2023, 12, 11, 13, 29, 7, tzinfo=UTC))]
+    assert parse_removed(b"[]").is_empty()
+    with pytest.raises(ValueError, match="benzinga calendar_removed: column updated is missing"):
+        parse_removed(b'{"removed": [{"id": "a", "type": "ratings"}]}')
+    with pytest.raises(ValueError, match="column removed is missing"):
+        parse_removed(b'{"ratings": []}')
 
 
 def test_a_target_that_was_not_given_is_null_never_zero():
@@ -176,9 +202,8 @@ def test_columns_that_are_missing_or_unknown_are_named():
 def test_an_empty_page():
     for body in (b"[]", b'{"ratings": []}', b"<result><ratings/></result>"):
         answer = parse_ratings(body)
-        assert answer.ratings.schema == pl.Schema(SCHEMA)
-        assert answer.problems.schema == pl.Schema(PROBLEMS)
-        assert answer.received == 0
+        assert answer.schema == pl.Schema(SCHEMA)
+        assert answer.is_empty()
 
 
 # --- consensus ---------------------------------------------------------------------------------------------------
@@ -188,10 +213,10 @@ CLOSE = datetime(2024, 6, 28, 20, tzinfo=UTC)
 
 def rating(firm, at, number=4, target=None, *, action="maintains", word="x", currency="USD", security=1, **more):
     moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
-    row = dict.fromkeys(SCHEMA)
+    row = dict.fromkeys(RATINGS)
     row.update(
         vendor="benzinga",
-        rating_id=f"{firm}{at}",
+        rating_id=f"{firm}{at}{security}",
         ticker="T",
         analyst_firm=firm,
         action=action,
@@ -201,16 +226,18 @@ def rating(firm, at, number=4, target=None, *, action="maintains", word="x", cur
         currency=currency,
         rated_at=moment,
         updated_at=moment,
+        known_at=moment,
+        version=0,
     )
     return {**row, "security_id": security, **more}
 
 
 def frame(*rows):
-    return pl.DataFrame(list(rows), schema={**SCHEMA, "security_id": pl.Int64})
+    return pl.DataFrame(list(rows), schema={**RATINGS, "version": pl.Int64})
 
 
 def known(*rows, at=CLOSE, **more):
-    return consensus(frame(*rows), known_at=at, day=date(2024, 6, 28), **more)
+    return consensus(frame(*rows), known_at=at, session=date(2024, 6, 28), **more)
 
 
 def test_each_firm_counts_once_with_its_latest_rating():
@@ -299,3 +326,24 @@ def test_rows_without_a_security_are_left_out_and_securities_stay_apart():
     )
     assert got.select("security_id", "rating_mean").rows() == [(1, 4.0), (2, 2.0)]
     assert got.schema == pl.Schema(CONSENSUS)
+
+
+def test_of_a_corrected_rating_each_moment_knows_the_version_of_then():
+    first = rating("A", "2024-01-05", 2, 80.0)
+    put_right = {**first, "rating_numeric": 5, "known_at": datetime(2024, 3, 1, tzinfo=UTC), "version": 9}
+    for at, mean in ((datetime(2024, 2, 29, tzinfo=UTC), 2.0), (CLOSE, 5.0)):
+        row = known(put_right, first, at=at).row(0, named=True)
+        assert (row["firms"], row["rating_mean"]) == (1, mean)
+
+
+def test_a_removed_rating_counts_until_its_removal():
+    was = rating("A", "2024-01-05", 2)
+    removed = {**was, "removed_at": datetime(2024, 3, 1, tzinfo=UTC), "version": 9}
+    assert known(was, removed, at=datetime(2024, 2, 29, tzinfo=UTC))["firms"].to_list() == [1]
+    assert known(was, removed).is_empty()
+
+
+def test_a_session_says_from_when_ratings_are_loaded():
+    asked = pl.DataFrame({"security_id": [1, 2], "asked_from": [date(2024, 3, 1), date(2020, 1, 1)]})
+    rows = known(*(rating("A", "2024-04-05", security=number) for number in (1, 2, 3)), asked_from=asked)
+    assert rows["ratings_from"].to_list() == [date(2024, 3, 1), date(2023, 6, 28), date(2023, 6, 28)]

@@ -40,6 +40,10 @@ ALLOWANCES: dict[str, dict[str, Allowance]] = {
     },
     "yahoo": {"default": Allowance(1), "sandbox": Allowance(50, burst=10)},
     "reference": {"default": Allowance(1)},
+    "benzinga": {
+        "standard": Allowance(2, burst=5, day_limit=500, day_zone="America/New_York"),
+        "sandbox": Allowance(50, burst=10, day_limit=500, day_zone="America/New_York"),
+    },
 }
 """Vendor -> plan -> allowance. The connection's extra `plan` chooses; without it the first, which is the smallest."""
 
@@ -113,4 +117,8 @@ def hook_class(vendor: str) -> Any:
             from closingbell.hooks.reference import Reference
 
             return Reference
+        case "benzinga":
+            from closingbell.hooks.benzinga import Benzinga
+
+            return Benzinga
     raise ValueError(f"no hook for {vendor!r}; there are {', '.join(ALLOWANCES)}")

@@ -63,6 +63,13 @@ class TiingoHook(VendorHook):
     hook_name = "Tiingo"
 
 
+class BenzingaHook(VendorHook):
+    """api.benzinga.com."""
+
+    vendor = conn_type = default_conn_name = "benzinga"
+    hook_name = "Benzinga"
+
+
 class YahooHook(VendorHook):
     """query2.finance.yahoo.com, by yfinance."""
 

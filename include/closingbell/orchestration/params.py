@@ -89,6 +89,28 @@ def limit() -> Param:
     )
 
 
+def sp500() -> Param:
+    """Members of the index alone."""
+    return Param(
+        False,
+        type="boolean",
+        title="S&P 500 only",
+        description="Ask only for members of the S&P 500. An empty table begins with them anyway.",
+    )
+
+
+def months() -> Param:
+    """A window of ratings to ask for again."""
+    return Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        maximum=240,
+        title="Months",
+        description="Ask for the last so many months again. Empty: what changed since each stock was asked for.",
+    )
+
+
 def universe_source() -> Param:
     """Where the list of stocks comes from."""
     return Param(

@@ -53,6 +53,17 @@ def get_provider_info() -> dict[str, Any]:
                 ),
             },
             {
+                "connection-type": "benzinga",
+                "hook-class-name": f"{_HOOKS}.BenzingaHook",
+                "hook-name": "Benzinga",
+                "conn-fields": {"plan": _choice("standard"), **_TIMEOUT},
+                "ui-field-behaviour": _form(
+                    hidden=["schema", "port", "login"],
+                    host="https://api.benzinga.com (the default)",
+                    relabel={"password": "API key"},
+                ),
+            },
+            {
                 "connection-type": "yahoo",
                 "hook-class-name": f"{_HOOKS}.YahooHook",
                 "hook-name": "Yahoo Finance (yfinance)",

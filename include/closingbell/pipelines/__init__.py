@@ -1,6 +1,8 @@
 """The pipelines as `Load`s by name; imported by tasks, pods and the command, never by a DAG file."""
 
 from closingbell.pipelines import (
+    analyst_consensus,
+    analyst_ratings,
     indicators,
     market_close,
     reconcile,
@@ -13,5 +15,15 @@ from closingbell.pipelines.base import Load
 
 LOADS: dict[str, Load] = {
     module.LOAD.name: module.LOAD
-    for module in (universe, sec_financials, market_close, indicators, valuation_ratios, scores, reconcile)
+    for module in (
+        universe,
+        sec_financials,
+        market_close,
+        indicators,
+        valuation_ratios,
+        scores,
+        reconcile,
+        analyst_ratings,
+        analyst_consensus,
+    )
 }

@@ -27,7 +27,8 @@ UNDERSTOOD = (
     "company_tickers.json, EDGAR form index (form.YYYYMMDD.idx), Polygon grouped daily, tickers, ticker details, "
     "ticker events, splits or dividends JSON, Polygon day aggregates CSV, Tiingo daily JSON (of one ticker or of all), "
     "Tiingo's supported_tickers zip or CSV, Yahoo chart JSON, daily bars CSV (Date,Open,High,Low,Close,Volume), index "
-    "constituents CSV, Fortune 500 CSV (rank and name)"
+    "constituents CSV, Fortune 500 CSV (rank and name), "
+    "Benzinga's calendar of ratings (JSON or XML)"
 )
 POLYGON_ROWS = {
     "tickers": {"ticker", "market", "locale"},
@@ -119,6 +120,8 @@ def _recognise(name: str, path: Path, body: bytes | Path) -> tuple[str, str, str
         return "sec_edgar", "daily_index", "-".join(index.groups())
     if head[:1] in b"{[" and head:
         return _recognise_json(path, body)
+    if head.startswith(b"<") and b"<ratings" in head:
+        return "benzinga", "calendar_ratings", name.removesuffix(".xml")
     header = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip().lower()
     columns = [column.strip(' "') for column in header.split(",")]
     if columns[:2] == ["ticker", "volume"] and "window_start" in columns:
@@ -149,6 +152,10 @@ def _recognise_json(path: Path, body: bytes) -> tuple[str, str, str]:
             return "yahoo", "chart", key
         if "queryCount" in answer and "ticker" not in answer:
             return "polygon", "grouped_daily", key
+        if "rating_current" in _first(answer.get("ratings")):
+            return "benzinga", "calendar_ratings", key
+        if {"id", "type", "updated"} <= _first(answer.get("removed")).keys():
+            return "benzinga", "calendar_removed", key
         results = answer.get("results")
         if isinstance(results, dict):
             if "events" in results and "name" in results:

@@ -2,7 +2,8 @@
 
 A firm counts with its latest rating of the last 12 months. A later row without a rating (a target changed) leaves the
 rating standing; one that ends coverage, or says the firm has no opinion, ends it. Targets count in the price's
-currency only, and on the share basis of the day: a target published before a split is divided by it.
+currency only, and on the share basis of the session: a target published before a split is divided by it. Of a rating
+that its vendor corrected, a moment knows the version of then; one that was removed counts until its removal.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Any
 
 import polars as pl
 
-from closingbell.ratings.parse import ENDING
+from closingbell.ratings.parse import ENDING, SCHEMA
 
 CONSENSUS: dict[str, Any] = {
     "security_id": pl.Int64,
-    "day": pl.Date,
+    "session": pl.Date,
     "firms": pl.Int64,
     "rating_mean": pl.Float64,
     "rating_dispersion": pl.Float64,
@@ -32,9 +33,20 @@ CONSENSUS: dict[str, Any] = {
     "target_high": pl.Float64,
     "target_currency": pl.String,
     "last_rated_at": pl.Datetime("us", "UTC"),
+    "ratings_from": pl.Date,
 }
 """firms: how many have a rating that counts. rating_dispersion: sample standard deviation, null under two firms.
-targets: how many of the firms have a target in target_currency."""
+targets: how many of the firms have a target in target_currency. ratings_from: the day that ratings are loaded from; the
+twelve months before it where they are whole."""
+
+RATINGS: dict[str, Any] = {
+    "vendor": pl.String,
+    "rating_id": pl.String,
+    "security_id": pl.Int64,
+    **{name: dtype for name, dtype in SCHEMA.items() if name not in ("vendor", "rating_id", "refused")},
+    "removed_at": pl.Datetime("us", "UTC"),
+}
+"""A row of analyst_ratings, without lineage."""
 
 COUNTS = {5: "strong_buys", 4: "buys", 3: "holds", 2: "sells", 1: "strong_sells"}
 SPLITS: dict[str, Any] = {
@@ -46,23 +58,29 @@ SPLITS: dict[str, Any] = {
 
 
 def consensus(
-    ratings: pl.DataFrame,
+    versions: pl.DataFrame,
     *,
     known_at: datetime,
-    day: date,
+    session: date,
     splits: pl.DataFrame | None = None,
     currencies: pl.DataFrame | None = None,
+    asked_from: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """What `day` knew at `known_at` (UTC): CONSENSUS, one row a security with at least one firm, by security_id.
+    """What `session` knew at `known_at` (UTC): CONSENSUS, one row a security with at least one firm, by security_id.
 
-    ratings: parse.SCHEMA's columns and security_id (rows without one are left out). splits: SPLITS, ex_date up to
-    `day` counts. currencies: security_id, currency of its price; USD where it has no row.
+    versions: columns of RATINGS (rows without a security are left out) and `version`, which is larger for the later of
+    two versions of a rating that were known at one moment. splits: SPLITS, ex_date up to the session counts.
+    currencies: security_id, currency of its price; USD where it has no row. asked_from: security_id, asked_from (the
+    first day its ratings were asked for); the whole twelve months where it has no row.
     """
-    known = ratings.filter(
-        pl.col("security_id").is_not_null()
-        & (pl.col("rated_at") <= known_at)
-        & (pl.col("rated_at") > pl.lit(known_at).dt.offset_by("-12mo"))
-    ).sort("security_id", "analyst_firm", "rated_at", "rating_id")
+    since = pl.lit(known_at).dt.offset_by("-12mo")
+    known = (
+        _as_known(versions, known_at)
+        .filter(pl.col("security_id").is_not_null() & (pl.col("rated_at") <= known_at) & (pl.col("rated_at") > since))
+        .sort("security_id", "analyst_firm", "rated_at", "rating_id")
+    )
+    year = pl.lit(session).dt.offset_by("-12mo")
+    asked = pl.DataFrame(schema={"security_id": pl.Int64, "asked_from": pl.Date}) if asked_from is None else asked_from
     standing = _standing(known)
     firm = ["security_id", "analyst_firm"]
     rated = (
@@ -70,7 +88,7 @@ def consensus(
         .group_by(firm)
         .agg(pl.col("rating_numeric").last(), pl.col("rated_at").last())
     )
-    targeted = _targets(standing, splits, currencies, day)
+    targeted = _targets(standing, splits, currencies, session)
     return (
         rated.join(targeted, on=firm, how="left")
         .group_by("security_id")
@@ -87,9 +105,20 @@ def consensus(
             pl.col("target_currency").drop_nulls().first().alias("target_currency"),
             pl.col("rated_at").max().alias("last_rated_at"),
         )
-        .with_columns(pl.lit(day).alias("day"))
+        .join(asked.select("security_id", "asked_from"), on="security_id", how="left")
+        .with_columns(pl.lit(session).alias("session"), pl.max_horizontal("asked_from", year).alias("ratings_from"))
         .select(pl.col(name).cast(dtype) for name, dtype in CONSENSUS.items())
         .sort("security_id")
+    )
+
+
+def _as_known(versions: pl.DataFrame, known_at: datetime) -> pl.DataFrame:
+    """Of each rating the version that `known_at` knew, without those removed by then."""
+    return (
+        versions.filter(pl.col("known_at") <= known_at)
+        .sort("known_at", "version")
+        .unique(["vendor", "rating_id"], keep="last", maintain_order=True)
+        .filter(pl.col("removed_at").is_null() | (pl.col("removed_at") > known_at))
     )
 
 
@@ -103,9 +132,9 @@ def _standing(known: pl.DataFrame) -> pl.DataFrame:
 
 
 def _targets(
-    standing: pl.DataFrame, splits: pl.DataFrame | None, currencies: pl.DataFrame | None, day: date
+    standing: pl.DataFrame, splits: pl.DataFrame | None, currencies: pl.DataFrame | None, session: date
 ) -> pl.DataFrame:
-    """security_id, analyst_firm, target (basis of `day`), target_currency: each firm's last word on it."""
+    """security_id, analyst_firm, target (basis of the session), target_currency: each firm's last word on it."""
     wanted = pl.DataFrame(schema={"security_id": pl.Int64, "price_currency": pl.String})
     if currencies is not None:
         wanted = currencies.select("security_id", pl.col("currency").alias("price_currency"))
@@ -127,7 +156,7 @@ def _targets(
     since = (
         last.join(splits if splits is not None else pl.DataFrame(schema=SPLITS), on="security_id", how="inner")
         .filter(
-            (pl.col("ex_date") <= day)
+            (pl.col("ex_date") <= session)
             & (pl.col("ex_date") > pl.col("targeted_at").dt.convert_time_zone("America/New_York").dt.date())
         )
         .group_by("security_id", "analyst_firm")

@@ -5,8 +5,9 @@ value a string. Out: `Parsed`, without lineage. Source: Benzinga's published ref
 
 `date` and `time` are New York's; a rating without a time (empty or 00:00:00) is held to be known at 22:00 that day, as
 a filing without an acceptance time is. Targets are stored as published (`pt_current`), on the share basis of their day;
-`adjusted_pt_*` change with every later split and are not stored. A word the table words.toml does not know goes to
-`problems` with its row left out: it is never guessed.
+`adjusted_pt_*` change with every later split and are not stored. What cannot be read, a word that words.toml does not
+know for instance, is named in the row's `refused`, which the audit quarantines: nothing is guessed, nothing lost.
+Benzinga corrects ratings: a row is the version of `updated`, and known from then; removed ones are a list of their own.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 from xml.etree import ElementTree
 
 import msgspec
@@ -27,6 +27,8 @@ import polars as pl
 
 from closingbell.sessions import NEW_YORK
 from closingbell.universe.tickers import normal_ticker
+
+T = TypeVar("T")
 
 SCHEMA: dict[str, Any] = {
     "vendor": pl.String,
@@ -44,13 +46,17 @@ SCHEMA: dict[str, Any] = {
     "currency": pl.String,
     "rated_at": pl.Datetime("us", "UTC"),
     "rated_at_source": pl.String,
+    "known_at": pl.Datetime("us", "UTC"),
     "updated_at": pl.Datetime("us", "UTC"),
     "url": pl.String,
+    "refused": pl.String,
 }
 """rating: the firm's own word; rating_numeric: 5 strong buy .. 1 strong sell, null where no rating was given or the
-firm says it has none. action: one of ACTIONS' values. rated_at_source: time, or date_22 (no time given)."""
+firm says it has none. action: one of ACTIONS' values. rated_at_source: time, or date_22 (no time given). known_at: of
+this version, so never before `updated`. refused: `reason: detail` of what cannot be read, by which the audit
+quarantines the row; null where all can."""
 
-PROBLEMS: dict[str, Any] = {"problem": pl.String, "key": pl.String, "detail": pl.String}
+REMOVED: dict[str, Any] = {"rating_id": pl.String, "removed_at": pl.Datetime("us", "UTC")}
 
 ACTIONS = {
     "upgrades": "upgrades",
@@ -66,12 +72,13 @@ ACTIONS = {
     "suspends": "suspends",
     "firm dissolved": "firm_dissolved",
 }
-TARGET_ACTIONS = {"announces", "maintains", "lowers", "raises", "removes", "adjusts"}
+TARGET_ACTIONS = {word: word for word in ("announces", "maintains", "lowers", "raises", "removes", "adjusts")}
 ENDING = ("terminates", "removes", "suspends", "firm_dissolved")
 NO_OPINION = "no_opinion"
 SCALE = {"strong_buy": 5, "buy": 4, "hold": 3, "sell": 2, "strong_sell": 1, NO_OPINION: None}
 NO_TIME = ("", "00:00:00", "00:00")
 WHERE = "benzinga calendar_ratings"
+WHERE_REMOVED = "benzinga calendar_removed"
 
 REQUIRED = {"id", "date", "ticker", "analyst", "action_company", "rating_current", "pt_current", "updated"}
 KNOWN = {
@@ -82,31 +89,35 @@ KNOWN = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """One page: `ratings` (SCHEMA), `problems` (PROBLEMS: what was left out and why), `received` rows of the answer.
-
-    A page of fewer than `pagesize` received rows is the last one.
-    """
-
-    ratings: pl.DataFrame
-    problems: pl.DataFrame
-    received: int
-
-
-def parse_ratings(body: bytes) -> Parsed:
-    """One page of Benzinga's ratings, JSON or XML; raises ValueError naming the column where the shape has changed."""
+def parse_ratings(body: bytes) -> pl.DataFrame:
+    """One page of Benzinga's ratings, JSON or XML: SCHEMA. Raises ValueError naming the column whose shape changed."""
     rows = _xml(body) if body.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<" else _json(body)
     kept: list[dict[str, Any]] = []
-    problems: list[dict[str, str]] = []
     for row in rows:
         _columns(row)
-        values = {name: _text(value) for name, value in row.items()}
-        try:
-            kept.append(_rating(values))
-        except _Refused as refused:
-            problems.append({"problem": refused.problem, "key": values["id"], "detail": f"{WHERE}: {refused.detail}"})
-    return Parsed(pl.DataFrame(kept, schema=SCHEMA), pl.DataFrame(problems, schema=PROBLEMS), len(rows))
+        kept.append(_rating({name: _text(value) for name, value in row.items()}))
+    return pl.DataFrame(kept, schema=SCHEMA)
+
+
+def parse_removed(body: bytes) -> pl.DataFrame:
+    """One page of `/api/v2.1/calendar-removed`: the ratings that Benzinga withdrew, REMOVED; other types are out."""
+    try:
+        answer = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{WHERE_REMOVED}: the body is no JSON ({error}); fetch it again") from error
+    rows = [] if answer == [] else answer.get("removed") if isinstance(answer, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"{WHERE_REMOVED}: column removed is missing or no list of objects; it begins {body[:100]!r}")
+    found = []
+    for row in rows:
+        if missing := {"id", "type", "updated"} - row.keys():
+            raise ValueError(f"{WHERE_REMOVED}: column {', '.join(sorted(missing))} is missing; it has {sorted(row)}")
+        if row["type"] == "ratings":
+            try:
+                found.append({"rating_id": str(row["id"]), "removed_at": _updated_at(str(row["updated"]))})
+            except _Refused as error:
+                raise ValueError(f"{WHERE_REMOVED}: {error}") from None
+    return pl.DataFrame(found, schema=REMOVED)
 
 
 def rating_word(word: str) -> str:
@@ -132,42 +143,52 @@ def rating_words() -> dict[str, int | None]:
 class _Refused(ValueError):
     def __init__(self, problem: str, detail: str) -> None:
         super().__init__(detail)
-        self.problem, self.detail = problem, detail
+        self.problem = problem
 
 
 def _rating(row: dict[str, str]) -> dict[str, Any]:
-    for name in ("id", "ticker", "analyst"):
-        if not row[name]:
-            raise _Refused(f"no_{name}", f"column {name} is empty in {row}")
+    refused: list[str] = []
+
+    def read(field: Callable[..., T], *args: Any) -> T | None:
+        try:
+            return field(*args)
+        except _Refused as error:
+            refused.append(f"{error.problem}: {error}")
+            return None
+
     firm = row["analyst"]
-    action = ACTIONS.get(rating_word(row["action_company"]))
-    if action is None and row["action_company"]:
-        raise _Refused(
-            "unknown_action", f"column action_company: {row['action_company']!r} of {firm} is not in ACTIONS"
-        )
-    target_action = rating_word(row.get("action_pt", "")) or None
-    if target_action and target_action not in TARGET_ACTIONS:
-        raise _Refused("unknown_action", f"column action_pt: {row['action_pt']!r} of {firm} is not in TARGET_ACTIONS")
-    rated_at, source = _rated_at(row)
+    rated = read(_rated_at, row)
+    updated_at = read(_updated_at, row["updated"])
     return {
         "vendor": "benzinga",
-        "rating_id": row["id"],
-        "ticker": normal_ticker(row["ticker"]),
-        "analyst_firm": firm,
+        "rating_id": row["id"] or None,
+        "ticker": normal_ticker(row["ticker"]) or None,
+        "analyst_firm": firm or None,
         "analyst_name": row.get("analyst_name") or None,
-        "action": action,
-        "target_action": target_action,
+        "action": read(_action, row, "action_company", ACTIONS),
+        "target_action": read(_action, row, "action_pt", TARGET_ACTIONS),
         "rating": row["rating_current"] or None,
         "rating_before": row.get("rating_prior") or None,
-        "rating_numeric": _numeric(row["rating_current"], firm),
-        "price_target": _target(row, "pt_current"),
-        "price_target_before": _target(row, "pt_prior"),
+        "rating_numeric": read(_numeric, row["rating_current"], firm),
+        "price_target": read(_target, row, "pt_current"),
+        "price_target_before": read(_target, row, "pt_prior"),
         "currency": (row.get("currency") or "USD").upper(),
-        "rated_at": rated_at,
-        "rated_at_source": source,
-        "updated_at": _updated_at(row["updated"]),
+        "rated_at": rated.at if rated else None,
+        "rated_at_source": rated.source if rated else None,
+        "known_at": _known_at(rated, updated_at) if rated and updated_at else None,
+        "updated_at": updated_at,
         "url": row.get("url_news") or row.get("url") or None,
+        "refused": "; ".join(refused) or None,
     }
+
+
+def _action(row: dict[str, str], name: str, known: dict[str, str]) -> str | None:
+    if not row.get(name):
+        return None
+    try:
+        return known[rating_word(row[name])]
+    except KeyError:
+        raise _Refused("unknown_action", f"column {name}: {row[name]!r} of {row['analyst']} is not known") from None
 
 
 def _numeric(word: str, firm: str) -> int | None:
@@ -196,7 +217,13 @@ def _target(row: dict[str, str], name: str) -> float | None:
     return target or None  # Benzinga writes 0.00 for a target that was not given
 
 
-def _rated_at(row: dict[str, str]) -> tuple[datetime, str]:
+class _Rated(NamedTuple):
+    at: datetime
+    source: str
+    day_began: datetime
+
+
+def _rated_at(row: dict[str, str]) -> _Rated:
     clock = row.get("time", "")
     given = clock not in NO_TIME
     try:
@@ -207,7 +234,15 @@ def _rated_at(row: dict[str, str]) -> tuple[datetime, str]:
     moment = local.astimezone(UTC)
     if moment.astimezone(NEW_YORK).replace(fold=0) != local.replace(fold=0):
         raise _Refused("no_such_time", f"columns date and time: New York skipped {row['date']} {clock}")
-    return moment, "time" if given else "date_22"
+    began = datetime.combine(day, time(0), NEW_YORK).astimezone(UTC)
+    return _Rated(moment, "time" if given else "date_22", began)
+
+
+def _known_at(rated: _Rated, updated_at: datetime) -> datetime:
+    """Not before the vendor's last change; without a time, that change on or after its day is the evidence."""
+    if rated.source == "time":
+        return max(rated.at, updated_at)
+    return updated_at if updated_at >= rated.day_began else rated.at
 
 
 def _updated_at(text: str) -> datetime:

@@ -102,6 +102,7 @@ RENAMED = {
     "daily_prices": (b'"close"', b'"closePrice"'),
     "daily_all": (b'"close"', b'"closePrice"'),
     "chart": (b'"close"', b'"last"'),
+    "calendar_ratings": (b'"rating_current"', b'"rating_now"'),
     "sp500": (b"GICS Sector", b"Sector"),
 }
 """Schema drift: the column each endpoint renames."""
@@ -134,6 +135,9 @@ def duplicated(endpoint: str, body: bytes) -> bytes:
         if "resultsCount" in answer:
             answer["resultsCount"] = answer["queryCount"] = answer["count"] = len(rows)
         return msgspec.json.encode(answer)
+    if endpoint == "calendar_ratings":
+        answer = msgspec.json.decode(body)
+        return msgspec.json.encode({"ratings": answer["ratings"] + answer["ratings"][:REPEATED]}) if answer else body
     if endpoint in ("daily_prices", "daily_all"):
         rows = msgspec.json.decode(body)
         return msgspec.json.encode(rows + rows[:REPEATED])

@@ -27,7 +27,7 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 
 from closingbell.sandbox.faults import Faults, Rates, drifted, duplicated, rates
-from closingbell.sandbox.vendors import ROUTES
+from closingbell.sandbox.vendors import ROUTES, benzinga
 from closingbell.sandbox.vendors.answers import (
     HTML,
     JSON,
@@ -175,6 +175,8 @@ class Sandbox:
             key = key or request.query_params.get("token", "")
             if not key or key == "wrong":
                 return json_reply({"detail": "Invalid token." if key else "Please supply a token"}, 401)
+        if prefix == "benzinga":
+            return benzinga.refused(request.headers, request.query_params)
         return None
 
     def _failure(self, prefix: str, drawn: set[str]) -> Reply | None:

@@ -85,6 +85,13 @@ TABLES: dict[str, TableSpec] = {
         TableSpec(name="corporate_actions", key=("security_id", "ex_date", "kind"), feeds=_ACTIONS, excludable=True),
         TableSpec(name="technical_indicators", key=("security_id", "session"), derived=True, excludable=True),
         TableSpec(name="valuation_ratios", key=("security_id", "session"), derived=True, excludable=True),
+        TableSpec(
+            name="analyst_ratings",
+            key=("vendor", "rating_id"),
+            feeds=(("benzinga", "calendar_ratings"), ("benzinga", "calendar_removed")),
+            excludable=True,
+        ),
+        TableSpec(name="analyst_consensus", key=("security_id", "session"), derived=True, excludable=True),
         TableSpec(name="ic_scores", key=("security_id", "session"), derived=True, excludable=True),
         TableSpec(name="score_inputs", key=("security_id", "session"), derived=True, excludable=True),
     )

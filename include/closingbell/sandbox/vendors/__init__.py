@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from closingbell.sandbox.vendors import polygon, sec, tiingo, yahoo
+from closingbell.sandbox.vendors import benzinga, polygon, sec, tiingo, yahoo
 from closingbell.sandbox.vendors.answers import Asked, Box, Reply, Route, ok, routes
 
 
@@ -16,5 +16,6 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     "polygon": polygon.ROUTES,
     "tiingo": tiingo.ROUTES,
     "yahoo": yahoo.ROUTES,
+    "benzinga": benzinga.ROUTES,
     "reference": routes(("sp500", r"/(sp500_)?constituents\.csv", _sp500)),
 }
