@@ -22,6 +22,7 @@ from closingbell.sandbox.simulated.statements import Books, Filing, plan_filings
 from closingbell.sessions import close_of
 
 if TYPE_CHECKING:
+    from closingbell.sandbox.simulated.ratings import Ratings
     from closingbell.sandbox.simulated.truth import Truth
 
 SP500_HEADER = "Symbol,Security,GICS Sector,GICS Sub-Industry,Headquarters Location,Date added,CIK,Founded"
@@ -212,6 +213,23 @@ class Market:
 
     def yahoo_chart(self, ticker: str, first: date, last: date, now: datetime) -> dict[str, Any]:
         return self.vendors.yahoo_chart(ticker, first, last, utc(now))
+
+    # Benzinga
+
+    @cached_property
+    def ratings(self) -> Ratings:
+        """The analysts' ratings, with their own account; see `simulated/ratings.py`."""
+        from closingbell.sandbox.simulated.ratings import Ratings
+
+        return Ratings(self.registry)
+
+    def benzinga_ratings(
+        self, tickers: tuple[str, ...], first: date | None, last: date | None, since: datetime | None, now: datetime
+    ) -> list[dict[str, Any]]:
+        return self.ratings.calendar(tickers, first, last, since, utc(now))
+
+    def benzinga_removed(self, since: datetime | None, now: datetime) -> list[dict[str, Any]]:
+        return self.ratings.removed(since, utc(now))
 
     # Reference data
 

@@ -38,6 +38,16 @@ class Recorded:
         self._submissions = self.folder / "data.sec.gov/submissions"
         self._merged = self.folder / "data.sec.gov/submissions_merged"
 
+    # -- Benzinga, of which there are no recordings
+
+    def benzinga_ratings(self, *asked: Any) -> list[dict[str, Any]]:
+        """No ratings."""
+        return []
+
+    def benzinga_removed(self, *asked: Any) -> list[dict[str, Any]]:
+        """No removals."""
+        return []
+
     # -- what the server says of itself ------------------------------------------------------------------------
 
     @cached_property
