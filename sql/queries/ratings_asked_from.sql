@@ -11,4 +11,4 @@ WITH asked AS (
     SELECT security_id, min(CAST(rated_at AT TIME ZONE 'America/New_York' AS date)) AS day
     FROM closingbell.analyst_ratings WHERE security_id IS NOT NULL GROUP BY security_id
 )
-SELECT security_id, min(day) AS asked_from FROM (SELECT * FROM asked UNION ALL SELECT * FROM given) AS both GROUP BY security_id;
+SELECT security_id, min(day) AS asked_from FROM (SELECT * FROM asked UNION ALL SELECT * FROM given) AS known GROUP BY security_id;

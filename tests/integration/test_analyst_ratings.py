@@ -8,15 +8,16 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, text
 
 from closingbell import connections
 from closingbell.hooks import ALLOWANCES, open_hook
-from closingbell.hooks.errors import AuthFailed
+from closingbell.hooks.errors import AuthFailed, VendorError
 from closingbell.landing import Landing
 from closingbell.pipelines import LOADS, analyst_ratings, base
 from closingbell.pipelines.base import Run
@@ -33,6 +34,23 @@ COLUMNS = [
 ]  # fmt: skip
 COUNTED = ("firms", "rating_mean", "strong_buys", "buys", "holds", "sells", "strong_sells", "targets", "target_mean",
            "target_median")  # fmt: skip
+SECURITY = text(
+    "INSERT INTO closingbell.securities (security_id, cik, figi, name, type, fetched_at) "
+    "VALUES (:security_id, :cik, :figi, :name, :type, :fetched_at)"
+)
+MEMBER = text(
+    "INSERT INTO closingbell.index_members (index_name, security_id, valid_from, fetched_at) "
+    "VALUES ('sp500', :security_id, '2020-01-02', :fetched_at)"
+)
+TICKER = text(
+    "INSERT INTO closingbell.ticker_history (ticker, valid_from, valid_to, security_id, fetched_at) "
+    "VALUES (:ticker, :valid_from, :valid_to, :security_id, :fetched_at)"
+)
+SPLIT = text(
+    "INSERT INTO closingbell.corporate_actions (security_id, ex_date, kind, numerator, denominator, known_at, source, "
+    "fetched_at) VALUES (:security_id, :ex_date, 'split', :numerator, :denominator, :fetched_at, 'truth', :fetched_at)"
+)
+FAULTS = '{"429": 0.2, "5xx": 0.2, "truncated": 0.2, "duplicates": 0.5, "retry_after": 0.1}'
 LATER = datetime(2025, 12, 5, 23, tzinfo=UTC)
 
 
@@ -80,16 +98,6 @@ def market() -> Any:
     return open_market("simulated", seed=7, companies=25)
 
 
-@pytest.fixture(scope="module")
-def with_universe(market, new_database, migrated_template, tmp_path_factory) -> tuple[str, str]:
-    """(name of a database with the universe of the market's last evening, folder of its landing zone)."""
-    url, folder = new_database(migrated_template), str(tmp_path_factory.mktemp("landing"))
-    with connected(market, url) as box:
-        engine = db.engine(url)
-        Deployment(engine, Landing(folder, engine), box, market).run("universe")
-    return str(make_url(url).database), folder
-
-
 @contextlib.contextmanager
 def connected(market: Any, url: str, faults: str = "") -> Iterator[Sandbox]:
     box = Sandbox(market, mode="simulated", seed=7, faults=rates(faults) if faults else None)
@@ -103,12 +111,32 @@ def connected(market: Any, url: str, faults: str = "") -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def deployment(market, with_universe, new_database) -> Iterator[Deployment]:
-    template, folder = with_universe
-    url = new_database(template)
-    with connected(market, url) as box:
+def deployment(market, new_database, migrated_template, tmp_path) -> Iterator[Deployment]:
+    with deployed(market, new_database(migrated_template), tmp_path / "landing") as found:
+        yield found
+
+
+@contextlib.contextmanager
+def deployed(market: Any, url: str, folder: Path, faults: str = "") -> Iterator[Deployment]:
+    """A warehouse that knows the market's shares, their tickers, the S&P 500 and the splits, and no rating."""
+    with connected(market, url, faults) as box:
         engine = db.engine(url)
-        yield Deployment(engine, Landing(folder, engine), box, market)
+        found = Deployment(engine, Landing(str(folder), engine), box, market)
+        now = {"fetched_at": box.clock}
+        listed = market.truth.securities(box.clock).with_row_index("security_id", offset=1)
+        ids = {row["figi"]: row["security_id"] for row in listed.iter_rows(named=True)}
+        members = set(found.members())
+        with engine.begin() as connection:
+            for row in listed.iter_rows(named=True):
+                connection.execute(SECURITY, row | now)
+                if row["ticker"] in members:
+                    connection.execute(MEMBER, row | now)
+            for row in market.truth.tickers(box.clock).iter_rows(named=True):
+                connection.execute(TICKER, row | now | {"security_id": ids[row["figi"]]})
+            for row in market.truth.actions(box.clock).filter(pl.col("kind") == "split").iter_rows(named=True):
+                if row["figi"] in ids:
+                    connection.execute(SPLIT, row | now | {"security_id": ids[row["figi"]]})
+        yield found
 
 
 def a_year_before(clock: datetime) -> date:
@@ -129,7 +157,7 @@ def test_an_empty_table_begins_with_a_year_of_the_sp500_and_equals_the_truth(dep
 
     asked = {ticker for row in asked_questions(deployment) for ticker in row["tickers"].split(",")}
     assert asked == set(members)
-    assert no_change(deployment.run())
+    assert no_change(deployment.run(sp500=True))
 
 
 def test_then_the_rest_and_the_consensus_of_each_session_equals_the_truth(deployment):
@@ -139,7 +167,7 @@ def test_then_the_rest_and_the_consensus_of_each_session_equals_the_truth(deploy
     now, ratings = deployment.box.clock, deployment.market.ratings
     assert deployment.ratings() == truth(ratings.truth(now, since=a_year_before(now)))
     for session in (last_sessions(now.date(), 100)[0], now.date()):
-        assert consensus(deployment, session) == told(deployment, session, a_year_before(now))
+        assert consensus(deployment, session) == told(deployment, session, a_year_before(now), loaded=now)
     row = deployment.rows("SELECT DISTINCT ratings_from FROM closingbell.analyst_consensus")
     assert [found["ratings_from"] for found in row] == [a_year_before(now)]
     assert no_change(deployment.run())
@@ -148,7 +176,7 @@ def test_then_the_rest_and_the_consensus_of_each_session_equals_the_truth(deploy
 
 def test_corrections_and_removals_replace_the_row_and_past_sessions_keep_what_they_knew(deployment):
     ratings, last = deployment.market.ratings, deployment.market.last_session
-    before = last_sessions(last, 45)[0]
+    before = last_sessions(last, 75)[0]
     deployment.box.clock = close_of(before) + timedelta(hours=2)
     deployment.run()
     deployment.run("analyst_consensus")
@@ -213,23 +241,19 @@ def test_a_ticker_is_the_company_that_bore_it_on_the_day_of_the_rating(deploymen
     assert not deployment.rows("SELECT FROM closingbell.analyst_ratings WHERE security_id IS NULL")
 
 
-def test_with_faults_the_tables_equal_those_of_a_clean_run(deployment, market, with_universe, new_database):
+def test_with_faults_the_tables_equal_those_of_a_clean_run(
+    deployment, market, new_database, migrated_template, tmp_path
+):
     for name in ("analyst_ratings", "analyst_consensus"):
         deployment.run(name)
     clean = {table: content(deployment, table) for table in ("analyst_ratings", "analyst_consensus")}
-    template, folder = with_universe
-    url = new_database(template)
-    with connected(
-        market, url, '{"429": 0.2, "5xx": 0.2, "truncated": 0.2, "duplicates": 0.5, "retry_after": 0.1}'
-    ) as box:
-        engine = db.engine(url)
-        faulty = Deployment(engine, Landing(folder, engine), box, market)
+    with deployed(market, new_database(migrated_template), tmp_path / "faulty", FAULTS) as faulty:
         for name in ("analyst_ratings", "analyst_consensus"):
             for _ in range(4):  # what Airflow's retries would do
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(VendorError):
                     faulty.run(name)
                     break
-        assert box.faults.counts["requests"] > 0
+        assert faulty.box.faults.counts["requests"] > 0
         for table, rows in clean.items():
             assert content(faulty, table) == rows, table
 
@@ -292,7 +316,7 @@ def test_files_that_are_here_already(deployment, tmp_path):
 
 
 def test_replay_from_the_landing_zone_changes_nothing(deployment):
-    deployment.box.clock = close_of(last_sessions(deployment.market.last_session, 45)[0]) + timedelta(hours=2)
+    deployment.box.clock = close_of(last_sessions(deployment.market.last_session, 75)[0]) + timedelta(hours=2)
     deployment.run()
     deployment.box.clock = LATER
     deployment.run()
@@ -351,12 +375,18 @@ def consensus(deployment: Deployment, session: date) -> dict[str, list[Any]]:
     }
 
 
-def told(deployment: Deployment, session: date, since: date, tickers: list[str] | None = None) -> dict[str, list[Any]]:
+def told(
+    deployment: Deployment,
+    session: date,
+    since: date,
+    tickers: list[str] | None = None,
+    loaded: datetime | None = None,
+) -> dict[str, list[Any]]:
     ratings, close = deployment.market.ratings, close_of(session)
     found = {}
     for index in range(len(deployment.market.registry)):
         listed = {listing.figi: listing.tickers[-1][0] for listing in deployment.market.registry[index].listings}
-        for figi, row in ratings.consensus(index, close, since).items():
+        for figi, row in ratings.consensus(index, close, since, loaded).items():
             if tickers is None or listed[figi] in tickers:
                 found[figi] = [row[name] for name in COUNTED]
     return found

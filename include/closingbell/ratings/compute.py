@@ -91,6 +91,7 @@ def consensus(
     targeted = _targets(standing, splits, currencies, session)
     return (
         rated.join(targeted, on=firm, how="left")
+        .sort(firm)  # sums of floats depend on the order, and equal rows must have equal bytes
         .group_by("security_id")
         .agg(
             pl.len().alias("firms"),

@@ -164,19 +164,26 @@ class Ratings:
                 "known_at": self._known_at(event),
             }
             for event in self._standing(self._companies(tickers), now)
-            if not event.unknown_word and (since is None or event.at.date() >= since)
+            if not event.unknown_word
+            and (not tickers or event.ticker in tickers)
+            and (since is None or event.at.date() >= since)
         ]
         times = dict.fromkeys(("rated_at", "known_at"), pl.Datetime("us", "UTC"))
         return pl.DataFrame(rows, schema_overrides=times, infer_schema_length=None).sort("rating_id")
 
-    def consensus(self, index: int, close: datetime, since: date) -> dict[str, dict[str, Any]]:
-        """figi -> what the ratings of a company given from `since` on amounted to at `close`, firm by firm."""
+    def consensus(
+        self, index: int, close: datetime, since: date, loaded: datetime | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """figi -> what the ratings of a company given from `since` on amounted to at `close`, firm by firm.
+
+        loaded: they were asked for later, when what had been corrected or removed was to be seen no more.
+        """
         began = close.replace(year=close.year - 1)
         found: dict[str, dict[str, Any]] = {}
         for listing in self.registry[index].listings:
             numbers, targets = [], []
             for firm in FIRMS:
-                number, target = self._opinion(index, listing, firm, began, close, since)
+                number, target = self._opinion(index, listing, firm, began, close, since, loaded or close)
                 if number:
                     numbers.append(number)
                     targets += [target] if target and firm.currency == "USD" else []
@@ -192,13 +199,20 @@ class Ratings:
         return found
 
     def _opinion(
-        self, index: int, listing: Listing, firm: Firm, began: datetime, close: datetime, since: date
+        self,
+        index: int,
+        listing: Listing,
+        firm: Firm,
+        began: datetime,
+        close: datetime,
+        since: date,
+        loaded: datetime,
     ) -> tuple[int | None, float | None]:
         number: int | None = None
         target: float | None = None
         given = [
             event
-            for event in self._standing([index], close)
+            for event in self._standing([index], loaded)
             if event.figi == listing.figi and event.firm is firm and not event.unknown_word
             and event.at.date() >= since and began < self._moment(event) <= close and self._known_at(event) <= close
         ]  # fmt: skip
@@ -300,12 +314,12 @@ class Ratings:
         )  # fmt: skip
         if u[6] > 0.995 and number is not None:
             event = replace(event, unknown_word=_UNKNOWN[int(u[0] * len(_UNKNOWN))])
-        if u[7] < 0.02:
-            event = replace(event, removed=posted + timedelta(days=1 + int(u[7] * 400)))
-        elif u[7] < 0.06 and number is not None and target:
+        if u[7] < 0.04:
+            event = replace(event, removed=posted + timedelta(days=1 + int(u[7] * 2500)))
+        elif u[7] < 0.1 and number is not None and target:
             # first posted with a slip of the pen, put right days later
             yield replace(event, number=max(1, number - 1), target=round(target * 1.1, 2))
-            event = replace(event, known=posted + timedelta(days=1 + int(u[7] * 100), hours=3))
+            event = replace(event, known=posted + timedelta(days=1 + int((u[7] - 0.04) * 1000), hours=3))
         yield event
 
     def _target(self, company: Company, listing: Listing, day: date, number: int, firm: Firm, u: float) -> float:
