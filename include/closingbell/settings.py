@@ -47,6 +47,15 @@ class Settings(BaseSettings):
     indicators_cpu: float = 4
     indicators_memory: str = "8Gi"
     indicators_hours: float = 2
+    institutions_cpu: float = 2
+    institutions_memory: str = "3Gi"
+    institutions_hours: float = 6
+
+    news_hours: int = Field(4, description="hours between two runs of news_sentiment: 1, 2, 3, 4, 6, 8, 12 or 24")
+    news_weights: dict[str, float] = Field({}, description="JSON: weight of a source in the unified sentiment")
+    finbert: Path | None = Field(None, description="directory of FinBERT or a like BERT classifier")
+    news_cpu: float = 2
+    news_memory: str = "4Gi"
 
     notifier: str = Field("", description="import path of an Airflow notifier called with a run's failure")
     scores_due_minutes: int = Field(240, description="after the close; later than this raises the deadline alert")

@@ -271,6 +271,23 @@ def cusip_history(fails: pl.DataFrame, ticker_history: pl.DataFrame) -> pl.DataF
     )
 
 
+def first_sightings(fails: pl.DataFrame) -> pl.DataFrame:
+    """Of one file's FAILS, each CUSIP's first record and those under another ticker than the record before."""
+    ordered = fails.unique(["cusip", "settled_on"], keep="first").sort("cusip", "settled_on")
+    before = pl.col("symbol").shift(1).over("cusip")
+    return ordered.filter(pl.col("symbol").ne_missing(before))
+
+
+def prices_of_market(closes: pl.DataFrame, cusips: pl.DataFrame) -> pl.DataFrame:
+    """cusip, quarter, close: our own closes (security_id, quarter, close) under the CUSIPs of that time (CUSIPS)."""
+    asked = cusips.select("cusip").unique().join(closes.select("quarter").unique(), how="cross")
+    return (
+        asked.join(_securities(asked, cusips), on=["cusip", "quarter"])
+        .join(closes, on=["security_id", "quarter"])
+        .select("cusip", "quarter", "close")
+    )
+
+
 def prices_of_fails(fails: pl.DataFrame) -> pl.DataFrame:
     """cusip, quarter, close: of each CUSIP the recorded close nearest to a quarter's end, a week away at most."""
     priced_on = pl.col("settled_on").dt.offset_by("-1d")
@@ -502,3 +519,49 @@ def _on_basis(held: pl.DataFrame, splits: pl.DataFrame | None, after: date, unti
     return held.join(factors, on="security_id", how="left").with_columns(
         shares=pl.col("shares") * pl.col("factor").fill_null(1.0)
     )
+
+
+def shares_outstanding(
+    versions: pl.DataFrame, splits: pl.DataFrame | None, *, quarter: date, as_of: datetime
+) -> pl.DataFrame:
+    """security_id, shares_outstanding: of the newest period up to the quarter that `as_of` knew, on its basis.
+
+    versions: security_id, period_end, known_at, shares_outstanding, counted_on (the day whose split basis they have).
+    """
+    newest = (
+        versions.filter(pl.col("known_at") <= as_of, pl.col("period_end") <= quarter)
+        .sort("period_end", "known_at")
+        .unique("security_id", keep="last", maintain_order=True)
+    )
+    if splits is None or newest.is_empty():
+        return newest.select("security_id", "shares_outstanding")
+    ratio = pl.col("numerator") / pl.col("denominator")
+    since = (pl.col("ex_date") > pl.col("counted_on")) & (pl.col("ex_date") <= quarter)
+    undone = (pl.col("ex_date") <= pl.col("counted_on")) & (pl.col("ex_date") > quarter)
+    factors = (
+        newest.join(splits, on="security_id")
+        .filter(since | undone)
+        .group_by("security_id")
+        .agg(factor=pl.when(since).then(ratio).otherwise(1 / ratio).product())
+    )
+    return newest.join(factors, on="security_id", how="left").select(
+        "security_id", shares_outstanding=pl.col("shares_outstanding") * pl.col("factor").fill_null(1.0)
+    )
+
+
+def changed(now: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """Rows of OWNERSHIP that say something else than those of the session before; nobody's where none is left.
+
+    filers and known_at alone are no change: each new filing moves them for every security.
+    """
+    said = [name for name in OWNERSHIP if name not in ("known_at", "filers")]
+    counts = ["holders", "shares", "market_value", "put_shares", "call_shares"]
+    gone = before.join(now, on="security_id", how="anti").filter(pl.any_horizontal(pl.col(counts) > 0))
+    nobody = gone.with_columns(
+        pl.col(counts) * 0,
+        pl.lit(now["filers"].max(), dtype=pl.Int64).alias("filers"),
+        pl.lit(now["known_at"].max(), dtype=pl.Datetime("us", "UTC")).alias("known_at"),
+        pl.col("share_owned") * 0,
+        *(pl.lit(None, dtype=dtype).alias(name) for name, dtype in list(OWNERSHIP.items())[10:]),
+    )
+    return pl.concat([now.join(before, on=said, how="anti", nulls_equal=True), nobody.filter(pl.col("filers") > 0)])

@@ -14,7 +14,7 @@ from closingbell.orchestration.retry import VendorRetryPolicy
 from closingbell.settings import settings
 
 OWNER = "closing-bell"
-VENDOR_POOLS = ("sec_edgar", "polygon", "tiingo", "yahoo", "reference", "benzinga")
+VENDOR_POOLS = ("sec_edgar", "polygon", "tiingo", "yahoo", "reference", "benzinga", "news")
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": OWNER,
@@ -32,6 +32,9 @@ class Tag(Enum):
     FUNDAMENTALS = "fundamentals"
     PRICES = "prices"
     RATINGS = "ratings"
+    INSIDERS = "insiders"
+    INSTITUTIONS = "institutions"
+    NEWS = "news"
     SCORES = "scores"
     SESSION = "session"
     OPERATIONS = "operations"

@@ -90,6 +90,53 @@ class Recorded:
         path = self._indices.get(f"{day:%Y%m%d}")
         return _read(path) if path else None
 
+    def getcurrent(self, form: str, start: int, count: int, now: datetime) -> bytes | None:
+        """The recorded page of that number; a page without entries behind the last one."""
+        folder = self.folder / "www.sec.gov/cgi-bin/browse-edgar"
+        name = f"type{form}_count{count}_start{start:04d}.atom.xml"
+        return _read(folder / name) or b'<?xml version="1.0"?>\n<feed xmlns="http://www.w3.org/2005/Atom"></feed>\n'
+
+    def ownership(self, accession_no: str, now: datetime) -> bytes | None:
+        """A recorded submission, else the recorded document with its header before it, as in EDGAR's own files."""
+        folder = self.folder / "www.sec.gov/ownership"
+        raw = _read(folder / f"{accession_no}.txt") or _read(folder / f"{accession_no}.nc")
+        document, header = (_read(folder / f"{accession_no}{suffix}") for suffix in (".xml", ".metadata.json"))
+        if raw or not document or not header:
+            return raw
+        fields = msgspec.json.decode(header)["submission"]
+        names = ("ACCESSION-NUMBER", "TYPE", "FILING-DATE", "ACCEPTANCE-DATETIME")
+        tags = "".join(f"<{name}>{fields[name]}\n" for name in names if name in fields)
+        return (
+            f"<SUBMISSION>\n{tags}<DOCUMENT>\n<XML>\n".encode() + document + b"\n</XML>\n</DOCUMENT>\n</SUBMISSION>\n"
+        )
+
+    # -- Form 13F: the recorded filings, in data sets -------------------------------------------------------------
+
+    @cached_property
+    def _form13f(self) -> dict[str, tuple[date, date, bytes]]:
+        from closingbell.sandbox import recorded_form13f
+
+        schema = self.folder / "www.sec.gov/form13f_dataset_schema/FORM13F_metadata.json"
+        return recorded_form13f.data_sets(self.folder / "www.sec.gov/form13f", schema) if schema.is_file() else {}
+
+    def form13f_sets(self, now: datetime) -> str | None:
+        links = [
+            f'<a href="/files/structureddata/data/form-13f-data-sets/{name}_form13f.zip">' for name in self._form13f
+        ]
+        return f"<!DOCTYPE html>\n<html><body>{''.join(links)}</body></html>\n" if links else None
+
+    def form13f_set(self, name: str, now: datetime) -> bytes | None:
+        return self._form13f[name][2] if name in self._form13f else None
+
+    def form13f_filing(self, accession_no: str, now: datetime) -> None:
+        return None
+
+    def fails_to_deliver_files(self, now: datetime) -> None:
+        return None
+
+    def fails_to_deliver(self, name: str, now: datetime) -> None:
+        return None
+
     # -- Polygon ------------------------------------------------------------------------------------------------
 
     def grouped_daily(self, session: date, now: datetime) -> dict[str, Any]:
