@@ -22,6 +22,7 @@ IDS = {
     "market_close": "XNYS close + 120 min",
     "scores_and_recommendations": "Partitioned Asset",
     "reconcile": "0 7 * * *",
+    "insider_trades": "XNYS hourly, 22:30 New York",
     "housekeeping": "0 10 * * *",
 }
 HEAVY = (

@@ -292,6 +292,27 @@ def test_missing_daily_index_is_not_found_though_the_archive_says_access_denied(
     assert vendor.asked[0][0].endswith("/Archives/edgar/daily-index/2025/QTR4/form.20251128.idx")
 
 
+def test_edgars_feed_is_asked_page_by_page(vendor):
+    vendor.answers(200, b'<?xml version="1.0"?><feed/>')
+    found = vendor.sec().getcurrent(200)
+    assert (found.endpoint, found.key) == ("getcurrent", "page:200")
+    path, _, query = vendor.asked[0][0].partition("?")
+    assert path.endswith("/cgi-bin/browse-edgar")
+    assert {"action=getcurrent", "type=4", "count=100", "start=200", "output=atom"} <= set(query.split("&"))
+
+
+def test_an_ownership_submission_is_whole_or_an_error(vendor):
+    vendor.answers(200, b"<SEC-DOCUMENT>0001-25.txt\n<DOCUMENT></DOCUMENT>\n</SEC-DOCUMENT>\n")
+    found = vendor.sec().ownership(320193, "0000320193-25-000001")
+    assert (found.endpoint, found.key) == ("ownership", "0000320193-25-000001")
+    assert vendor.asked[0][0].endswith("/Archives/edgar/data/320193/0000320193-25-000001.txt")
+    vendor.answers(200, b"<SEC-DOCUMENT>0001-25.txt\n<DOCUMENT><XML>")
+    with pytest.raises(ServerError, match="cut short"):
+        vendor.sec().ownership(320193, "0000320193-25-000001")
+    with pytest.raises(ValueError, match="no accession number"):
+        vendor.sec().ownership(320193, "../../etc/passwd")
+
+
 def test_polygon_before_its_end_of_day_is_not_yet(vendor):
     said = b'{"status":"NOT_AUTHORIZED","message":"Attempted to request today\'s data before end of day."}'
     vendor.answers(403, said)

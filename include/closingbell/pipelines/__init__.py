@@ -3,7 +3,12 @@
 from closingbell.pipelines import (
     analyst_consensus,
     analyst_ratings,
+    cusips,
     indicators,
+    insider_activity,
+    insider_trades,
+    institutional_holdings,
+    institutional_ownership,
     market_close,
     reconcile,
     scores,
@@ -25,5 +30,14 @@ LOADS: dict[str, Load] = {
         reconcile,
         analyst_ratings,
         analyst_consensus,
+        cusips,
+        institutional_holdings,
+        institutional_ownership,
+    )
+} | {
+    load.name: load
+    for load in (
+        insider_trades.LOAD,
+        insider_activity.LOAD,
     )
 }

@@ -1,0 +1,204 @@
+"""Ownership filings of the simulated insiders through the whole path: ground truth equals the published tables."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine, make_url, text
+
+from closingbell import connections
+from closingbell.hooks.errors import VendorError
+from closingbell.landing import Landing
+from closingbell.pipelines import LOADS, base
+from closingbell.pipelines.base import Run
+from closingbell.sandbox.faults import rates
+from closingbell.sandbox.server import Sandbox, open_market, running
+from closingbell.sandbox.simulated import insider_truth
+from closingbell.sessions import NEW_YORK, last_sessions
+from closingbell.settings import settings
+from closingbell.warehouse import db
+
+FAULTS = '{"429": 0.05, "5xx": 0.05, "truncated": 0.03, "duplicates": 0.2, "retry_after": 0.01}'
+KEY = ["accession_no", "is_derivative", "row_no"]
+DAYS = 25
+PAIR = ("insider_trades", "insider_activity")
+
+
+@dataclasses.dataclass
+class Deployment:
+    """A warehouse with the universe, a landing zone, and the sandbox that the connections point at."""
+
+    engine: Engine
+    landing: Landing
+    box: Sandbox
+
+    def run(self, run_id: str, *, names: tuple[str, ...] = PAIR, **params: Any) -> dict[str, dict[str, int]]:
+        """Both loads as a DAG run makes them: {load and table: counts}."""
+        counts = {}
+        for name in names:
+            run = Run(
+                dag_id="insider_trades", run_id=run_id, partition_key="2025-12-05", engine=self.engine,
+                landing=self.landing, params=params,
+            )  # fmt: skip
+            counts |= {f"{name} {table}": row for table, row in base.run_load(LOADS[name], run).items()}
+        return counts
+
+    def at(self, day: date, hour: int, minute: int = 0) -> None:
+        """Move the vendors' clock to an hour of New York."""
+        self.box.clock = datetime.combine(day, time(hour, minute), NEW_YORK).astimezone(UTC)
+
+    def table(self, name: str) -> pl.DataFrame:
+        with self.engine.connect() as connection:
+            rows = connection.execute(text(f"SELECT * FROM closingbell.{name}")).mappings().all()
+        return pl.DataFrame([dict(row) for row in rows], infer_schema_length=None)
+
+    def figis(self) -> pl.DataFrame:
+        return db.query(self.engine, "securities_all").select("security_id", "figi")
+
+    def asked(self) -> int:
+        with self.engine.connect() as connection:
+            return int(connection.scalar(text("SELECT count(*) FROM ops.landings WHERE endpoint = 'ownership'")) or 0)
+
+
+@pytest.fixture(scope="module")
+def market() -> Any:
+    return open_market("simulated", seed=7, companies=25)
+
+
+@pytest.fixture(scope="module")
+def template(market, new_database, migrated_template, tmp_path_factory) -> str:
+    """Name of a database with the universe of this market, for cloning."""
+    url = new_database(migrated_template)
+    for deployment in deployed(market, url, tmp_path_factory.mktemp("universe")):
+        deployment.run("universe", names=("universe",))
+    name = str(make_url(url).database)
+    with db.engine(make_url(url).set(database="postgres")).connect() as connection:  # a clone needs it to itself
+        ended = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        connection.execute(ended, {"name": name})
+    return name
+
+
+def deployed(market: Any, url: str, folder: Any, faults: str = "") -> Iterator[Deployment]:
+    box = Sandbox(market, mode="simulated", seed=7, faults=rates(faults) if faults else None)
+    with pytest.MonkeyPatch.context() as environment, running(box) as address:
+        for name, value in connections.environment(address).items():
+            environment.setenv(name, value)
+        environment.setenv("CLOSINGBELL_DATABASE_URL", url)
+        settings.cache_clear()
+        engine = db.engine(url)
+        yield Deployment(engine, Landing(str(folder), engine), box)
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def clean(market, template, new_database, tmp_path_factory) -> Iterator[Deployment]:
+    """The first load: an empty table fills itself with 90 days."""
+    for deployment in deployed(market, new_database(template), tmp_path_factory.mktemp("clean")):
+        deployment.run("first")
+        yield deployment
+
+
+def first_day(market: Any) -> date:
+    return market.default_clock.astimezone(NEW_YORK).date() - timedelta(days=90)
+
+
+def assert_trades(deployment: Deployment, truth: pl.DataFrame) -> None:
+    stored = deployment.table("insider_trades").join(deployment.figis(), on="security_id", how="left")
+    stored = stored.select(list(insider_truth.TRADES)).cast(insider_truth.TRADES).sort(KEY)
+    assert stored.select(KEY).rows() == truth.select(KEY).rows()
+    for name in insider_truth.TRADES:
+        wrong = stored.select(list(dict.fromkeys((*KEY, name)))).filter(~pl.col(name).eq_missing(truth[name]))
+        assert wrong.is_empty(), (name, wrong.head(5), truth.join(wrong.select(KEY), on=KEY).head(5))
+
+
+def assert_activity(deployment: Deployment, market: Any, session: date, since: date) -> None:
+    truth = market.truth.insider_activity(session, filed_from=since)
+    stored = deployment.table("insider_activity").filter(pl.col("session") == session)
+    stored = stored.join(deployment.figis(), on="security_id").select(list(insider_truth.ACTIVITY)).sort("figi")
+    assert stored["figi"].to_list() == truth["figi"].to_list(), session
+    for name in list(insider_truth.ACTIVITY)[2:]:
+        both = pl.DataFrame({"figi": truth["figi"], "stored": stored[name], "truth": truth[name]})
+        close = (pl.col("stored") - pl.col("truth")).abs() <= 1e-9 * pl.col("truth").abs() + 1e-6
+        same = pl.col("stored").eq_missing(pl.col("truth")) | close
+        assert both.filter(~same.fill_null(False)).is_empty(), (session, name, both)
+
+
+def test_ninety_days_fill_an_empty_table_and_equal_the_ground_truth(clean, market):
+    truth = market.truth.insider_trades(market.default_clock, filed_from=first_day(market))
+    assert truth.height > 150
+    assert truth["superseded_by"].drop_nulls().len() >= 3
+    assert truth.filter(pl.col("owner_ciks").list.len() == 2).height >= 3
+    assert_trades(clean, truth)
+
+
+def test_buying_equals_the_ground_truth_on_every_session_looked_at(clean, market):
+    for session in last_sessions(market.last_session, 12):
+        assert_activity(clean, market, session, first_day(market))
+
+
+def test_an_issuer_outside_the_universe_is_stored_without_a_security(clean):
+    outside = clean.table("insider_trades").filter(pl.col("security_id").is_null())
+    assert outside["issuer_name"].unique().to_list() == ["Unlisted Harbor Trust"]
+
+
+def test_joint_filers_share_one_row_and_the_issuer_is_not_its_owner(clean):
+    rows = clean.table("insider_trades")
+    joint = rows.filter(pl.col("owner_ciks").list.len() == 2)
+    assert joint.select(KEY).is_unique().all()
+    assert not rows.filter(pl.col("owner_ciks").list.contains(pl.col("issuer_cik"))).height
+
+
+def test_an_identical_rerun_asks_for_no_document_and_changes_no_row(clean):
+    before = clean.asked()
+    for params in ({}, {"backfill": 30, "hours": 48}):
+        for table, counts in clean.run(f"again {params}", **params).items():
+            assert counts["inserted"] == counts["updated"] == counts["deleted"] == 0, (table, counts)
+    assert clean.asked() == before
+
+
+def test_days_seen_by_scheduled_runs_equal_the_ground_truth_and_amendments_mark_rows_of_earlier_runs(
+    market, template, new_database, tmp_path, clean
+):
+    """Forms 4 come by the feed within the day, forms 3 and 5 by the index of the night."""
+    filings = [f for f in market.insiders.filings if f.original and f.accepted < market.default_clock]
+    amendment = [f for f in filings if (f.filed_on - f.original.filed_on).days < 20][-1]
+    days = last_sessions(amendment.filed_on, 3)
+    since = days[0] - timedelta(days=DAYS)
+    marked = 0
+    for hourly in deployed(market, new_database(template), tmp_path):
+        hourly.at(days[0], 22, 30)
+        hourly.run("fill", backfill=DAYS)
+        for day in days[1:]:
+            hourly.at(day, 16, 30)
+            marked += hourly.run(f"{day} close")["insider_activity insider_trades"]["updated"]
+            known = market.truth.insider_trades(market.close(day), filed_from=day)
+            of_feed = known.filter(pl.col("form").str.starts_with("4"))["accession_no"]
+            assert set(of_feed) <= set(hourly.table("insider_trades")["accession_no"]), day
+            hourly.at(day, 22, 30)
+            marked += hourly.run(f"{day} night")["insider_activity insider_trades"]["updated"]
+        assert marked >= 1
+        assert_trades(hourly, market.truth.insider_trades(hourly.box.clock, filed_from=since))
+        for session in days:
+            assert_activity(hourly, market, session, since)
+        with hourly.engine.connect() as connection:
+            statement = "SELECT count(*) FROM ops.revisions WHERE table_name = 'insider_trades'"
+            assert connection.scalar(text(statement)) == marked
+
+
+def test_faults_change_no_row(market, template, new_database, tmp_path, clean):
+    for faulty in deployed(market, new_database(template), tmp_path, FAULTS):
+        for attempt in range(6):
+            with contextlib.suppress(VendorError):  # what a task would retry
+                faulty.run(f"try {attempt}", backfill=DAYS)
+            waiting = db.query(faulty.engine, "doctor_failures")
+            if attempt and waiting.is_empty():
+                break
+        since = first_day(market) + timedelta(days=90 - DAYS)
+        assert_trades(faulty, market.truth.insider_trades(market.default_clock, filed_from=since))
+        assert_activity(faulty, market, market.last_session, since)
