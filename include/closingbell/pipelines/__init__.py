@@ -10,6 +10,8 @@ from closingbell.pipelines import (
     institutional_holdings,
     institutional_ownership,
     market_close,
+    news,
+    news_sentiment,
     reconcile,
     scores,
     sec_financials,
@@ -39,5 +41,9 @@ LOADS: dict[str, Load] = {
     for load in (
         insider_trades.LOAD,
         insider_activity.LOAD,
+        news.LOAD,
+        news.ARTICLES_LOAD,
+        news_sentiment.LOAD,
+        news_sentiment.DAILY_LOAD,
     )
 }

@@ -29,9 +29,10 @@ UNDERSTOOD = (
     "SEC companyfacts or submissions JSON (CIK##########.json), SEC's companyfacts.zip or submissions.zip, "
     "company_tickers.json, EDGAR form index (form.YYYYMMDD.idx), ownership documents (Forms 3, 4, 5: XML or full "
     "submission), data sets of Form 13F (*_form13f.zip) and full submissions, fails-to-deliver files (cnsfails*), "
-    "Polygon grouped daily, tickers, ticker details, ticker events, splits or dividends JSON, Polygon day aggregates CSV, Tiingo daily JSON (of one ticker or of all), "
-    "Tiingo's supported_tickers zip or CSV, Yahoo chart JSON, daily bars CSV (Date,Open,High,Low,Close,Volume), index "
-    "constituents CSV, news JSON of Polygon, Tiingo or Marketaux, FNSPID CSV, Fortune 500 CSV (rank and name), Benzinga's calendar of ratings (JSON or XML)"
+    "Polygon grouped daily, tickers, ticker details, ticker events, splits or dividends JSON, Polygon day "
+    "aggregates CSV, Tiingo daily JSON (of one ticker or of all), Tiingo's supported_tickers zip or CSV, Yahoo "
+    "chart JSON, daily bars CSV (Date,Open,High,Low,Close,Volume), index constituents CSV, news JSON of Polygon, "
+    "Tiingo or Marketaux, FNSPID CSV, Fortune 500 CSV (rank and name), Benzinga's calendar of ratings (JSON or XML)"
 )
 INSTITUTIONS = ("form13f_set", "form13f_filing", "fails_to_deliver")
 """Endpoints of the files that the loads of institutional holdings take, each its own."""
