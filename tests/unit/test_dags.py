@@ -26,7 +26,6 @@ IDS = {
     "insider_trades": "XNYS hourly, 22:30 New York",
     "institutional_holdings": "0 6 * * TUE-SAT",
     "analyst_ratings": "0 8 * * MON-FRI",
-    "news_sentiment": "15 1,5,9,13,17,21 * * *",
     "housekeeping": "0 10 * * *",
 }
 HEAVY = (
