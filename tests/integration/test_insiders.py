@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 
 from closingbell import connections
+from closingbell.edgar import submission_documents
 from closingbell.hooks.errors import VendorError
 from closingbell.landing import Landing
 from closingbell.pipelines import LOADS, base
@@ -202,3 +204,79 @@ def test_faults_change_no_row(market, template, new_database, tmp_path, clean):
         since = first_day(market) + timedelta(days=90 - DAYS)
         assert_trades(faulty, market.truth.insider_trades(market.default_clock, filed_from=since))
         assert_activity(faulty, market, market.last_session, since)
+
+
+def test_documents_somebody_has_load_or_are_quarantined_by_name(market, template, new_database, tmp_path):
+    """Headers from the submission, from metadata beside a document, from its name; hostile ones stop nobody."""
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    amendment = next(f for f in reversed(market.insiders.filings) if f.original and f.accepted < market.default_clock)
+    original = amendment.original
+    by_name = next(f for f in market.insiders.filings if f.form == "4" and f.filed_on.year == 2025 and f.lines)
+
+    def xml(filing: Any) -> bytes:
+        return submission_documents(market.ownership(filing.accession_no, market.default_clock).encode())[0]
+
+    (folder / "amended.txt").write_text(market.ownership(amendment.accession_no, market.default_clock))
+    (folder / f"{original.accession_no}.xml").write_bytes(xml(original))
+    fields = {"ACCESSION-NUMBER": original.accession_no, "FILING-DATE": f"{original.filed_on:%Y%m%d}", "TYPE": "4"}
+    (folder / f"{original.accession_no}.metadata.json").write_text(json.dumps({"submission": fields}))
+    (folder / f"form4_{by_name.filed_on}_{by_name.accession_no}.xml").write_bytes(xml(by_name))
+    (folder / "form4_2025-03-04_a1b2c3.xml").write_bytes(xml(by_name))
+    doctype = (
+        b'<?xml version="1.0"?><!DOCTYPE ownershipDocument [<!ENTITY a "x">]><ownershipDocument>&a;</ownershipDocument>'
+    )
+    (folder / "0000000001-25-000001.xml").write_bytes(doctype)
+    bomb = b"".join(b'<!ENTITY l%d "%s">' % (n, b"&l%d;" % (n - 1) * 10) for n in range(1, 12))
+    bomb = (
+        b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "ha">'
+        + bomb
+        + b"]><ownershipDocument>&l11;</ownershipDocument>"
+    )
+    (folder / "0000000001-25-000002.xml").write_bytes(bomb)
+    (folder / "0000000001-25-000003.xml").write_bytes(xml(by_name)[:900])
+    (folder / "0000000001-25-000004.xml").write_bytes(
+        xml(original).replace(b"<transactionCode>", b"<transactionCode>Q")
+    )
+    named = {"0000000001-25-000004": original.filed_on}
+    for accession, day in named.items():
+        beside = {"ACCESSION-NUMBER": accession, "FILING-DATE": f"{day:%Y%m%d}"}
+        (folder / f"{accession}.metadata.json").write_text(json.dumps({"submission": beside}))
+    for deployment in deployed(market, new_database(template), tmp_path / "landing"):
+        counts = deployment.run("files", from_files=[str(folder)])
+        stored = deployment.table("insider_trades")
+        assert set(stored["accession_no"]) == {amendment.accession_no, original.accession_no, by_name.accession_no}
+        nights = stored.filter(pl.col("accession_no") != amendment.accession_no).select("known_at", "filed_on").unique()
+        for known_at, filed_on in nights.iter_rows():  # no acceptance time: when EDGAR closes
+            assert known_at == datetime.combine(filed_on, time(22), NEW_YORK)
+        marked = stored.filter(pl.col("superseded_by").is_not_null())
+        assert marked["superseded_by"].to_list() == [amendment.accession_no]
+        assert counts["insider_activity insider_trades"]["updated"] == 1
+        with deployment.engine.connect() as connection:
+            rules = text("SELECT rule, count(*) FROM ops.quarantine GROUP BY rule")
+            found = {rule: rows for rule, rows in connection.execute(rules)}
+        assert found == {
+            "no accession": 1,
+            "document type declaration": 2,
+            "not well-formed XML": 1,
+            "unknown transaction code": len(original.lines),
+        }
+        again = deployment.run("files again", from_files=[str(folder)])
+        assert not any(count[kind] for count in again.values() for kind in ("inserted", "updated", "deleted"))
+
+
+def test_replay_makes_the_same_rows_and_marks_without_a_vendor(clean, monkeypatch):
+    before = {name: clean.table(name).drop("fetched_at").sort(pl.all()) for name in PAIR}
+    clean.box.faults.change(rates('{"5xx": 1}'))
+    with clean.engine.begin() as connection:
+        connection.execute(text("DELETE FROM closingbell.insider_trades"))
+        connection.execute(text("DELETE FROM closingbell.insider_activity"))
+    for name in PAIR:
+        run = Run(
+            dag_id=f"replay_{name}", run_id="replay", partition_key="2025-12-05", engine=clean.engine,
+            landing=clean.landing,
+        )  # fmt: skip
+        base.replay(LOADS[name], run)
+    for name in PAIR:
+        after = clean.table(name).drop("fetched_at").sort(pl.all())
+        assert after.equals(before[name]), name

@@ -7,13 +7,21 @@ from datetime import UTC, date, datetime
 import pytest
 from sqlalchemy import text
 
+from closingbell import connections
 from closingbell.landing import Landing
 from closingbell.pipelines import LOADS, base
 from closingbell.pipelines.base import Run
+from closingbell.sandbox.server import Sandbox, open_market, running
+from closingbell.settings import settings
+from closingbell.warehouse import db
 
 pytestmark = pytest.mark.real
 
 DAY = date(2026, 8, 3)
+ACCEPTED_LAST = (
+    "0000104169-25-000205", "0001572985-25-000003", "0001607889-25-000020", "0001700537-25-000015",
+    "0001700538-25-000015", "0001700545-25-000020", "0001702455-25-000007", "0002063236-25-000004",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +29,6 @@ def loaded(recordings, new_database, migrated_template, tmp_path_factory):
     folder = recordings / "www.sec.gov/ownership"
     if not folder.is_dir():
         pytest.skip("not recorded here: www.sec.gov/ownership")
-    from closingbell.settings import settings
-    from closingbell.warehouse import db
-
     url = new_database(migrated_template)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CLOSINGBELL_DATABASE_URL", url)
@@ -62,30 +67,12 @@ def test_every_recorded_document_is_published_or_quarantined_with_its_reason(loa
     engine, counts, _ = loaded
     landed = column(engine, "SELECT DISTINCT key FROM ops.landings WHERE endpoint = 'ownership'")
     assert len(landed) == 290
-    rules = dict.fromkeys(column(engine, "SELECT DISTINCT rule FROM ops.quarantine"))
     with engine.connect() as connection:
         rules = dict(connection.execute(text("SELECT rule, count(*) FROM ops.quarantine GROUP BY rule")).all())
     assert rules == {"no accession": 10, "no filing date": 1}
     said = column(engine, "SELECT content ->> 'refused' FROM ops.quarantine WHERE rule = 'no accession'")
     assert all("lay the .txt, .nc or .metadata.json of the filing beside it" in text_ for text_ in said)
     assert counts["insider_trades insider_trades"]["inserted"] > 1000
-
-
-def test_amendments_mark_what_they_restate_and_revisions_keep_the_old_rows(loaded):
-    engine, counts, _ = loaded
-    # 4/A of the recordings, and what each restates, by insiders.compute on the same documents
-    marked = column(
-        engine,
-        "SELECT DISTINCT superseded_by FROM closingbell.insider_trades WHERE superseded_by IS NOT NULL ORDER BY 1",
-    )
-    forms = column(
-        engine, "SELECT DISTINCT form FROM closingbell.insider_trades WHERE accession_no = ANY(:marked)", marked=marked
-    )
-    assert forms == ["4/A"]
-    rows = counts["insider_activity insider_trades"]["updated"]
-    assert rows == column(engine, "SELECT count(*) FROM closingbell.insider_trades WHERE superseded_by IS NOT NULL")[0]
-    kept = column(engine, "SELECT old_row ->> 'superseded_by' FROM ops.revisions WHERE table_name = 'insider_trades'")
-    assert kept == [None] * rows
 
 
 def test_natera_buying_is_published_for_the_sessions_that_knew(loaded):
@@ -101,6 +88,34 @@ def test_natera_buying_is_published_for_the_sessions_that_knew(loaded):
     assert rows[date(2022, 4, 18)] == (0, 153000)
     known_at = column(engine, "SELECT min(known_at) FROM closingbell.insider_trades WHERE issuer_cik = 1604821")[0]
     assert all(datetime(day.year, day.month, day.day, 20, tzinfo=UTC) >= known_at for day in rows)
+
+
+def test_the_recorded_feed_is_read_to_the_hour_asked_for_and_missing_documents_are_named(
+    recordings, new_database, migrated_template, tmp_path
+):
+    # type4_count100_start0000.atom.xml.gz: the filings of 2025-12-12 accepted at 18:01 New York or later
+    if not (recordings / "www.sec.gov/cgi-bin/browse-edgar").is_dir():
+        pytest.skip("not recorded here: www.sec.gov/cgi-bin/browse-edgar")
+    box = Sandbox(open_market("recorded", recordings=recordings), mode="recorded")
+    box.clock = datetime(2025, 12, 13, 0, 1, tzinfo=UTC)
+    url = new_database(migrated_template)
+    with pytest.MonkeyPatch.context() as environment, running(box) as address:
+        for name, value in connections.environment(address).items():
+            environment.setenv(name, value)
+        environment.setenv("CLOSINGBELL_DATABASE_URL", url)
+        settings.cache_clear()
+        engine = db.engine(url)
+        run = Run(
+            dag_id="insider_trades", run_id="feed", partition_key="2025-12-12", engine=engine,
+            landing=Landing(str(tmp_path), engine), params={"hours": 1, "backfill": 1},
+        )  # fmt: skip
+        counts = base.run_load(LOADS["insider_trades"], run)
+    settings.cache_clear()
+    assert counts["insider_trades"]["in"] == 0
+    listed = column(engine, "SELECT expected -> 'documents' FROM ops.stages")[0]
+    assert listed == sorted(ACCEPTED_LAST)
+    observed = column(engine, "SELECT observed FROM ops.audit_results WHERE expectation = 'documents_landed'")[0]
+    assert [row["accession_no"] for row in observed["rows"]] == listed
 
 
 def test_an_issuer_outside_the_universe_is_stored_without_a_security(loaded):

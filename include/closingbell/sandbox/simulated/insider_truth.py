@@ -12,7 +12,7 @@ import polars as pl
 
 from closingbell.sandbox.simulated.insiders import Insiders, Line, OwnershipFiling
 
-TRADES = {
+TRADES: dict[str, Any] = {
     "accession_no": pl.String, "is_derivative": pl.Boolean, "row_no": pl.Int64, "form": pl.String,
     "issuer_cik": pl.Int64, "figi": pl.String, "owner_ciks": pl.List(pl.Int64), "insider_name": pl.String,
     "insider_title": pl.String, "is_director": pl.Boolean, "is_officer": pl.Boolean,
@@ -22,7 +22,7 @@ TRADES = {
     "filed_on": pl.Date, "known_at": pl.Datetime("us", "UTC"), "superseded_by": pl.String,
     "superseded_at": pl.Datetime("us", "UTC"),
 }  # fmt: skip
-ACTIVITY = {
+ACTIVITY: dict[str, Any] = {
     "figi": pl.String, "session": pl.Date, "buys_30d": pl.Int64, "sells_30d": pl.Int64, "net_shares_30d": pl.Float64,
     "buys_90d": pl.Int64, "sells_90d": pl.Int64, "net_shares_90d": pl.Float64, "net_value_90d": pl.Float64,
     "buyers_90d": pl.Int64, "sellers_90d": pl.Int64, "unpriced_90d": pl.Int64,
