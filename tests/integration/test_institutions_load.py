@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
+import struct
+import tracemalloc
+import zipfile
+import zlib
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -13,6 +19,8 @@ import pytest
 from sqlalchemy import text
 
 from closingbell import connections
+from closingbell.archives import ArchiveRefused
+from closingbell.hooks.errors import VendorError
 from closingbell.landing import Landing
 from closingbell.pipelines import LOADS, base
 from closingbell.pipelines.base import Run
@@ -191,3 +199,135 @@ def test_a_rerun_changes_nothing(clean):
         table: [0, 0, 0] for table in TABLES
     }
     assert {table: clean.contents(table) for table in TABLES} == before
+
+
+def test_a_replay_changes_nothing(clean):
+    before = {table: clean.contents(table) for table in TABLES}
+    for name in PIPELINES:
+        run = Run(dag_id=f"replay_{name}", run_id="replay", partition_key="2025-12-05", engine=clean.engine,
+                  landing=clean.landing)  # fmt: skip
+        counts = base.replay(LOADS[name], run)
+        assert {c[n] for c in counts.values() for n in ("inserted", "updated", "deleted")} == {0}, (name, counts)
+    assert {table: clean.contents(table) for table in TABLES} == before
+
+
+def test_a_quarter_by_name_brings_its_data_set_and_thousands_become_dollars(clean, market):
+    counts = clean.load("2022", quarters=["2022Q3"])
+    assert counts["institutional_filings"]["inserted"] == len(market.institutions.filed_between(
+        date(2022, 10, 1), date(2022, 12, 31)))  # fmt: skip
+    rows = clean.rows(
+        "SELECT DISTINCT value_unit, unit_source FROM closingbell.institutional_filings "
+        "WHERE quarter = '2022-09-30' AND rows > 10"
+    )
+    assert rows.rows() == [(1000.0, "price")]
+    counts = clean.load("2024", quarters=["2023Q4"])  # the filer who goes on in thousands
+    assert counts["institutional_filings"]["inserted"] > 30
+    wrong = clean.rows(
+        "SELECT institution_cik, value_unit FROM closingbell.institutional_filings "
+        "WHERE 'unit against the rule' = ANY(problems)"
+    )
+    assert wrong.rows() == [(made.manager_cik(made.WRONG_UNIT), 1000.0)]
+
+
+def test_faults_change_no_row(market, clean, new_database, migrated_template, tmp_path_factory):
+    fresh = deployed(market, new_database(migrated_template), tmp_path_factory.mktemp("faults"), FAULTS)
+    for deployment in fresh:
+        for name in ("universe", *PIPELINES):
+            for attempt in range(6):
+                with contextlib.suppress(VendorError):
+                    deployment.run(name, f"try {attempt}")
+                    break
+        for quarter in ("2022Q3", "2023Q4"):
+            for attempt in range(6):
+                with contextlib.suppress(VendorError):
+                    deployment.load(f"{quarter} {attempt}", quarters=[quarter])
+                    break
+        deployment.load("last")  # what failed is asked again
+        for table in ("institutional_filings", "institutional_holdings", "institutional_ownership"):
+            assert deployment.contents(table) == clean.contents(table), table
+
+
+# files, and hostile ones
+
+
+@pytest.fixture
+def files_only(market, new_database, migrated_template, tmp_path) -> Iterator[Deployment]:
+    yield from deployed(market, new_database(migrated_template), tmp_path / "landing")
+
+
+def test_a_data_set_takes_the_place_of_single_filings_and_their_acceptance_stays(files_only, market, tmp_path):
+    now, folder = market.default_clock, tmp_path / "files"
+    (folder / "single").mkdir(parents=True)
+    reports = market.institutions.filed_between(date(2025, 6, 1), date(2025, 8, 31))
+    for report in reports:
+        body = market.form13f_filing(report.accession_no, now)
+        (folder / "single" / f"{report.accession_no}.txt").write_text(body)
+    for name in ("cnsfails202506b", "cnsfails202507a"):
+        (folder / f"{name}.zip").write_bytes(market.fails_to_deliver(name, now))
+    files_only.run("universe", "first")
+    files_only.load("single", from_files=[str(folder)])
+    single = files_only.contents("institutional_holdings")
+    assert len(single) == sum(len(report.lines) for report in reports)
+    name = "01jun2025-31aug2025_form13f.zip"
+    (folder / name).write_bytes(market.form13f_set("01jun2025-31aug2025", now))
+    counts = files_only.load("set", from_files=[str(folder / name)])
+    assert (counts["institutional_holdings"]["in"], counts["institutional_holdings"]["inserted"]) == (len(single), 0)
+    assert files_only.contents("institutional_holdings") == single
+    found = dict(files_only.rows("SELECT accession_no, known_at FROM closingbell.institutional_filings").iter_rows())
+    assert found == {report.accession_no: report.accepted for report in reports}
+
+
+def with_bomb(members: dict[str, bytes], name: bytes) -> bytes:
+    """A zip of these members and one of 10 GiB: a table's line, over and over, in 40 MB of deflate."""
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    line = b"0001234567-24-000001\t1\tISSUER\tCOM\t037833100\t\t100\t10\tSH\t\tSOLE\t\t10\t0\t0\n"
+    block = deflate.compress(line * (2**26 // len(line))) + deflate.flush(zlib.Z_FULL_FLUSH)
+    head = "\t".join(made.INFO_COLUMNS).encode() + b"\n"
+    first = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = first.compress(head) + first.flush(zlib.Z_FULL_FLUSH) + block * 160 + deflate.flush()
+    parts, entries, offset = [], [], 0
+    listed = [(key.encode(), 0, body, len(body)) for key, body in members.items()]
+    for member, method, body, size in [*listed, (name, 8, packed, 2**32 - 2)]:
+        sizes = struct.pack("<3L2H", zlib.crc32(body) if method == 0 else 0, len(body), size, len(member), 0)
+        local = struct.pack("<4s5H", b"PK\x03\x04", 20, 0, method, 0, 0) + sizes + member
+        entries.append(
+            struct.pack("<4s6H", b"PK\x01\x02", 20, 20, 0, method, 0, 0)
+            + sizes
+            + struct.pack("<3H2L", 0, 0, 0, 0, offset)
+            + member
+        )
+        parts += [local, body]
+        offset += len(local) + len(body)
+    directory = b"".join(entries)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, len(entries), len(entries), len(directory), offset, 0)
+    return b"".join([*parts, directory, end])
+
+
+def test_a_member_of_10_gb_ends_the_load_by_name_in_bounded_memory(files_only, market, tmp_path):
+    name = "01jun2025-31aug2025"
+    with zipfile.ZipFile(io.BytesIO(market.form13f_set(name, market.default_clock))) as whole:
+        members = {info.filename: whole.read(info) for info in whole.infolist() if info.filename != "INFOTABLE.tsv"}
+    path = tmp_path / f"{name}_form13f.zip"
+    path.write_bytes(with_bomb(members, b"INFOTABLE.tsv"))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveRefused, match=r"INFOTABLE.tsv grows from .* to over .* bytes; refused"):
+            files_only.load("bomb", from_files=[str(path)])
+        assert tracemalloc.get_traced_memory()[1] < 128 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert files_only.contents("institutional_holdings") == []
+
+
+def test_a_zip_of_100_000_members_ends_the_load_by_name(files_only, tmp_path):
+    path = tmp_path / "01jun2025-31aug2025_form13f.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(100_000):
+            archive.writestr(zipfile.ZipInfo(f"{number}.tsv"), b"")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveRefused, match="directory has"):
+            files_only.load("many", from_files=[str(path)])
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+    finally:
+        tracemalloc.stop()
