@@ -160,6 +160,18 @@ def test_an_empty_table_begins_with_a_year_of_the_sp500_and_equals_the_truth(dep
     assert no_change(deployment.run(sp500=True))
 
 
+def test_a_window_of_many_pages_is_whole(deployment, monkeypatch):
+    monkeypatch.setattr("closingbell.hooks.benzinga.PAGE", 50)
+    deployment.run()
+    now = deployment.box.clock
+    wanted = deployment.market.ratings.truth(now, deployment.members(), since=a_year_before(now))
+    assert len(asked_questions(deployment)) > 5
+    assert deployment.ratings() == truth(wanted)
+    pages = deployment.rows("SELECT request -> 'params' ->> 'page' AS page FROM ops.landings "
+                            "WHERE endpoint = 'calendar_ratings' ORDER BY landing_id")  # fmt: skip
+    assert pages[-1]["page"] == "0", "which counts as asked"
+
+
 def test_then_the_rest_and_the_consensus_of_each_session_equals_the_truth(deployment):
     deployment.run()
     deployment.run()  # everybody else
@@ -304,6 +316,34 @@ def test_a_budget_that_ends_between_two_pages_leaves_nothing_behind(deployment, 
         deployment.run()
     assert asked_questions(deployment) == []
     assert not deployment.rows("SELECT FROM closingbell.analyst_ratings")
+
+
+def test_a_vendor_that_has_nothing_is_no_error(deployment, monkeypatch):
+    monkeypatch.setattr(deployment.market, "benzinga_ratings", lambda *asked: [], raising=False)
+    for name in ("analyst_ratings", "analyst_consensus"):
+        (counts,) = deployment.run(name).values()
+        assert counts["in"] == 0
+    assert asked_questions(deployment)
+
+
+def test_without_a_universe_the_run_says_what_to_run_first(deployment):
+    with deployment.engine.begin() as connection:
+        connection.execute(text("DELETE FROM closingbell.ticker_history"))
+    with pytest.raises(ValueError, match="no security is known; run universe first"):
+        deployment.run()
+    with pytest.raises(ValueError, match="run universe first"):
+        deployment.run(tickers=["NOPE"])
+
+
+def test_without_a_key_a_scheduled_run_is_empty_and_a_command_says_what_to_set(deployment, monkeypatch, caplog):
+    monkeypatch.setenv("AIRFLOW_CONN_BENZINGA", json.dumps({"conn_type": "benzinga", "host": "http://127.0.0.1:1"}))
+    with caplog.at_level(logging.WARNING, "closingbell"):
+        (counts,) = deployment.run().values()
+    assert counts["in"] == 0
+    assert "BENZINGA_API_KEY" in caplog.text
+    by_hand = dataclasses.replace(deployment.named("analyst_ratings", "by hand"), by_command=True)
+    with pytest.raises(connections.ConnectionMissing, match="BENZINGA_API_KEY"):
+        base.run_load(LOADS["analyst_ratings"], by_hand)
 
 
 def test_files_that_are_here_already(deployment, tmp_path):

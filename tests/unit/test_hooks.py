@@ -211,6 +211,15 @@ def test_benzinga_is_asked_by_header_page_by_page_until_one_is_not_full(vendor, 
         list(hook.ratings(["A"] * 51))
 
 
+def test_benzingas_404_for_nothing_is_no_page_and_another_is_an_error(vendor):
+    hook = Benzinga(vendor.endpoint("benzinga"), vendor.tokens)
+    vendor.answers(404, b'{"ok": false, "errors": [{"code": "no_data_found", "id": "not_found"}]}')
+    assert list(hook.removed(datetime(2025, 11, 28, tzinfo=UTC))) == []
+    vendor.answers(404, b"<html><title>404 Not Found</title></html>")
+    with pytest.raises(NotFound):
+        list(hook.ratings(["A"], first=SESSION, last=SESSION))
+
+
 def test_benzinga_has_an_end_to_its_pages(vendor, monkeypatch):
     monkeypatch.setattr("closingbell.hooks.benzinga.PAGE", 1)
     vendor.answers(200, b'{"ratings":[{}]}')

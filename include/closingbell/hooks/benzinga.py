@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from time import sleep as _sleep
 from typing import Any
 
@@ -23,6 +23,8 @@ from closingbell.hooks.http import Client, Tokens
 PAGE = 1000
 MAX_PAGES = 100
 MAX_TICKERS = 50
+NOTHING = "no_data_found"
+"""In place of an empty page, under HTTP 404."""
 LAG = timedelta(seconds=5)
 """Benzinga asks for deltas from five seconds before the last one: rows of one second may come late."""
 
@@ -71,12 +73,8 @@ class Benzinga:
         return self._pages("/api/v2.1/calendar/ratings", "calendar_ratings", name, params)
 
     def removed(self, since: datetime | None) -> Iterator[Answer]:
-        """Ratings that were removed since a moment, a page at a time; the newest page alone where it is None."""
-        if since is None:
-            params = {"type": "ratings", "page": 0, "pagesize": 1}
-            yield self._get("/api/v2.1/calendar-removed", "calendar_removed", "newest:0", params)
-            return
-        updated = int((since - LAG).timestamp())
+        """Ratings that were removed since a moment, a page at a time; since now where it is None."""
+        updated = int(((since or datetime.now(UTC)) - LAG).timestamp())
         params = {"type": "ratings", "updated": updated}
         yield from self._pages("/api/v2.1/calendar-removed", "calendar_removed", f"updated {updated}", params)
 
@@ -96,7 +94,12 @@ class Benzinga:
 
     def _pages(self, path: str, endpoint: str, name: str, params: Mapping[str, Any]) -> Iterator[Answer]:
         for page in range(MAX_PAGES + 1):
-            answer = self._get(path, endpoint, f"{name}:{page}", {**params, "page": page, "pagesize": PAGE})
+            try:
+                answer = self._get(path, endpoint, f"{name}:{page}", {**params, "page": page, "pagesize": PAGE})
+            except NotFound as error:
+                if NOTHING not in error.message:
+                    raise
+                return
             yield answer
             if _rows(answer) < PAGE:
                 return

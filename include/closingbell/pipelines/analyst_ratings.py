@@ -11,7 +11,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import polars as pl
@@ -50,7 +50,8 @@ def plan(run: Run) -> list[Batch]:
     state = db.query(run.engine, "ratings_state").row(0, named=True)
     with closing(open_hook("benzinga", run.engine)) as hook:
         removed = list(hook.removed(state["removals_asked_at"]))
-        today = removed[0].answered_at.astimezone(NEW_YORK).date()
+        now = removed[0].answered_at if removed else datetime.now(UTC)  # the vendor's clock
+        today = now.astimezone(NEW_YORK).date()
         batches, wanted = _batches(run, today, filled=state["filled"])
         batches, deferred = _within_budget(batches, hook.client.quota)
     log.info("ratings: %d securities asked for in %d batches, %d deferred", wanted - deferred, len(batches), deferred)
@@ -66,7 +67,7 @@ def land(run: Run, batch: Batch) -> Batch:
         return batch
     with closing(open_hook("benzinga", run.engine)) as hook:
         pages = list(hook.ratings(batch["tickers"], **_window(batch)))
-    # the first page, which says that its tickers were asked for, when all the others are here
+    # last the first page, which says that its tickers were asked for
     return batch | {"landing_ids": [run.landing.put(page) for page in reversed(pages)]}
 
 
@@ -111,6 +112,8 @@ def _batches(run: Run, today: date, *, filled: bool) -> tuple[list[Batch], int]:
     months = int(run.params.get("months") or MONTHS)
     first = pl.select(pl.lit(today).dt.offset_by(f"-{months}mo")).item()
     rows = db.query(run.engine, "ratings_universe", since=first, today=today)
+    if rows.is_empty():
+        raise ValueError("analyst_ratings: no security is known; run universe first")
     tickers = run.params.get("tickers") or []
     narrow = tickers or settings().only_tickers
     if narrow:

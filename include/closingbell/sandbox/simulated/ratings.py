@@ -132,6 +132,8 @@ class Ratings:
 
     def removed(self, since: datetime | None, now: datetime) -> list[dict[str, Any]]:
         """Rows of Benzinga's list of removed entries, the oldest removal first."""
+        if since is not None and since > now:  # no company needs to be made for that
+            return []
         gone = {
             event.rating_id: event.removed
             for index in range(len(self.registry))
