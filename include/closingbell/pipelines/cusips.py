@@ -44,7 +44,8 @@ def plan(run: Run) -> list[Batch]:
         return []
     failures.resolve(run.engine, *asked)
     listed = catalog.fails_files(run.landing.read(run.landing.put(page)).content)
-    here = set(run.landing.latest("sec_edgar", "fails_to_deliver"))
+    unread = failures.pending(run.engine, "sec_edgar", "fails_to_deliver")
+    here = set(run.landing.latest("sec_edgar", "fails_to_deliver")) - set(unread)
     quarters = wanted_quarters(run, page.answered_at.astimezone(NEW_YORK).date())
     days = [quarter - BEFORE_QUARTER for quarter in quarters]
     days += listed.filter(pl.col("name").is_in(here))["first"].to_list()
