@@ -149,3 +149,19 @@ def test_batches_are_of_like_lengths_and_within_the_budget():
 )
 def test_labels_by_name(labels, found):
     assert positive_negative(labels) == found
+
+
+def test_the_image_build_makes_safetensors_and_int8_of_what_it_fetches(folder, tmp_path):
+    import importlib.util
+
+    from closingbell.settings import REPOSITORY
+
+    spec = importlib.util.spec_from_file_location("finbert", REPOSITORY / "docker/finbert.py")
+    finbert = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(finbert)
+    made = finbert.fetch(str(folder), tmp_path / "finbert")
+    assert {WEIGHTS, INT8, "config.json"} <= {path.name for path in made.iterdir()}
+    assert open_model(made).version.endswith("-int8")
+    assert open_model(made, device="cpu").scores(["acme beats"]) == open_model(folder, device="cpu").scores(
+        ["acme beats"]
+    )

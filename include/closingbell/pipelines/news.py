@@ -39,6 +39,7 @@ FIRST_DAYS = 30
 OVERLAP = timedelta(hours=6)
 DAYS_PER_BATCH = 5
 FILES_PER_BATCH = 100
+SYMBOLS_PER_BATCH = 50
 MOST_SYMBOLS = 500  # asked for one by one in a run, where the plan has no day budget
 ENDPOINTS = (
     ("polygon", "news"), ("marketaux", "news"), ("tiingo", "news"), ("web", "page"), ("fnspid", "csv"),
@@ -66,16 +67,15 @@ def plan(run: Run) -> list[Batch]:
     batches: list[Batch] = []
     for stream in streams:
         vendor, _, source = stream.partition(":")
-        first = _first(run, marks.get(stream), now)
         if vendor == "web":
             batches.append({"key": f"web {source}", "vendor": vendor, "source": source})
         elif vendor == "marketaux":
-            symbols = _symbols(run, now)
             batches += [
-                {"key": f"marketaux {part[0]}..{part[-1]}", "vendor": vendor, "symbols": part, "first": _iso(first)}
-                for part in base.chunks(symbols, 50)
+                {"key": f"marketaux {part[0][0]}..{part[-1][0]}", "vendor": vendor, "symbols": dict(part)}
+                for part in base.chunks(_symbols(run, now), SYMBOLS_PER_BATCH)
             ]
         else:
+            first = _first(run, marks.get(stream), now)
             batches += [
                 {"key": f"{vendor} {a:%Y-%m-%dT%H:%M}", "vendor": vendor, "first": _iso(a)}
                 | ({"last": _iso(b)} if b < now else {"to": _iso(now)})
@@ -235,30 +235,32 @@ def _steps(first: datetime, now: datetime) -> list[datetime]:
     return [*steps, now]
 
 
-def _symbols(run: Run, now: datetime) -> list[str]:
-    """Whom the vendor of targeted news is asked for: as many as its day's budget gives this run."""
+def _symbols(run: Run, now: datetime) -> list[tuple[str, str]]:
+    """Whom the vendor of targeted news is asked for, as many as its day's budget gives this run, each since when."""
     from closingbell.connections import resolve
 
     tickers = run.params.get("tickers") or settings().only_tickers or None
     budget = allowance("marketaux", resolve("marketaux").extra.get("plan")).day_limit
     most = max(1, budget * settings().news_hours // 24) if budget else MOST_SYMBOLS
     today = now.astimezone(NEW_YORK).date()
-    return db.query(run.engine, "news_symbols", session=today, tickers=tickers, most=most)["ticker"].to_list()
+    found = db.query(run.engine, "news_symbols", session=today, tickers=tickers, most=most)
+    return [(ticker, _iso(_first(run, asked_at, now))) for ticker, asked_at in found.iter_rows()]
 
 
 def _ask(hook: Any, batch: Batch, tickers: Sequence[str]) -> Iterator[Answer]:
+    if batch["vendor"] == "marketaux":
+        few = hook.stories < 20  # of a small plan one page each, so that more companies have their turn
+        for symbol, since in batch["symbols"].items():
+            yield from hook.news(symbol, datetime.fromisoformat(since), **({"pages": 1} if few else {}))
+        return
     first = datetime.fromisoformat(batch["first"])
     last = datetime.fromisoformat(batch["last"]) if "last" in batch else None
     if batch["vendor"] == "polygon":
         for ticker in tickers or (None,):
             yield from hook.news(first, last, ticker)
-    elif batch["vendor"] == "tiingo":
+    else:
         end = last or datetime.fromisoformat(batch["to"])
         yield from hook.news(first.date(), end.date(), tickers)
-    else:
-        few = hook.stories < 20  # of a small plan one page each, so that more companies have their turn
-        for symbol in batch["symbols"]:
-            yield from hook.news(symbol, first, **({"pages": 1} if few else {}))
 
 
 def _with_opinions(parsed: parse.Parsed) -> pl.DataFrame:
@@ -305,7 +307,7 @@ def _first_seen(run: Run, rows: pl.DataFrame, *, staged: bool) -> pl.DataFrame:
 
 def _staged(run: Run, vendor: Any, ids: list[str]) -> pl.DataFrame:
     """What the replay's batches before this one say of when the copies were first landed."""
-    schema = {"vendor": pl.String, "vendor_id": pl.String, "first_seen_at": pl.Datetime("us", "UTC")}
+    schema: dict[str, Any] = {"vendor": pl.String, "vendor_id": pl.String, "first_seen_at": pl.Datetime("us", "UTC")}
     with run.engine.connect() as connection, db.cursor_of(connection) as cursor:
         stage_id = warehouse.stage_id(run.dag_id, run.run_id, "news_sightings")
         fragments = shape(connection, "news_sightings").fragments(stage_id)

@@ -176,8 +176,8 @@ class Sandbox:
             error = {"code": "invalid_api_token", "message": "An invalid API token was supplied."}
             return json_reply({"error": error}, 401)
         if prefix == "gemini" and request.headers.get("x-goog-api-key", "wrong") == "wrong":
-            error = {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}
-            return json_reply({"error": error}, 403)
+            said = "API key not valid. Please pass a valid API key."
+            return json_reply({"error": {"code": 403, "message": said, "status": "PERMISSION_DENIED"}}, 403)
         if prefix == "tiingo" and not path.startswith("/docs/"):
             key = request.headers.get("authorization", "").removeprefix("Token ").strip()
             key = key or request.query_params.get("token", "")
