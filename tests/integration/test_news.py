@@ -218,7 +218,7 @@ def test_a_sessions_mood_is_what_its_close_knew(clean, market):
 
 def test_an_identical_rerun_changes_no_row(clean):
     before = {table: clean.rows(table) for table in TABLES}
-    for params in ({}, {"backfill": 30}, {"hours": 24}):
+    for params in ({}, {"backfill": 30}):
         for table, counts in clean.all(f"again {params}", **params).items():
             assert counts["inserted"] == counts["updated"] == counts["deleted"] == 0, (table, params, counts)
     assert {table: clean.rows(table) for table in TABLES} == before
@@ -273,7 +273,7 @@ def test_with_faults_the_stories_equal_the_ground_truth(fresh, market):
 
 def test_a_page_that_changed_fails_by_its_name_and_the_others_go_on(fresh, market, caplog):
     market.news.changed.add("prnewswire")
-    counts = fresh.all("changed")
+    counts = fresh.run("news", "changed")
     names = {row["vendor_id"].partition(":")[0] for row in fresh.rows("news_sightings") if row["vendor"] == "web"}
     assert names == {"globenewswire", "businesswire"}
     assert counts["news_sightings"]["inserted"] > 200
@@ -282,7 +282,7 @@ def test_a_page_that_changed_fails_by_its_name_and_the_others_go_on(fresh, marke
     failed = db.query(fresh.engine, "doctor_failures")
     assert "prnewswire" in str(failed.rows())
     market.news.changed.clear()
-    fresh.all("mended")
+    fresh.run("news", "mended")
     assert db.query(fresh.engine, "doctor_failures").is_empty()
 
 

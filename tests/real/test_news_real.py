@@ -9,9 +9,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from sqlalchemy import text
 
+from closingbell.landing import Landing
 from closingbell.news.analyst import AnswerError, answer_text, judge
 from closingbell.news.parse import fnspid_csv, polygon_news, tiingo_news
+from closingbell.pipelines import LOADS, base
+from closingbell.pipelines.base import Run
+from closingbell.sandbox.recorded import Recorded
 
 pytestmark = pytest.mark.real
 
@@ -74,3 +79,59 @@ def test_gemini_envelopes(recordings):
     with pytest.raises(AnswerError, match="a list of opinions was asked for"):
         judge(json.dumps(dogs if isinstance(dogs, dict) else dogs[0]), tickers=["ACM"])
     assert len(read) >= 10
+
+
+def test_recorded_bodies_and_series_load_as_files_and_score_by_the_days_tickers(recordings, database, tmp_path):
+    paths = [
+        recorded(recordings, "polygon/client_python_mocks/v2/reference/news&ticker=NFLX.json"),
+        recorded(recordings, "tiingo/python_client_vcr/news_0.json"),
+        recorded(recordings, "fnspid_nc/price_sentiment/AAPL.csv.gz"),
+    ]
+    with database.begin() as connection:
+        for number, ticker in enumerate(("AAPL", "NFLX", "MSFT"), 1):
+            values = {"id": number, "ticker": ticker}
+            connection.execute(
+                text(
+                    "INSERT INTO closingbell.securities (security_id, name, type, fetched_at)"
+                    " VALUES (:id, :ticker, 'CS', now())"
+                ),
+                values,
+            )
+            connection.execute(
+                text(
+                    "INSERT INTO closingbell.ticker_history (ticker, valid_from, security_id, fetched_at)"
+                    " VALUES (:ticker, '2002-05-23', :id, now())"
+                ),
+                values,
+            )
+    for name in ("news", "news_articles", "news_sentiment", "sentiment_daily"):
+        run = Run(
+            dag_id=name, run_id="real", partition_key="2022-06-30", engine=database,
+            landing=Landing(str(tmp_path), database), params={"from_files": [str(path) for path in paths]},
+        )  # fmt: skip
+        base.run_load(LOADS[name], run)
+    with database.connect() as connection:
+        found = connection.execute(
+            text(
+                "SELECT a.vendors[1] AS vendor, s.model, count(*) AS scores FROM closingbell.news_sentiment s"
+                " JOIN closingbell.news_articles a USING (article_id) GROUP BY 1, 2 ORDER BY 1, 2"
+            )
+        ).all()
+        # AAPL.csv.gz, 2022-06-03: 2.4166666666666665, known when its day ends; (x - 3) / 2
+        first = connection.execute(
+            text("SELECT score FROM closingbell.news_sentiment WHERE model = 'fnspid' ORDER BY known_at LIMIT 1")
+        ).scalar()
+    assert {(row.vendor, row.model) for row in found} == {
+        ("fnspid", "fnspid"), ("polygon", "lexicon"), ("tiingo", "lexicon")
+    }  # fmt: skip
+    assert first == pytest.approx(-0.2916666666666667)
+
+
+def test_the_recorded_market_serves_its_news_of_a_time(recordings):
+    recorded(recordings, "tiingo/python_client_vcr/news_0.json")
+    market = Recorded(recordings)
+    now = datetime(2016, 1, 12, tzinfo=UTC)
+    days = datetime(2016, 1, 11, tzinfo=UTC).date(), now.date()
+    assert next(row["source"] for row in market.tiingo_news(*days, ["AAPL"], now)) == "cnbc.com"
+    assert market.tiingo_news(*days, ["AAPL"], datetime(2016, 1, 11, tzinfo=UTC)) == []
+    assert market.polygon_news(datetime(2022, 4, 1, tzinfo=UTC), None, "NFLX", datetime(2022, 5, 1, tzinfo=UTC))

@@ -202,6 +202,55 @@ class Recorded:
     def yahoo_chart(self, ticker: str, first: date, last: date, now: datetime) -> None:
         return None
 
+    # -- news -----------------------------------------------------------------------------------------------------
+
+    def polygon_news(
+        self, first: datetime, last: datetime | None, ticker: str | None, now: datetime
+    ) -> list[dict[str, Any]]:
+        """The recorded stories of that time, oldest first."""
+        rows = self._stories("polygon/client_python_mocks/v2/reference", "news*", "results")
+        shown = [
+            row
+            for row in rows
+            if first <= _at(row["published_utc"]) <= now
+            and (last is None or _at(row["published_utc"]) < last)
+            and (ticker is None or ticker in row["tickers"])
+        ]
+        return sorted(shown, key=lambda row: row["published_utc"])
+
+    def tiingo_news(self, first: date, last: date, tickers: list[str], now: datetime) -> list[dict[str, Any]]:
+        """The recorded stories of those days, newest first."""
+        rows = self._stories("tiingo/python_client_vcr", "news*", "")
+        shown = [
+            row
+            for row in rows
+            if first <= _at(row["publishedDate"]).date() <= last
+            and _at(row["publishedDate"]) <= now
+            and (not tickers or {name.upper() for name in row["tickers"]} & set(tickers))
+        ]
+        return sorted(shown, key=lambda row: row["publishedDate"], reverse=True)
+
+    def marketaux_news(self, symbol: str, after: datetime, now: datetime) -> list[dict[str, Any]]:
+        """None is recorded."""
+        return []
+
+    def web_page(self, host: str, path: str, now: datetime) -> None:
+        return None
+
+    def gemini_answer(self, body: bytes, model: str) -> None:
+        return None
+
+    def _stories(self, folder: str, pattern: str, column: str) -> list[dict[str, Any]]:
+        """Stories of the recorded bodies, each once; a body that is an error has none."""
+        found: dict[str, dict[str, Any]] = {}
+        for path in sorted((self.folder / folder).glob(pattern)):
+            body = msgspec.json.decode(_read(path) or b"null")
+            rows = body.get(column) if column and isinstance(body, dict) else body
+            for row in rows if isinstance(rows, list) else ():
+                if isinstance(row, dict) and "title" in row:
+                    found[str(row["id"])] = row
+        return list(found.values())
+
     # -- reference ------------------------------------------------------------------------------------------------
 
     def sp500_csv(self, now: datetime) -> bytes | None:
@@ -328,6 +377,11 @@ def _ticker(path: Path) -> str:
     """AAPL.csv.gz, brk-b.us.txt -> AAPL, BRK.B (Polygon writes classes with a dot)."""
     name = re.sub(r"(\.us)?\.(csv|txt)(\.gz)?$", "", path.name, flags=re.I)
     return name.upper().replace("-", ".")
+
+
+def _at(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _read(path: Path) -> bytes | None:
