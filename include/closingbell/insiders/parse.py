@@ -182,14 +182,18 @@ def feed(body: bytes) -> pl.DataFrame:
     lacks its accession number, form, filing day or time.
     """
     where = "sec_edgar getcurrent"
-    root = read_xml(body, root="feed")
+    try:
+        root = read_xml(body, root="feed")
+    except Refused as refused:
+        raise Refused(refused.problem, f"{where}: {refused}") from refused
     filings: dict[str, dict[str, Any]] = {}
     for number, entry in enumerate(root.iterfind("{*}entry"), 1):
         title, address = entry.findtext("{*}title", ""), entry.find("{*}link")
         accession = accession_in(entry.findtext("{*}id", "").rpartition("=")[2])
         category, filer = entry.find("{*}category"), ENTRY_TITLE.match(title.strip())
         filed, updated = FILED.search(entry.findtext("{*}summary", "")), entry.findtext("{*}updated", "")
-        if not accession or category is None or not filed or not filer or not updated or address is None:
+        form = category.get("term") if category is not None else None
+        if not accession or not form or not filed or not filer or not updated or address is None:
             raise Refused(
                 "another shape", f"{where}: entry {number} ({title!r}) lacks id, category, Filed, link or updated"
             )
@@ -202,7 +206,7 @@ def feed(body: bytes) -> pl.DataFrame:
             accession,
             {
                 "accession_no": accession,
-                "form": category.get("term"),
+                "form": form,
                 "issuer_cik": None,
                 "filer_ciks": [],
                 "filed_on": date.fromisoformat(filed[1]),

@@ -118,7 +118,7 @@ def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
 
 def replay(run: Run) -> list[Batch]:
     """Every landed document, oldest first."""
-    ids = run.landing.history("sec_edgar", "ownership")
+    ids = db.query(run.engine, "ownership_history")["landing_id"].to_list()
     return [
         {"key": f"answers {part[0]}-{part[-1]}", "landing_ids": part} for part in base.chunks(ids, DOCUMENTS_PER_BATCH)
     ]
@@ -172,10 +172,14 @@ def _feed(run: Run, hook: SecEdgar, first_page: int, since: datetime) -> tuple[l
 
 
 def _plan_files(run: Run, paths: Sequence[str]) -> list[Batch]:
-    answers = files.read_all(paths, endpoints=FILE_ENDPOINTS)
-    ids = [run.landing.put(answer) for answer in answers if answer.endpoint == "ownership"]
-    if not ids:
+    """The files' documents; one that EDGAR gave already, with its acceptance time, is not loaded from a file again."""
+    found = [answer for answer in files.read_all(paths, endpoints=FILE_ENDPOINTS) if answer.endpoint == "ownership"]
+    if not found:
         raise files.UnknownFile(f"--from-files {' '.join(paths)}: no ownership documents (Forms 3, 4, 5) among them")
+    done = db.query(run.engine, "ownership_landed", keys=[answer.key for answer in found]).filter("published")["key"]
+    if len(done):
+        log.info("insider_trades: %d of the files' filings came from EDGAR already", len(done))
+    ids = [run.landing.put(answer) for answer in found if answer.key not in set(done)]
     return [
         {"key": f"files {part[0]}-{part[-1]}", "landing_ids": part} for part in base.chunks(ids, DOCUMENTS_PER_BATCH)
     ]

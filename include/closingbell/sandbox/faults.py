@@ -103,7 +103,7 @@ RENAMED = {
     "daily_all": (b'"close"', b'"closePrice"'),
     "chart": (b'"close"', b'"last"'),
     "sp500": (b"GICS Sector", b"Sector"),
-    "getcurrent": (b"<updated>", b"<changed>"),
+    "getcurrent": (b' term="', b' code="'),
     "news": (b'"title"', b'"headline"'),
     "page": (b"newsCards", b"tiles"),
     "calendar_ratings": (b'"rating_current"', b'"rating_now"'),

@@ -22,6 +22,7 @@ from closingbell.pipelines.base import Run
 from closingbell.sandbox.faults import rates
 from closingbell.sandbox.server import Sandbox, open_market, running
 from closingbell.sandbox.simulated import insider_truth
+from closingbell.sandbox.simulated.insiders import OUTSIDE_CIK
 from closingbell.sessions import NEW_YORK, last_sessions
 from closingbell.settings import settings
 from closingbell.warehouse import db
@@ -206,6 +207,13 @@ def test_faults_change_no_row(market, template, new_database, tmp_path, clean):
         assert_activity(faulty, market, market.last_session, since)
 
 
+def test_a_feed_of_another_shape_stops_the_run_and_names_the_column(clean):
+    clean.box.faults.change(rates('{"drift": 1}'))
+    with pytest.raises(ValueError, match=r"sec_edgar getcurrent: entry 1 \(.*\) lacks .* updated"):
+        clean.run("drifted")
+    clean.box.faults.change(rates("{}"))
+
+
 def test_documents_somebody_has_load_or_are_quarantined_by_name(market, template, new_database, tmp_path):
     """Headers from the submission, from metadata beside a document, from its name; hostile ones stop nobody."""
     folder = tmp_path / "documents"
@@ -265,6 +273,16 @@ def test_documents_somebody_has_load_or_are_quarantined_by_name(market, template
         assert not any(count[kind] for count in again.values() for kind in ("inserted", "updated", "deleted"))
 
 
+def test_a_file_without_its_acceptance_time_does_not_undo_the_one_that_is_stored(clean, market, tmp_path):
+    number = clean.table("insider_trades").filter(pl.col("transaction_code") == "S")["accession_no"].item(0)
+    filing = market.insiders.by_accession[number]
+    document = submission_documents(market.ownership(number, market.default_clock).encode())[0]
+    (tmp_path / f"form4_{filing.filed_on}_{number}.xml").write_bytes(document)
+    before = clean.table("insider_trades").sort(KEY)
+    clean.run("newer file", from_files=[str(tmp_path)])
+    assert clean.table("insider_trades").sort(KEY).equals(before)
+
+
 def test_replay_makes_the_same_rows_and_marks_without_a_vendor(clean, monkeypatch):
     before = {name: clean.table(name).drop("fetched_at").sort(pl.all()) for name in PAIR}
     clean.box.faults.change(rates('{"5xx": 1}'))
@@ -280,3 +298,24 @@ def test_replay_makes_the_same_rows_and_marks_without_a_vendor(clean, monkeypatc
     for name in PAIR:
         after = clean.table(name).drop("fetched_at").sort(pl.all())
         assert after.equals(before[name]), name
+
+
+def test_an_issuer_that_joins_the_universe_later_gets_its_security_and_its_sums(clean, market):
+    """Last in the file: it adds a security."""
+    statement = (
+        "INSERT INTO closingbell.securities (security_id, cik, name, type, figi, fetched_at)"
+        " VALUES (:id, :cik, 'Unlisted Harbor Trust', 'CS', 'BBG-later', now())"
+    )
+    with clean.engine.begin() as connection:
+        connection.execute(text(statement), {"id": OUTSIDE_CIK * 1000 + 1, "cik": OUTSIDE_CIK})
+    clean.box.faults.change(rates("{}"))
+    outside = clean.table("insider_trades").filter(pl.col("issuer_cik") == OUTSIDE_CIK).height
+    assert outside >= 2
+    counts = clean.run("joined")
+    assert counts["insider_activity insider_trades"]["updated"] == outside
+    sums = clean.table("insider_activity").filter(pl.col("security_id") == OUTSIDE_CIK * 1000 + 1)
+    last = sums.filter(pl.col("session") == market.last_session)
+    bought = clean.table("insider_trades").filter(
+        (pl.col("issuer_cik") == OUTSIDE_CIK) & (pl.col("transaction_date") > market.last_session - timedelta(days=90))
+    )
+    assert last["net_shares_90d"].to_list() == [bought["shares"].sum()]
