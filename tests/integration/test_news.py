@@ -365,3 +365,36 @@ def test_files_of_fnspid_and_of_vendors_load_by_the_same_path(fresh, tmp_path, m
     moods = {row["session"]: row for row in fresh.rows("sentiment_daily") if row["session"].year == 2024}
     assert min(moods) == date(2024, 6, 4)
     assert max(moods) == date(2024, 7, 3)
+
+
+def test_finbert_scores_each_article_once_where_its_directory_is_configured(fresh, tmp_path, monkeypatch):
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "profit", "probe"]))
+    BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    torch.manual_seed(0)
+    labels = dict(enumerate(["positive", "negative", "neutral"]))
+    BertForSequenceClassification(
+        BertConfig(vocab_size=7, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+                   id2label=labels)
+    ).save_pretrained(tmp_path)  # fmt: skip
+    monkeypatch.setenv("CLOSINGBELL_FINBERT", str(tmp_path))
+    settings.cache_clear()
+    for name in STEPS[:3]:
+        fresh.run(name, "first", hours=48)
+    scores = [row for row in fresh.rows("news_sentiment") if row["model"] == "finbert"]
+    assert {row["article_id"] for row in scores} == {row["article_id"] for row in fresh.rows("news_articles")}
+    assert {row["model_version"][-5:] for row in scores} == {"-fp32"}
+    assert len({row["model_version"] for row in scores}) == 1
+    again = fresh.run("news_sentiment", "again")["news_sentiment"]
+    assert (again["in"], again["inserted"], again["updated"]) == (0, 0, 0)
+    monkeypatch.delenv("CLOSINGBELL_FINBERT")
+    settings.cache_clear()
+    fresh.run("news_sentiment", "another model")
+    assert "lexicon" in {row["model"] for row in fresh.rows("news_sentiment")}
+
+
+def test_a_model_that_is_not_configured_is_named(fresh):
+    with pytest.raises(ValueError, match="the model finbert needs CLOSINGBELL_FINBERT"):
+        fresh.run("news_sentiment", "x", model="finbert")
