@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from closingbell.shapes import parser
 from closingbell.universe.tickers import normal_ticker
 
 MODEL = "gemini-2.5-flash"
@@ -117,6 +118,7 @@ def response_schema(tickers: Sequence[str]) -> dict[str, Any]:
     }
 
 
+@parser("gemini generate_content")
 def answer_text(body: bytes) -> tuple[str, str]:
     """The text and the model's version of an answer, whole or an array of streamed chunks; thoughts are left out.
 

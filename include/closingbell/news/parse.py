@@ -26,6 +26,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import msgspec
 import polars as pl
 
+from closingbell.shapes import parser
 from closingbell.universe.tickers import normal_ticker
 
 SIGHTINGS: dict[str, Any] = {
@@ -89,6 +90,7 @@ class Refused(ValueError):
         self.problem = problem
 
 
+@parser("polygon news")
 def polygon_news(body: bytes) -> Parsed:
     """One page of Polygon `/v2/reference/news`."""
     where = "polygon news"
@@ -124,6 +126,7 @@ def polygon_news(body: bytes) -> Parsed:
     return pages.parsed(answer.get("next_url"))
 
 
+@parser("marketaux news")
 def marketaux_news(body: bytes) -> Parsed:
     """One page of Marketaux `/v1/news/all`; pages are counted by the request, fewer than the limit is the last."""
     where = "marketaux news"
@@ -169,6 +172,7 @@ def marketaux_news(body: bytes) -> Parsed:
     return pages.parsed()
 
 
+@parser("tiingo news")
 def tiingo_news(body: bytes) -> Parsed:
     """One page of Tiingo `/tiingo/news`; pages are counted by the request (`offset`)."""
     where = "tiingo news"
@@ -205,6 +209,7 @@ FNSPID_IGNORED = {
 }  # fmt: skip
 
 
+@parser("fnspid csv")
 def fnspid_csv(body: bytes, *, ticker: str | None = None) -> Parsed:
     """A CSV file of FNSPID, gzipped or not: its stories, or its price and sentiment series of one `ticker`.
 
