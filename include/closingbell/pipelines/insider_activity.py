@@ -24,7 +24,7 @@ from closingbell.warehouse import db
 log = logging.getLogger(__name__)
 
 NAME = "insider_activity"
-TABLES = (NAME, "insider_trades")
+TABLES = ("insider_trades", NAME)  # a run that ends between the two is followed by one that does both again
 KEY = ["accession_no", "is_derivative", "row_no"]
 MARKED = ["security_id", *compute.SUPERSEDED]
 OVERLAP = timedelta(minutes=10)  # a publish may commit a little after the moment that its rows have
