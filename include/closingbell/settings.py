@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     institutions_memory: str = "3Gi"
     institutions_hours: float = 6
 
-    news_hours: int = Field(4, ge=1, le=24, description="hours between two runs of news_sentiment: 1, 2, 3, 4, 6, 8, 12 or 24")
+    news_hours: int = Field(4, ge=1, le=24, description="hours between two runs of news_sentiment")
     news_weights: dict[str, float] = Field({}, description="JSON: weight of a source in the unified sentiment")
     finbert: Path | None = Field(None, description="directory of FinBERT or a like BERT classifier")
     news_cpu: float = 2
