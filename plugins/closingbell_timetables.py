@@ -7,12 +7,12 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from closingbell.orchestration.deadlines import SessionClose
-from closingbell.orchestration.timetables import XNYSSessionTimetable
+from closingbell.orchestration.timetables import XNYSHoursTimetable, XNYSSessionTimetable
 
 
 class ClosingBellTimetables(AirflowPlugin):
     """What a serialized DAG of this deployment refers to."""
 
     name = "closing_bell_timetables"
-    timetables: list[Any] = [XNYSSessionTimetable]  # noqa: RUF012
+    timetables: list[Any] = [XNYSSessionTimetable, XNYSHoursTimetable]  # noqa: RUF012
     deadline_references: list[Any] = [SessionClose]  # noqa: RUF012

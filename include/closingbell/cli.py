@@ -35,6 +35,11 @@ LOADS: dict[str, tuple[str, ...]] = {
     "valuations": ("valuation_ratios",),
     "scores": ("scores",),
     "reconcile": ("reconcile",),
+    "insider-trades": ("insider_trades", "insider_activity"),
+    "news": ("news", "news_articles", "news_sentiment", "sentiment_daily"),
+    "news-score": ("news_sentiment",),
+    "analyst-ratings": ("analyst_ratings", "analyst_consensus"),
+    "institutional-holdings": ("cusips", "institutional_holdings", "institutional_ownership"),
 }
 """What each ingestion command loads, by the names in `closingbell.pipelines.LOADS`, in order."""
 
@@ -218,6 +223,89 @@ def scores(
     _load("scores", run_id, **chosen, **window)
     if not dry_run:
         board(session=window["session"], tickers=",".join(_split(ticker)), limit=50)
+
+
+@app.command("insider-trades")
+def insider_trades(
+    hours: Annotated[int | None, typer.Option(min=1, help="So many hours of EDGAR's feed")] = None,
+    backfill: Annotated[int | None, typer.Option(min=1, help="The daily indexes of so many days")] = None,
+    ticker: Tickers = None,
+    from_files: FromFiles = None,
+    dry_run: DryRun = False,
+    run_id: RunId = None,
+) -> None:
+    """Insiders' trades (Forms 3, 4, 5), new ones by default, and net open-market buying as each close knew it."""
+    if sum(map(bool, (hours, backfill, from_files))) > 1:
+        raise UsageError("give one of --hours, --backfill, --from-files")
+    chosen = {"hours": hours, "backfill": backfill, "tickers": ticker, "from_files": from_files, "dry_run": dry_run}
+    _load("insider-trades", run_id, **chosen)
+
+
+@app.command("institutional-holdings")
+def institutional_holdings(
+    quarter: Annotated[
+        list[str] | None, typer.Option("--quarter", "-q", help="A quarter, 2024Q3; repeat it, or separate by commas")
+    ] = None,
+    backfill: Annotated[int | None, typer.Option(min=1, help="The last so many quarters")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Also data sets that are loaded already")] = False,
+    from_files: FromFiles = None,
+    dry_run: DryRun = False,
+    run_id: RunId = None,
+) -> None:
+    """13F filings of institutions, the CUSIPs' securities, and who owned what as each close knew it."""
+    if quarter and backfill:
+        raise UsageError("give --quarter or --backfill, not both")
+    quarters = [part.strip() for text in quarter or () for part in text.split(",") if part.strip()]
+    chosen = {"quarters": quarters, "backfill": backfill, "full": full, "from_files": from_files}
+    _load("institutional-holdings", run_id, **chosen, dry_run=dry_run)
+
+
+@app.command("analyst-ratings")
+def analyst_ratings(
+    ticker: Tickers = None,
+    sp500: Annotated[bool, typer.Option("--sp500", help="Members of the S&P 500")] = False,
+    limit: Limit = None,
+    all_: All = False,
+    months: Annotated[int | None, typer.Option(min=1, help="Ask for so many months again, not for changes")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Ask for twelve months again, not for changes")] = False,
+    from_files: FromFiles = None,
+    dry_run: DryRun = False,
+    run_id: RunId = None,
+) -> None:
+    """Analysts' ratings and targets from Benzinga, within its day's requests, and their consensus."""
+    if not from_files:
+        _one_choice(ticker=ticker, sp500=sp500, limit=limit, all=all_)
+    chosen = {"tickers": ticker, "sp500": sp500, "limit": limit, "months": months, "full": full}
+    _load("analyst-ratings", run_id, **chosen, from_files=from_files, dry_run=dry_run)
+
+
+@app.command()
+def news(
+    hours: Annotated[int | None, typer.Option(min=1, help="Only the last so many hours")] = None,
+    ticker: Tickers = None,
+    backfill: Annotated[int | None, typer.Option(min=1, help="The last so many days again")] = None,
+    model: Annotated[str, typer.Option(help="auto, finbert, gemini or lexicon")] = "auto",
+    full: Annotated[bool, typer.Option("--full", help="The last 30 days again, and every article's scores")] = False,
+    from_files: FromFiles = None,
+    dry_run: DryRun = False,
+    run_id: RunId = None,
+) -> None:
+    """News of every configured vendor and page since the last run, its articles, scores and each session's mood."""
+    if hours and backfill:
+        raise UsageError("give --hours or --backfill, not both")
+    chosen = {"hours": hours, "tickers": ticker, "backfill": backfill, "model": model, "full": full}
+    _load("news", run_id, **chosen, from_files=from_files, dry_run=dry_run)
+
+
+@app.command("news-score", hidden=True)
+def news_score(
+    model: Annotated[str, typer.Option(help="auto, finbert, gemini or lexicon")] = "auto",
+    backfill: Annotated[int, typer.Option(help="Score what was published in so many days; 0: in thirty")] = 0,
+    full: Annotated[bool, typer.Option("--full/--new", help="Every article, not only those without a score")] = False,
+    run_id: RunId = None,
+) -> None:
+    """Scores of the articles that wait for them: the pod step of the DAG news_sentiment."""
+    _load("news-score", run_id, model=model, backfill=backfill, full=full)
 
 
 @app.command()

@@ -20,11 +20,15 @@ DEFAULT_URLS: Mapping[str, str] = MappingProxyType(
         "tiingo": "https://api.tiingo.com",
         "yahoo": "https://query2.finance.yahoo.com",
         "reference": "https://raw.githubusercontent.com/datasets/s-and-p-500-companies/main/data",
+        "marketaux": "https://api.marketaux.com",
+        "gemini": "https://generativelanguage.googleapis.com",
+        "web": "https://www.globenewswire.com",  # the hosts are those of news/sources.toml
+        "benzinga": "https://api.benzinga.com",
     }
 )
 """The vendors' own hosts, where a connection names none. The key is the connection id's own default."""
 
-KEYED = frozenset({"polygon", "tiingo"})
+KEYED = frozenset({"gemini", "marketaux", "polygon", "tiingo", "benzinga"})
 """Connections that are of no use without a key."""
 
 
@@ -117,6 +121,22 @@ def environment(base_url: str, *, contact: str = "operator@closing-bell.test") -
         },
         "yahoo": {"conn_type": "yahoo", "host": f"{root}/yahoo", "extra": {"plan": "sandbox"}},
         "reference": {"conn_type": "http", "host": f"{root}/reference"},
+        **{
+            vendor: {
+                "conn_type": vendor,
+                "host": f"{root}/{vendor}",
+                "password": SANDBOX_KEY,
+                "extra": {"plan": "sandbox"},
+            }
+            for vendor in ("marketaux", "gemini")
+        },
+        "web": {"conn_type": "web", "host": f"{root}/web", "extra": {"plan": "sandbox"}},
+        "benzinga": {
+            "conn_type": "benzinga",
+            "host": f"{root}/benzinga",
+            "password": SANDBOX_KEY,
+            "extra": {"plan": "sandbox"},
+        },
     }
     return {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(conn) for conn_id, conn in connections.items()}
 

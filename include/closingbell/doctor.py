@@ -25,8 +25,18 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "warn", "fail"]
 
-CONNECTIONS = ("sec_edgar", "polygon", "tiingo", "yahoo", "reference")
-MUST_RUN = ("market_close", "scores_and_recommendations", "sec_financials", "universe", "reconcile", "housekeeping")
+CONNECTIONS = ("sec_edgar", "polygon", "tiingo", "yahoo", "reference", "benzinga", "marketaux", "gemini", "web")
+MUST_RUN = (
+    "market_close", "scores_and_recommendations", "sec_financials", "universe", "insider_trades",
+    "institutional_holdings", "analyst_ratings", "news_sentiment", "reconcile", "housekeeping",
+)  # fmt: skip
+FRESH = {
+    "insider_trades": ("insider_trades", timedelta(days=4)),  # a long weekend
+    "institutional_holdings": ("institutional_holdings", timedelta(days=4)),
+    "analyst_ratings": ("analyst_ratings", timedelta(days=4)),
+    "news_sentiment": ("news_articles", timedelta(days=1)),
+}
+"""DAG -> the table that each of its runs publishes, new rows or not, and how long ago that may be."""
 _VERSION = 150000
 _DISK_WARN, _DISK_FAIL = 20 * 1024**3, 2 * 1024**3
 _CALENDAR_WARN, _CALENDAR_FAIL = timedelta(days=180), timedelta(days=30)
@@ -66,6 +76,7 @@ def examine(state: State | None) -> list[Finding]:
         lambda: _calendar(datetime.now(UTC).date()),
         lambda: _airflow(state),
         lambda: _sessions(engine, datetime.now(UTC)),
+        lambda: _freshness(engine),
         lambda: _failures(engine),
         lambda: _stages(engine),
     ]
@@ -274,6 +285,21 @@ def _sessions(engine: Engine, now: datetime) -> Iterator[Finding]:
         yield Finding(level, "late sessions", f"no scores for {days}", "backfill market_close over them in Airflow")
     else:
         yield Finding("ok", "late sessions", f"none; the last scored session is {max(scored)}")
+
+
+def _freshness(engine: Engine) -> Iterator[Finding]:
+    from closingbell.warehouse import db
+
+    ages = dict(db.query(engine, "published_ago").iter_rows())
+    for dag_id, (table, allowed) in FRESH.items():
+        seconds = ages.get(table)
+        if seconds is None:
+            yield Finding("ok", f"fresh {dag_id}", "not loaded so far; its first run fills the tables")
+            continue
+        message = f"published {seconds / 3600:.0f} hours ago"
+        late = seconds > allowed.total_seconds()
+        action = f"look at the last runs of {dag_id} in Airflow, and whether it is paused" if late else ""
+        yield Finding("warn" if late else "ok", f"fresh {dag_id}", message, action)
 
 
 def _failures(engine: Engine) -> Iterator[Finding]:

@@ -47,6 +47,15 @@ class Settings(BaseSettings):
     indicators_cpu: float = 4
     indicators_memory: str = "8Gi"
     indicators_hours: float = 2
+    institutions_cpu: float = 2
+    institutions_memory: str = "3Gi"
+    institutions_hours: float = 6
+
+    news_hours: int = Field(4, ge=1, le=24, description="hours between two runs of news_sentiment")
+    news_weights: dict[str, float] = Field({}, description="JSON: weight of a source in the unified sentiment")
+    finbert: Path | None = Field(None, description="directory of FinBERT or a like BERT classifier")
+    news_cpu: float = 2
+    news_memory: str = "4Gi"
 
     airflow_url: str = Field("", description="Airflow that the doctor asks where no stack of this checkout is up")
     airflow_user: str = Field("", description="its user; empty where the password is an access token")

@@ -99,7 +99,9 @@ def test_unknown_keys_are_not_found_in_each_vendors_shape(sandbox):
             ask()
 
 
-@pytest.mark.parametrize("conn_type", ["sec_edgar", "polygon", "tiingo", "yahoo"])
+@pytest.mark.parametrize(
+    "conn_type", ["sec_edgar", "polygon", "tiingo", "yahoo", "benzinga", "marketaux", "gemini", "web"]
+)
 def test_every_test_button_works(sandbox, conn_type):
     from airflow.models.connection import Connection  # what the button's route calls
 

@@ -74,6 +74,31 @@ def test_tickers_may_be_repeated_or_separated_by_commas(ran: Ran, monkeypatch, c
     assert capsys.readouterr().out == "a_table: 3 inserted, 4 unchanged\n"
 
 
+def test_ratings_are_of_some_stocks_of_the_sp500_or_of_files(ran: Ran, monkeypatch, tmp_path: Path) -> None:
+    assert command(monkeypatch, "analyst-ratings", "--sp500", "--months", "24") == 0
+    assert [(load, params) for load, _, _, _, params in ran] == [
+        ("analyst_ratings", {"sp500": True, "months": 24}),
+        ("analyst_consensus", {"sp500": True, "months": 24}),
+    ]
+    assert command(monkeypatch, "analyst-ratings", "--limit", "500") == 0
+    assert ran[2][4] == {"limit": 500}
+    assert command(monkeypatch, "analyst-ratings", "--from-files", str(tmp_path)) == 0
+    assert command(monkeypatch, "analyst-ratings") == 1
+    assert command(monkeypatch, "analyst-ratings", "--sp500", "--limit", "5") == 1
+
+
+def test_insiders_are_of_hours_of_days_or_of_files(ran: Ran, monkeypatch, tmp_path: Path) -> None:
+    assert command(monkeypatch, "insider-trades", "--hours", "24") == 0
+    assert command(monkeypatch, "insider-trades", "--backfill", "90", "-t", "AAPL") == 0
+    assert [(load, params) for load, _, _, _, params in ran] == [
+        ("insider_trades", {"hours": 24}),
+        ("insider_activity", {"hours": 24}),
+        ("insider_trades", {"backfill": 90, "tickers": ["AAPL"]}),
+        ("insider_activity", {"backfill": 90, "tickers": ["AAPL"]}),
+    ]
+    assert command(monkeypatch, "insider-trades", "--hours", "24", "--from-files", str(tmp_path)) == 1
+
+
 def test_a_session_is_the_partition_key(ran: Ran, monkeypatch) -> None:
     assert command(monkeypatch, "prices", "--all", "--session", "2025-12-05") == 0
     assert ran[0][3:] == ("2025-12-05", {"all": True, "session": "2025-12-05"})

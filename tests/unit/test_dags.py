@@ -22,6 +22,10 @@ IDS = {
     "market_close": "XNYS close + 120 min",
     "scores_and_recommendations": "Partitioned Asset",
     "reconcile": "0 7 * * *",
+    "news_sentiment": "15 1,5,9,13,17,21 * * *",
+    "insider_trades": "XNYS hourly, 22:30 New York",
+    "institutional_holdings": "0 6 * * TUE-SAT",
+    "analyst_ratings": "0 8 * * MON-FRI",
     "housekeeping": "0 10 * * *",
 }
 HEAVY = (
@@ -98,6 +102,63 @@ def test_params_make_a_form(dags, dag_id):
     assert params["dry_run"] is False, "a scheduled run takes the defaults"
 
 
+@pytest.mark.parametrize("dag_id", IDS)
+def test_one_style_of_name_description_and_docs(dags, dag_id):
+    dag = dags[dag_id]
+    assert dag.fileloc == str(DAGS / f"{dag_id}.py"), "a DAG is found in the file of its name"
+    assert dag.description
+    assert len(dag.description) <= 90
+    assert dag.description[0].isupper()
+    assert not dag.description.endswith("."), "it is a line of a list"
+    heading, empty, owner, *_ = dag.doc_md.strip().splitlines()
+    assert heading.startswith(f"### {dag_id}: ")
+    assert empty == ""
+    assert owner.startswith("Owner: closing-bell. ")
+    when_it_fails = dag.doc_md.partition("**When it fails**")[2]
+    if any(task.task_id.endswith(".audit") for task in dag.tasks):
+        assert re.search(r"`([a-z_]+\.)?audit`", when_it_fails), "a failed audit is what wakes somebody"
+
+
+@pytest.mark.parametrize("dag_id", IDS)
+def test_one_style_of_params(dags, dag_id):
+    params = dags[dag_id].params
+    assert list(params)[-1] == "dry_run", "the last field of every form"
+    for name in params:
+        param = params.get_param(name)
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
+        assert param.schema["title"][0].isupper(), name
+        assert param.description.endswith("."), name
+        assert len(param.description) <= 130, name
+        kinds = param.schema["type"]
+        if isinstance(kinds, list):
+            assert kinds[0] == "null", f"{name}: an empty field comes as null"
+            assert param.value in (None, []), f"{name}: what may be empty is empty by default"
+        if kinds == "boolean":
+            assert param.value is False, f"{name}: a scheduled run takes the defaults"
+
+
+def test_a_field_of_one_name_is_the_same_in_every_form(dags):
+    kinds: dict[str, set[str]] = {}
+    for dag in dags.values():
+        for name in dag.params:
+            kinds.setdefault(name, set()).add(json.dumps(dag.params.get_param(name).schema["type"]))
+    assert {name: kind for name, kind in kinds.items() if len(kind) > 1} == {}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_fields_are_made_by_the_params_module(path):
+    """So that a field is worded once, and a DAG file only says which it has."""
+    (given,) = [
+        node.value
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["PARAMS"]
+    ]
+    assert isinstance(given, ast.Dict)
+    for value in given.values:
+        assert isinstance(value, ast.Call), ast.unparse(value)
+        assert ast.unparse(value.func).startswith("params."), ast.unparse(value)
+
+
 def test_deadline_of_a_session_s_scores(dags):
     """Counted from the close. A deadline from the queueing makes clearing a task fail in Airflow 3.3.2 (HTTP 500)."""
     from datetime import timedelta
@@ -153,6 +214,7 @@ def test_load_group_shows_the_load_path(dags):
         ("market_close", "prices"),
         ("scores_and_recommendations", "scores"),
         ("universe", "universe"),
+        ("analyst_ratings", "analyst_ratings"),
     ):
         dag = dags[dag_id]
         path = [f"{load}.{step}" for step in ("open", "land", "stage", "audit", "publish")]
@@ -171,6 +233,7 @@ def test_vendors_are_asked_in_their_pools(dags):
     assert used <= pools, "a task in a pool that does not exist never starts"
     assert dags["sec_financials"].get_task("sec_financials.land").pool == "sec_edgar"
     assert dags["market_close"].get_task("prices.land").pool == "polygon"
+    assert dags["analyst_ratings"].get_task("analyst_ratings.land").pool == "benzinga"
 
 
 def test_resources_and_time_limits_are_settings(dags):
@@ -188,7 +251,17 @@ def test_what_asks_a_vendor_or_writes_a_partition_can_wait(dags):
     from closingbell.orchestration.pod_operator import PipelinePodOperator
     from closingbell.orchestration.waiting import Waits
 
-    writing = ("open", "land", "stage", "audit", "publish", "indicators", "valuation_ratios", "vendor_complete")
+    writing = (
+        "open",
+        "land",
+        "stage",
+        "audit",
+        "publish",
+        "indicators",
+        "valuation_ratios",
+        "vendor_complete",
+        "analyst_consensus",
+    )
     for dag in dags.values():
         for task in dag.tasks:
             if task.task_id.rpartition(".")[2] in writing:

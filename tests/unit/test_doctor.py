@@ -143,6 +143,34 @@ def test_a_session_without_scores_is_late_once_they_are_due(database: Engine) ->
     assert "backfill" in after.action
 
 
+def test_a_pipeline_that_no_longer_publishes_is_a_warning(database: Engine) -> None:
+    assert set(levels(doctor._freshness(database))) == {"ok"}  # a new warehouse
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ops.load_ledger (stage_id, round, dataset, partition_key, content_sha256, parser_version, "
+                "rows_in, rows_inserted, rows_updated, rows_unchanged, rows_quarantined, dag_id, run_id, loaded_at) "
+                "SELECT dataset, 1, dataset, 'p', '', '1', 0, 0, 0, 0, 0, 'd', 'r', clock_timestamp() - age FROM "
+                "(VALUES ('analyst_ratings', interval '5 days'), ('news_articles', interval '5 hours')) "
+                "AS v(dataset, age)"
+            )
+        )
+    found = {finding.subject: finding for finding in doctor._freshness(database)}
+    assert found["fresh analyst_ratings"].level == "warn"
+    assert found["fresh analyst_ratings"].message == "published 120 hours ago"
+    assert "paused" in found["fresh analyst_ratings"].action
+    assert found["fresh news_sentiment"].level == "ok"
+
+
+def test_every_pipeline_of_its_own_is_watched() -> None:
+    from closingbell.settings import REPOSITORY
+    from closingbell.warehouse.tables import TABLES
+
+    assert set(doctor.MUST_RUN) == {path.stem for path in (REPOSITORY / "dags").glob("*.py")}
+    assert set(doctor.FRESH) <= set(doctor.MUST_RUN)
+    assert {table for table, _ in doctor.FRESH.values()} <= set(TABLES)
+
+
 def test_no_session_is_late_when_all_are_scored(database: Engine) -> None:
     score(database, "2025-12-04", "2025-12-05")
     (finding,) = doctor._sessions(database, datetime(2025, 12, 7, tzinfo=UTC))

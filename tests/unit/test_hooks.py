@@ -25,6 +25,7 @@ from closingbell.connections import ConnectionMissing, Endpoint
 from closingbell.hooks import allowance, quota_key
 from closingbell.hooks import http as client_module
 from closingbell.hooks.answer import Answer
+from closingbell.hooks.benzinga import Benzinga
 from closingbell.hooks.errors import (
     AuthFailed,
     BadAnswer,
@@ -191,6 +192,41 @@ def test_daily_all_is_keyed_by_the_session_of_the_vendors_clock(vendor):
     assert vendor.tiingo().daily_all().key == "2025-11-28"
 
 
+def test_benzinga_is_asked_by_header_page_by_page_until_one_is_not_full(vendor, monkeypatch):
+    monkeypatch.setattr("closingbell.hooks.benzinga.PAGE", 2)
+    bodies = [b'{"ratings":[{},{}]}', b'{"ratings":[{}]}']
+    vendor.script = lambda request: answer(request, body=bodies.pop(0))
+    hook = Benzinga(vendor.endpoint("benzinga"), vendor.tokens)
+    moment = datetime(2025, 11, 28, 12, tzinfo=UTC)
+    pages = list(hook.ratings(["A", "BRK.B"], since=moment))
+    assert [page.body for page in pages] == [b'{"ratings":[{},{}]}', b'{"ratings":[{}]}']
+    assert [page.request["params"]["page"] for page in pages] == [0, 1]
+    assert len({page.key for page in pages}) == 2
+    path, headers = vendor.asked[0]
+    assert path.startswith("/api/v2.1/calendar/ratings?")
+    assert f"updated%5D={int(moment.timestamp()) - 5}" in path  # five seconds before: seconds may come late
+    assert headers["authorization"] == f"token {SECRET}"
+    assert vendor.tokens.taken == 2
+    with pytest.raises(ValueError, match="1 to 50 tickers"):
+        list(hook.ratings(["A"] * 51))
+
+
+def test_benzingas_404_for_nothing_is_no_page_and_another_is_an_error(vendor):
+    hook = Benzinga(vendor.endpoint("benzinga"), vendor.tokens)
+    vendor.answers(404, b'{"ok": false, "errors": [{"code": "no_data_found", "id": "not_found"}]}')
+    assert list(hook.removed(datetime(2025, 11, 28, tzinfo=UTC))) == []
+    vendor.answers(404, b"<html><title>404 Not Found</title></html>")
+    with pytest.raises(NotFound):
+        list(hook.ratings(["A"], first=SESSION, last=SESSION))
+
+
+def test_benzinga_has_an_end_to_its_pages(vendor, monkeypatch):
+    monkeypatch.setattr("closingbell.hooks.benzinga.PAGE", 1)
+    vendor.answers(200, b'{"ratings":[{}]}')
+    with pytest.raises(BadAnswer, match="more than 100 pages"):
+        list(Benzinga(vendor.endpoint("benzinga"), vendor.tokens).ratings(["A"], first=SESSION, last=SESSION))
+
+
 def test_sec_is_told_who_asks_and_refuses_to_be_asked_by_nobody(vendor, monkeypatch):
     vendor.answers(200, b"{}")
     vendor.sec().submissions(320193)
@@ -206,7 +242,7 @@ def test_sec_is_told_who_asks_and_refuses_to_be_asked_by_nobody(vendor, monkeypa
     settings.cache_clear()
 
 
-@pytest.mark.parametrize("hook", [Polygon, Tiingo])
+@pytest.mark.parametrize("hook", [Benzinga, Polygon, Tiingo])
 def test_a_hook_without_its_key_says_what_to_set(hook):
     with pytest.raises(ConnectionMissing, match=r"_API_KEY"):
         hook(Endpoint(hook.vendor, "https://api.example.org"))
@@ -290,6 +326,27 @@ def test_missing_daily_index_is_not_found_though_the_archive_says_access_denied(
     with pytest.raises(NotFound):
         vendor.sec().daily_index(SESSION)
     assert vendor.asked[0][0].endswith("/Archives/edgar/daily-index/2025/QTR4/form.20251128.idx")
+
+
+def test_edgars_feed_is_asked_page_by_page(vendor):
+    vendor.answers(200, b'<?xml version="1.0"?><feed/>')
+    found = vendor.sec().getcurrent(200)
+    assert (found.endpoint, found.key) == ("getcurrent", "page:200")
+    path, _, query = vendor.asked[0][0].partition("?")
+    assert path.endswith("/cgi-bin/browse-edgar")
+    assert {"action=getcurrent", "type=4", "count=100", "start=200", "output=atom"} <= set(query.split("&"))
+
+
+def test_an_ownership_submission_is_whole_or_an_error(vendor):
+    vendor.answers(200, b"<SEC-DOCUMENT>0001-25.txt\n<DOCUMENT></DOCUMENT>\n</SEC-DOCUMENT>\n")
+    found = vendor.sec().ownership(320193, "0000320193-25-000001")
+    assert (found.endpoint, found.key) == ("ownership", "0000320193-25-000001")
+    assert vendor.asked[0][0].endswith("/Archives/edgar/data/320193/0000320193-25-000001.txt")
+    vendor.answers(200, b"<SEC-DOCUMENT>0001-25.txt\n<DOCUMENT><XML>")
+    with pytest.raises(ServerError, match="cut short"):
+        vendor.sec().ownership(320193, "0000320193-25-000001")
+    with pytest.raises(ValueError, match="no accession number"):
+        vendor.sec().ownership(320193, "../../etc/passwd")
 
 
 def test_polygon_before_its_end_of_day_is_not_yet(vendor):
@@ -491,10 +548,14 @@ def test_no_secret_in_exception_traceback_log_url_or_answer(vendor, tmp_path, ca
     caplog.set_level(logging.DEBUG)
     vendor.answers(status, body, Location=f"{vendor.url}/?apiKey={SECRET}")
     polygon, tiingo, sec = vendor.polygon(), vendor.tiingo(), vendor.sec()
+    benzinga = Benzinga(vendor.endpoint("benzinga"), vendor.tokens, sleep=vendor.slept.append)
     asks: list[Callable[[], Any]] = [
         lambda: polygon.grouped_daily(SESSION),
         lambda: list(polygon.tickers(True)),
         lambda: tiingo.daily_prices("A", SESSION, SESSION),
+        lambda: list(benzinga.ratings(["A"], first=SESSION, last=SESSION)),
+        lambda: list(benzinga.removed(None)),
+        benzinga.test,
         lambda: sec.companyfacts(1),
         lambda: sec.companyfacts_zip(tmp_path),
         lambda: vendor.reference().sp500(),

@@ -17,11 +17,15 @@ from hypothesis import strategies as st
 
 from closingbell.fundamentals import filings
 from closingbell.fundamentals import parse as fundamentals
+from closingbell.news import analyst
+from closingbell.news import parse as news
 from closingbell.prices import parse as prices
 from closingbell.sandbox.market import Market
 from closingbell.universe import parse as universe
 
 NOW, FIRST, SESSION = datetime(2025, 12, 6, 1, tzinfo=UTC), date(2025, 11, 28), date(2025, 12, 5)
+
+NEWS = datetime(2025, 12, 3, tzinfo=UTC)
 
 
 @cache
@@ -69,6 +73,16 @@ def chart() -> dict[str, Any]:
     return answer
 
 
+def told() -> dict[str, Any]:
+    rows = [row for name in market().truth.ticker_on(SESSION) for row in market().marketaux_news(name, NEWS, NOW)][:2]
+    return {"meta": {"found": 2, "returned": 2, "limit": 3, "page": 1}, "data": rows}
+
+
+def judged() -> dict[str, Any]:
+    asked = analyst.request(title="Profit rose", text=None, tickers=[ticker()])
+    return market().gemini_answer(json.dumps(asked).encode(), analyst.MODEL)
+
+
 ANSWERS: dict[str, tuple[Callable[[], Any], Callable[[bytes], object]]] = {
     "companyfacts": (facts, fundamentals.companyfacts),
     "submissions": (submissions, filings.parse_submissions),
@@ -87,6 +101,10 @@ ANSWERS: dict[str, tuple[Callable[[], Any], Callable[[bytes], object]]] = {
         lambda body: prices.tiingo_daily(body, ticker=ticker()),
     ),
     "daily_all": (lambda: market().tiingo_daily_all(NOW)[:3], prices.tiingo_daily),
+    "polygon news": (lambda: page(market().polygon_news(NEWS, None, None, NOW)[:2]), news.polygon_news),
+    "tiingo news": (lambda: market().tiingo_news(NEWS.date(), SESSION, [], NOW)[:2], news.tiingo_news),
+    "marketaux news": (told, news.marketaux_news),
+    "gemini generate_content": (judged, analyst.answer_text),
     "chart": (chart, lambda body: prices.yahoo_chart(body, answered_on=SESSION, ticker=ticker())),
 }
 OTHERS = [None, "x", "", -1, 1e300, 10**30, True, [], {}, [None], {"x": 1}]

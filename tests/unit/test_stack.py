@@ -123,7 +123,7 @@ def test_state_holds_the_password_for_its_owner_only_and_comes_back_equal(own_fo
 
 def test_the_sandbox_stands_behind_the_same_connection_ids_as_production(embedded: None) -> None:
     found = stack.environment(state())
-    for conn_id in ("sec_edgar", "polygon", "tiingo", "yahoo", "reference"):
+    for conn_id in ("sec_edgar", "polygon", "tiingo", "yahoo", "benzinga", "reference"):
         host = json.loads(found[f"AIRFLOW_CONN_{conn_id.upper()}"])["host"]
         assert host.startswith("http://127.0.0.1:4321"), conn_id
     assert found["CLOSINGBELL_MARKET_ENDS_ON"] == "2025-12-05"

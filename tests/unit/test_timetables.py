@@ -6,10 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from airflow.exceptions import InvalidPartitionKeyError
-from airflow.timetables.base import DagRunInfo, TimeRestriction
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 
 from closingbell.orchestration import timetables
-from closingbell.orchestration.timetables import XNYSSessionTimetable
+from closingbell.orchestration.timetables import XNYSHoursTimetable, XNYSSessionTimetable
+from closingbell.sessions import NEW_YORK
 
 ANY = TimeRestriction(earliest=None, latest=None, catchup=False)
 
@@ -155,3 +156,74 @@ def test_survives_serialization():
     again = XNYSSessionTimetable.deserialize(timetable.serialize())
     assert again.serialize() == {"close_delay_minutes": 45, "market_ends_on": "2017-11-10"} == timetable.serialize()
     assert again._delay == timedelta(minutes=45)
+
+
+HOURS = XNYSHoursTimetable()
+
+
+def moments(day: str) -> list[str]:
+    """New York times of the runs of one day, one after the other."""
+    found, last = [], datetime.fromisoformat(f"{day}T00:00:00").replace(tzinfo=NEW_YORK).astimezone(UTC)
+    while True:
+        info = HOURS.next_dagrun_info(
+            last_automated_data_interval=DataInterval.exact(last),
+            restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
+        )
+        last = info.run_after
+        if last.astimezone(NEW_YORK).date().isoformat() != day:
+            return found
+        found.append(f"{last.astimezone(NEW_YORK):%H:%M}")
+
+
+def test_hours_of_a_session_end_half_an_hour_after_its_close_and_at_night():
+    whole = ["10:30", "11:30", "12:30", "13:30", "14:30", "15:30", "16:30", "22:30"]
+    assert moments("2025-12-02") == whole
+    assert moments("2025-11-28") == ["10:30", "11:30", "12:30", "13:30", "22:30"]  # 13:00 close
+    assert moments("2025-11-27") == []  # Thanksgiving
+    assert moments("2025-11-29") == []  # a Saturday
+
+
+@pytest.mark.parametrize(
+    ("day", "first"),
+    [("2025-03-07", "15:30"), ("2025-03-10", "14:30"), ("2025-10-31", "14:30"), ("2025-11-03", "15:30")],
+)
+def test_hours_keep_new_yorks_clock_across_both_clock_changes(day, first):
+    midnight = datetime.fromisoformat(f"{day}T00:00:00").replace(tzinfo=NEW_YORK)
+    assert f"{HOURS._from(midnight):%H:%M}" == first  # UTC
+    assert moments(day)[0] == "10:30"
+
+
+def hourly(last: str | None, restriction: TimeRestriction = ANY, **of: date) -> str | None:
+    interval = DataInterval.exact(datetime.fromisoformat(last).replace(tzinfo=UTC)) if last else None
+    info = XNYSHoursTimetable(**{"market_ends_on": of.get("ends_on")}).next_dagrun_info(
+        last_automated_data_interval=interval, restriction=restriction
+    )
+    return f"{info.run_after:%Y-%m-%dT%H:%M}" if info else None
+
+
+def test_hours_begin_with_the_newest_moment_and_make_up_for_an_outage_once(at):
+    at("2025-12-02T18:05:00")  # 13:05 New York
+    assert hourly(None) == "2025-12-02T17:30"
+    assert hourly("2025-12-02T17:30") == "2025-12-02T18:30"
+    assert hourly("2025-11-24T15:30") == "2025-12-02T17:30"
+    at("2025-11-30T12:00:00")  # a Sunday: Friday's night
+    assert hourly(None) == "2025-11-29T03:30"
+    assert hourly("2025-11-29T03:30") == "2025-12-01T15:30"
+
+
+def test_hours_end_with_the_market_and_keep_the_dags_own_dates(at):
+    at("2026-11-21T12:00:00")
+    assert hourly(None, ends_on=date(2025, 12, 5)) == "2025-12-06T03:30"
+    assert hourly("2025-12-06T03:30", ends_on=date(2025, 12, 5)) is None
+    at("2025-12-02T18:05:00")
+    late = TimeRestriction(earliest=datetime(2025, 12, 3, 18, tzinfo=UTC), latest=None, catchup=False)
+    assert hourly(None, late) == "2025-12-03T18:30"
+    over = TimeRestriction(earliest=None, latest=datetime(2025, 12, 2, 18, tzinfo=UTC), catchup=False)
+    assert hourly("2025-12-02T17:30", over) is None
+
+
+def test_hours_survive_serialization():
+    timetable = XNYSHoursTimetable("22:15", date(2017, 11, 10))
+    again = XNYSHoursTimetable.deserialize(timetable.serialize())
+    assert again.serialize() == {"night": "22:15", "market_ends_on": "2017-11-10"} == timetable.serialize()
+    assert again.summary == "XNYS hourly, 22:15 New York"

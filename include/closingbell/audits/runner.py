@@ -151,6 +151,7 @@ def _flag(connection: Connection, stage_id: str, table: Shape, rules: TableAudit
         repeated = cursor.fetchone()[0]
         if repeated:
             db.run(cursor, "audit_flag_repeated", fragments)
+        db.run(cursor, "audit_flag_refused", fragments)
         apply_overrides(cursor, table, fragments)
         named = row_rules(table, rules)
         cases = [

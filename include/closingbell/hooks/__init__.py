@@ -40,6 +40,23 @@ ALLOWANCES: dict[str, dict[str, Allowance]] = {
     },
     "yahoo": {"default": Allowance(1), "sandbox": Allowance(50, burst=10)},
     "reference": {"default": Allowance(1)},
+    "marketaux": {  # the day's are the plans' own; the minute's are not published, and 30 was never refused
+        "free": Allowance(0.5, day_limit=100),
+        "basic": Allowance(0.5, day_limit=2_500),
+        "standard": Allowance(1, day_limit=10_000),
+        "pro": Allowance(1, day_limit=50_000),
+        "sandbox": Allowance(200, burst=20),
+    },
+    "gemini": {  # of gemini-2.5-flash, as Google published them in 2025
+        "free": Allowance(10 / 60, day_limit=250, day_zone="America/Los_Angeles"),
+        "tier1": Allowance(1000 / 60, burst=10, day_limit=10_000, day_zone="America/Los_Angeles"),
+        "sandbox": Allowance(200, burst=20),
+    },
+    "web": {"default": Allowance(1), "sandbox": Allowance(50, burst=10)},  # each host by itself
+    "benzinga": {
+        "standard": Allowance(2, burst=5, day_limit=500, day_zone="America/New_York"),
+        "sandbox": Allowance(50, burst=10, day_limit=500, day_zone="America/New_York"),
+    },
 }
 """Vendor -> plan -> allowance. The connection's extra `plan` chooses; without it the first, which is the smallest."""
 
@@ -73,9 +90,10 @@ def quota_key(endpoint: Endpoint) -> str:
     return hashlib.sha256(endpoint.password.encode()).hexdigest()[:8] if endpoint.password else "all"
 
 
-def open_hook(conn_id: str, engine: Engine | None) -> Any:
+def open_hook(conn_id: str, engine: Engine | None, *, host: str = "") -> Any:
     """The hook of a connection, with the quota that all processes of this warehouse share (none without an engine).
 
+    host: whose pages are asked for, where each host has a quota of its own (web).
     Raises ConnectionMissing where the connection, its key or its contact is missing.
     """
     from closingbell.connections import resolve
@@ -86,7 +104,7 @@ def open_hook(conn_id: str, engine: Engine | None) -> Any:
         return vendor_hook(endpoint, None)
     from closingbell.warehouse.quota import Quota
 
-    quota = Quota(engine, vendor_hook.vendor, quota_key(endpoint), quota_plan(endpoint, vendor_hook.vendor))
+    quota = Quota(engine, vendor_hook.vendor, host or quota_key(endpoint), quota_plan(endpoint, vendor_hook.vendor))
     return vendor_hook(endpoint, quota)
 
 
@@ -113,4 +131,20 @@ def hook_class(vendor: str) -> Any:
             from closingbell.hooks.reference import Reference
 
             return Reference
+        case "marketaux":
+            from closingbell.hooks.marketaux import Marketaux
+
+            return Marketaux
+        case "gemini":
+            from closingbell.hooks.gemini import Gemini
+
+            return Gemini
+        case "web":
+            from closingbell.hooks.web import Web
+
+            return Web
+        case "benzinga":
+            from closingbell.hooks.benzinga import Benzinga
+
+            return Benzinga
     raise ValueError(f"no hook for {vendor!r}; there are {', '.join(ALLOWANCES)}")

@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -53,7 +54,7 @@ MAX_DOWNLOAD = 6 << 30
 """Bytes of a bulk file. SEC's submissions.zip was 1.5 GB in 2025."""
 CHUNK = 1 << 16
 
-Promise = Literal["json", "text", "zip"]
+Promise = Literal["json", "text", "zip", "page"]
 Refusal = Callable[[int, bytes], VendorError | None]
 """(status, body) -> the error that this vendor means by them, or None."""
 
@@ -84,6 +85,7 @@ class Client:
         quota: Tokens | None,
         *,
         headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         hosts: Collection[str] = (),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -96,6 +98,7 @@ class Client:
         seconds = float(endpoint.extra.get("timeout_seconds", 60))
         self._http = httpx.Client(
             headers={"Accept-Encoding": "gzip", **(headers or {})},
+            params=query,  # a key that a vendor takes only there; no answer's request names it
             timeout=httpx.Timeout(seconds, connect=min(seconds, 10.0)),
             follow_redirects=False,
             trust_env=not endpoint.is_local,  # a proxy of the environment does not stand before this machine
@@ -130,6 +133,22 @@ class Client:
                     self.refuse(endpoint, key, response.status_code, response.headers, body)
                 self.check_complete(body, promise, endpoint, key)
                 return self.answer(endpoint, key, url, params, body, response.headers)
+
+        return self.tried(once)
+
+    def post(self, url: str, *, endpoint: str, key: str, body: Mapping[str, Any], max_bytes: int = MAX_BODY) -> Answer:
+        """The whole JSON answer to a JSON body; for questions that may be asked twice."""
+
+        def once() -> Answer:
+            with self._asked(url, endpoint, key, None, None, body) as response:
+                found = self._body(response, endpoint, key, max_bytes)
+                if response.status_code != 200:
+                    self.refuse(endpoint, key, response.status_code, response.headers, found)
+                self.check_complete(found, "json", endpoint, key)
+                return replace(
+                    answer := self.answer(endpoint, key, url, None, found, response.headers),
+                    request=answer.request | {"method": "POST"},
+                )
 
         return self.tried(once)
 
@@ -270,14 +289,14 @@ class Client:
         elif promise == "zip":
             if not zipfile.is_zipfile(io.BytesIO(body)):
                 raise ServerError(self.vendor, endpoint, key, 200, f"{len(body):,} bytes that are no whole zip")
-        elif body.lstrip()[:9].lower() in (b"<!doctype", b"<html>"):
+        elif promise == "text" and body.lstrip()[:9].lower() in (b"<!doctype", b"<html>"):
             raise BadAnswer(self.vendor, endpoint, key, 200, f"a page in place of text: {self.redacted(_said(body))}")
 
     def redacted(self, text: str) -> str:
         """The text without this connection's secrets and without anything that looks like a key in a URL."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return re.sub(r"(?i)\b(api_?key|token|crumb|apikey|access_key)=[^&\s\"']+", r"\1=***", text)
+        return re.sub(r"(?i)\b(api_?key|api_token|token|crumb|apikey|access_key)=[^&\s\"']+", r"\1=***", text)
 
     @contextmanager
     def _asked(
@@ -287,13 +306,15 @@ class Client:
         key: str,
         params: Mapping[str, Any] | None,
         headers: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None = None,
     ) -> Iterator[httpx.Response]:
         if _origin(url) not in self.hosts:
             raise BadAnswer(self.vendor, endpoint, key, None, f"{urlsplit(url).hostname} is no host of this connection")
         if self.quota:
             self.quota.take()
         try:
-            with self._http.stream("GET", url, params=params, headers=headers) as response:
+            method = "GET" if body is None else "POST"
+            with self._http.stream(method, url, params=params, headers=headers, json=body) as response:
                 yield response
         except httpx.HTTPError as error:
             # from None: a chained httpx error carries the request, and with it the headers that hold the key

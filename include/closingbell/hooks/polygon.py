@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from time import sleep as _sleep
 from typing import Any, cast
 from urllib.parse import parse_qs, quote, urlsplit
@@ -81,6 +81,19 @@ class Polygon:
         """The tickers a security has had, with dates."""
         path = f"/vX/reference/tickers/{quote(ticker, safe='')}/events"
         return self._get(path, "ticker_events", ticker, {"types": "ticker_change"})
+
+    def news(self, first: datetime, last: datetime | None = None, ticker: str | None = None) -> Iterator[Answer]:
+        """Stories published from `first` up to before `last` (UTC), oldest first, of one ticker or of all."""
+        begin, end = (
+            moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else "" for moment in (first, last)
+        )
+        params = {"published_utc.gte": begin} | ({"published_utc.lt": end} if end else {})
+        params |= {"order": "asc", "sort": "published_utc"} | ({"ticker": ticker} if ticker else {})
+        return self._pages("/v2/reference/news", "news", f"{ticker or ''}@{begin}:{end}", {**params, "limit": PAGE})
+
+    def now(self) -> datetime:
+        """The vendor's clock, UTC."""
+        return self._get("/v1/marketstatus/now", "market_status", "now", {}).answered_at
 
     def test(self) -> tuple[bool, str]:
         """Whether the vendor takes the key, and what it said."""

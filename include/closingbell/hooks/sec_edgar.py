@@ -1,4 +1,4 @@
-"""SEC EDGAR: ticker list, submissions, company facts, daily form index and the two bulk zips.
+"""SEC EDGAR: ticker list, submissions, company facts, the feed and index of filings, documents, the two bulk zips.
 
 Source: sec.gov, "Accessing EDGAR Data" and data.sec.gov's own page. Two hosts, one limit: ten requests a second over
 all machines, a User-Agent with a contact, and a 403 page for who does not keep to it.
@@ -14,12 +14,13 @@ from time import sleep as _sleep
 
 from closingbell.connections import ConnectionMissing, Endpoint
 from closingbell.hooks.answer import Answer
-from closingbell.hooks.errors import AuthFailed, NotFound, VendorError
+from closingbell.hooks.errors import AuthFailed, NotFound, ServerError, VendorError
 from closingbell.hooks.http import Client, Promise, Refusal, Tokens
 from closingbell.settings import settings
 
 THROTTLED = b"Request Rate Threshold Exceeded"
 UNDECLARED = b"Undeclared Automated Tool"
+SUBMISSION_ENDS = (b"</SEC-DOCUMENT>", b"</SUBMISSION>", b"-----END PRIVACY-ENHANCED MESSAGE-----")
 
 
 class SecEdgar:
@@ -76,6 +77,55 @@ class SecEdgar:
         url = f"{self.www}/Archives/edgar/daily-index/{day.year}/QTR{(day.month + 2) // 3}/form.{day:%Y%m%d}.idx"
         return self._get(url, "daily_index", day.isoformat(), promise="text")
 
+    def getcurrent(self, start: int, *, form: str = "4", count: int = 100) -> Answer:
+        """A page of the feed of filings accepted lately, newest first: `count` entries from number `start` on.
+
+        One filing is one entry for each of its filers. form: 4 stands for 4 and 4/A.
+        """
+        params = {"action": "getcurrent", "type": form, "owner": "include", "count": count, "start": start}
+        return self.client.get(
+            f"{self.www}/cgi-bin/browse-edgar",
+            endpoint="getcurrent",
+            key=f"page:{start}",
+            params=params | {"output": "atom"},
+            promise="text",
+            refusal=self._refusal("getcurrent", f"page:{start}"),
+        )
+
+    def ownership(self, cik: int | str, accession_no: str) -> Answer:
+        """A filing of Form 3, 4 or 5 as submitted: header, with its acceptance time, and documents.
+
+        cik: of any of its filers. Raises ServerError where the submission came without its end.
+        """
+        return self._submission(cik, accession_no, "ownership")
+
+    def form13f_sets(self) -> Answer:
+        """The page that links the quarterly data sets of Form 13F."""
+        return self._get(
+            f"{self.www}/data-research/sec-markets-data/form-13f-data-sets", "form13f_sets", "all", promise="page"
+        )
+
+    def form13f_set(self, name: str, path: str, folder: Path) -> Answer:
+        """A data set of Form 13F (about 100 MB) by its path on the page, written to `folder`; `name` is its key."""
+        return self._download(f"{self.www}{_file_path(path)}", "form13f_set", folder, key=name)
+
+    def fails_to_deliver_files(self) -> Answer:
+        """The page that links the fails-to-deliver files."""
+        return self._get(
+            f"{self.www}/data-research/sec-markets-data/fails-deliver-data",
+            "fails_to_deliver_files",
+            "all",
+            promise="page",
+        )
+
+    def fails_to_deliver(self, name: str, path: str) -> Answer:
+        """Half a month's fails-to-deliver file, a zip, by its path on the page."""
+        return self._get(f"{self.www}{_file_path(path)}", "fails_to_deliver", name, promise="zip")
+
+    def form13f_filing(self, cik: int | str, accession_no: str) -> Answer:
+        """A 13F filing as submitted: header, with its acceptance time, cover page and information table."""
+        return self._submission(cik, accession_no, "form13f_filing")
+
     def companyfacts_zip(self, folder: Path) -> Answer:
         """Company facts of every filer, written to `folder` (over 1 GB)."""
         return self._download(
@@ -100,12 +150,22 @@ class SecEdgar:
         """Give the connections back."""
         self.client.close()
 
+    def _submission(self, cik: int | str, accession_no: str, endpoint: str) -> Answer:
+        if not re.fullmatch(r"\d{10}-\d{2}-\d{6}", accession_no):
+            raise ValueError(f"sec_edgar {endpoint}: {accession_no!r} is no accession number")
+        url = f"{self.www}/Archives/edgar/data/{int(cik)}/{accession_no}.txt"
+        answer = self._get(url, endpoint, accession_no, promise="text")
+        if not answer.body.rstrip().endswith(SUBMISSION_ENDS):  # type: ignore[union-attr]
+            message = "the submission was cut short: its last line is missing"
+            raise ServerError(self.vendor, endpoint, accession_no, 200, message)
+        return answer
+
     def _get(self, url: str, endpoint: str, key: str, *, promise: Promise = "json") -> Answer:
         return self.client.get(url, endpoint=endpoint, key=key, promise=promise, refusal=self._refusal(endpoint, key))
 
-    def _download(self, url: str, endpoint: str, folder: Path) -> Answer:
-        refusal = self._refusal(endpoint, "all")
-        return self.client.download(url, Path(folder), endpoint=endpoint, key="all", refusal=refusal)
+    def _download(self, url: str, endpoint: str, folder: Path, *, key: str = "all") -> Answer:
+        refusal = self._refusal(endpoint, key)
+        return self.client.download(url, Path(folder), endpoint=endpoint, key=key, refusal=refusal)
 
     def _refusal(self, endpoint: str, key: str) -> Refusal:
         def meant(status: int, body: bytes) -> VendorError | None:
@@ -125,3 +185,9 @@ class SecEdgar:
 
 def _cik10(cik: int | str) -> str:
     return f"{int(cik):010d}"
+
+
+def _file_path(path: str) -> str:
+    if not re.fullmatch(r"/files/[\w./-]+\.zip", path) or ".." in path:
+        raise ValueError(f"sec_edgar: {path!r} is no path of a file of sec.gov")
+    return path

@@ -63,6 +63,34 @@ class TiingoHook(VendorHook):
     hook_name = "Tiingo"
 
 
+class BenzingaHook(VendorHook):
+    """api.benzinga.com."""
+
+    vendor = conn_type = default_conn_name = "benzinga"
+    hook_name = "Benzinga"
+
+
+class MarketauxHook(VendorHook):
+    """api.marketaux.com."""
+
+    vendor = conn_type = default_conn_name = "marketaux"
+    hook_name = "Marketaux"
+
+
+class GeminiHook(VendorHook):
+    """generativelanguage.googleapis.com."""
+
+    vendor = conn_type = default_conn_name = "gemini"
+    hook_name = "Gemini"
+
+
+class WebHook(VendorHook):
+    """The pages of news/sources.toml."""
+
+    vendor = conn_type = default_conn_name = "web"
+    hook_name = "Web pages"
+
+
 class YahooHook(VendorHook):
     """query2.finance.yahoo.com, by yfinance."""
 

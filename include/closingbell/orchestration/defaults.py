@@ -14,7 +14,7 @@ from closingbell.orchestration.retry import VendorRetryPolicy
 from closingbell.settings import settings
 
 OWNER = "closing-bell"
-VENDOR_POOLS = ("sec_edgar", "polygon", "tiingo", "yahoo", "reference")
+VENDOR_POOLS = ("sec_edgar", "polygon", "tiingo", "yahoo", "reference", "benzinga", "news")
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": OWNER,
@@ -31,6 +31,10 @@ class Tag(Enum):
     REFERENCE = "reference"
     FUNDAMENTALS = "fundamentals"
     PRICES = "prices"
+    RATINGS = "ratings"
+    INSIDERS = "insiders"
+    INSTITUTIONS = "institutions"
+    NEWS = "news"
     SCORES = "scores"
     SESSION = "session"
     OPERATIONS = "operations"

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NEWEST = {"sec_financials": "newest_filing", "universe": "newest_company"}
+NEWEST = {
+    "sec_financials": "newest_filing",
+    "universe": "newest_company",
+    "insider_trades": "newest_insider_trade",
+}
 """Loads whose partition is no session, and the query of the moment their data reaches to."""
 
 COUNTS = ("in", "inserted", "updated", "unchanged", "quarantined")  # of Publication.counts()

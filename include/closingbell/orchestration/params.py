@@ -89,6 +89,106 @@ def limit() -> Param:
     )
 
 
+def sp500() -> Param:
+    """Members of the index alone."""
+    return Param(
+        False,
+        type="boolean",
+        title="S&P 500 only",
+        description="Ask only for members of the S&P 500. An empty table begins with them anyway.",
+    )
+
+
+def months() -> Param:
+    """A window of ratings to ask for again."""
+    return Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        maximum=240,
+        title="Months",
+        description="Ask for the last so many months again. Empty: what changed since each stock was asked for.",
+    )
+
+
+def news() -> dict[str, Param]:
+    """The window of news: `hours` or `backfill` days; both empty, what came since the last run. `model` scores it."""
+    return {
+        "hours": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=720,
+            title="Hours",
+            description="Only the last so many hours. Empty: since each source was read last.",
+        ),
+        "backfill": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=3650,
+            title="Days to backfill",
+            description="Ask for the last so many days again, as far back as the vendor's plan reaches.",
+        ),
+        "model": Param(
+            "auto",
+            type="string",
+            enum=["auto", "finbert", "gemini", "lexicon"],
+            values_display={
+                "auto": "FinBERT where it is configured, else the lexicon",
+                "finbert": "FinBERT",
+                "gemini": "Gemini (each article costs a request)",
+                "lexicon": "The lexicon",
+            },
+            title="Model",
+            description="Who scores articles beside the vendors' own opinions. Each scores an article once.",
+        ),
+    }
+
+
+def insiders() -> dict[str, Param]:
+    """The window of ownership filings: `hours` of the feed or `backfill` days of indexes; both empty, what is new."""
+    return {
+        "hours": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=720,
+            title="Hours",
+            description="So many hours of EDGAR's feed. Empty: since the last run.",
+        ),
+        "backfill": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=7300,
+            title="Days to backfill",
+            description="Read the indexes of so many days, today's included. Empty: those that were not read so far.",
+        ),
+    }
+
+
+def quarters() -> dict[str, Param]:
+    """The window of 13F: quarters by name, or the last so many."""
+    return {
+        "quarters": Param(
+            [],
+            type=["null", "array"],
+            items={"type": "string", "pattern": r"^\d{4}-?[qQ][1-4]$"},
+            title="Quarters",
+            description="One a line, for example 2024Q3. Empty: what is new.",
+        ),
+        "backfill": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=50,
+            title="Quarters to backfill",
+            description="The last so many quarters, those that are here already left out.",
+        ),
+    }
+
+
 def universe_source() -> Param:
     """Where the list of stocks comes from."""
     return Param(

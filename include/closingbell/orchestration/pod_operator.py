@@ -322,10 +322,15 @@ def _waits(command: Sequence[str]) -> StepWaits:
 
 
 def _airflow_connections(conn_ids: Sequence[str]) -> dict[str, str]:
-    """AIRFLOW_CONN_<ID> of the connections the task may read; the command has no other way to them."""
+    """AIRFLOW_CONN_<ID> of those connections that there are; the command has no other way to them."""
     from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
 
-    return {f"AIRFLOW_CONN_{conn_id.upper()}": BaseHook.get_connection(conn_id).get_uri() for conn_id in conn_ids}
+    found = {}
+    for conn_id in conn_ids:
+        with contextlib.suppress(AirflowNotFoundException):  # the command says what it lacks, where it needs it
+            found[f"AIRFLOW_CONN_{conn_id.upper()}"] = BaseHook.get_connection(conn_id).get_uri()
+    return found
 
 
 def _landing_connection() -> dict[str, str]:

@@ -53,6 +53,52 @@ def get_provider_info() -> dict[str, Any]:
                 ),
             },
             {
+                "connection-type": "benzinga",
+                "hook-class-name": f"{_HOOKS}.BenzingaHook",
+                "hook-name": "Benzinga",
+                "conn-fields": {"plan": _choice("standard"), **_TIMEOUT},
+                "ui-field-behaviour": _form(
+                    hidden=["schema", "port", "login"],
+                    host="https://api.benzinga.com (the default)",
+                    relabel={"password": "API key"},
+                ),
+            },
+            {
+                "connection-type": "marketaux",
+                "hook-class-name": f"{_HOOKS}.MarketauxHook",
+                "hook-name": "Marketaux",
+                "conn-fields": {"plan": _choice("free", "basic", "standard", "pro"), **_TIMEOUT},
+                "ui-field-behaviour": _form(
+                    hidden=["schema", "port", "login"],
+                    host="https://api.marketaux.com (the default)",
+                    relabel={"password": "API token"},
+                ),
+            },
+            {
+                "connection-type": "gemini",
+                "hook-class-name": f"{_HOOKS}.GeminiHook",
+                "hook-name": "Gemini",
+                "conn-fields": {"plan": _choice("free", "tier1"), **_TIMEOUT},
+                "ui-field-behaviour": _form(
+                    hidden=["schema", "port", "login"],
+                    host="https://generativelanguage.googleapis.com (the default)",
+                    relabel={"password": "API key"},
+                ),
+            },
+            {
+                "connection-type": "web",
+                "hook-class-name": f"{_HOOKS}.WebHook",
+                "hook-name": "Web pages",
+                "conn-fields": {
+                    "contact": _text("Contact", "E-mail address for the User-Agent, for who runs the sites"),
+                    **_TIMEOUT,
+                },
+                "ui-field-behaviour": _form(
+                    hidden=["schema", "port", "login", "password"],
+                    host="not used: the hosts are those of news/sources.toml",
+                ),
+            },
+            {
                 "connection-type": "yahoo",
                 "hook-class-name": f"{_HOOKS}.YahooHook",
                 "hook-name": "Yahoo Finance (yfinance)",

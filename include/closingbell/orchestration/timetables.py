@@ -153,5 +153,88 @@ class XNYSSessionTimetable(Timetable):
             log.warning("The XNYS calendar ends on %s: upgrade exchange-calendars before then", end)
 
 
+class XNYSHoursTimetable(Timetable):
+    """Every hour while New York trades, and once a night: for what comes in all day and not once a session.
+
+    Hours count from the open (10:30, 11:30, ...) up to half an hour after the close, which every filing accepted by
+    the close is in; `night` is HH:MM of New York, on sessions too. Missed moments are not made up for one by one: the
+    newest is. A DAG that never ran starts with it. `market_ends_on`: see XNYSSessionTimetable.
+    """
+
+    description = "Every hour of a New York session, and at night"
+
+    def __init__(self, night: str = "22:30", market_ends_on: dt.date | None = None) -> None:
+        self._night = dt.time.fromisoformat(night)
+        self._ends_on = market_ends_on
+
+    @property
+    def summary(self) -> str:
+        """What the DAG list shows."""
+        return f"XNYS hourly, {self._night:%H:%M} New York"
+
+    def serialize(self) -> dict[str, Any]:
+        """Both arguments, as JSON."""
+        ends_on = self._ends_on.isoformat() if self._ends_on else None
+        return {"night": f"{self._night:%H:%M}", "market_ends_on": ends_on}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> Timetable:
+        """The timetable that `serialize` described."""
+        ends_on = data["market_ends_on"]
+        return cls(data["night"], dt.date.fromisoformat(ends_on) if ends_on else None)
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """The moment after the last run's, or the newest one that has passed where that is later."""
+        last = last_automated_data_interval.end if last_automated_data_interval else None
+        following = self._from(last + dt.timedelta(seconds=1)) if last else None
+        if restriction.catchup:
+            found = following if last else self._from(restriction.earliest or utcnow())
+        else:
+            newest = self._until(utcnow())
+            found = newest if newest and (last is None or newest > last) else following
+        if found is not None and restriction.earliest is not None and found < restriction.earliest:
+            found = self._from(restriction.earliest)
+        if found is None or (restriction.latest is not None and found > restriction.latest):
+            return None
+        return DagRunInfo.exact(coerce_datetime(found))
+
+    def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
+        """The moment itself: what is read is new since the last run, whenever that was."""
+        return DataInterval.exact(run_after)
+
+    def _from(self, moment: dt.datetime) -> dt.datetime | None:
+        """The first moment at or after this one; None behind the market's or the calendar's end."""
+        from closingbell import sessions
+
+        session = sessions.first_session_from(moment.astimezone(sessions.NEW_YORK).date())
+        while session is not None and (self._ends_on is None or session <= self._ends_on):
+            if later := [found for found in self._moments(session) if found >= moment]:
+                return later[0]
+            session = sessions.next_session(session)
+        return None
+
+    def _until(self, moment: dt.datetime) -> dt.datetime | None:
+        """The last moment at or before this one."""
+        from closingbell import sessions
+
+        day = moment.astimezone(sessions.NEW_YORK).date()
+        day = min(day, self._ends_on) if self._ends_on else day
+        for session in reversed(sessions.sessions_between(day - dt.timedelta(days=10), day)):
+            if earlier := [found for found in self._moments(session) if found <= moment]:
+                return earlier[-1]
+        return None
+
+    def _moments(self, session: dt.date) -> list[dt.datetime]:
+        from closingbell import sessions
+
+        opens = dt.datetime.combine(session, dt.time(9, 30), sessions.NEW_YORK)
+        last = sessions.close_of(session) + dt.timedelta(minutes=30)
+        hours = (opens + dt.timedelta(hours=hour) for hour in range(1, 8))
+        night = dt.datetime.combine(session, self._night, sessions.NEW_YORK)
+        return [moment.astimezone(dt.UTC) for moment in (*(hour for hour in hours if hour <= last), night)]
+
+
 def _midnight(day: dt.date) -> DateTime:
     return coerce_datetime(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC))

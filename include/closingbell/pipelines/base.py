@@ -75,18 +75,23 @@ class Load:
     """Tables that are staged from the same landed answers, in the order they are published.
 
     plan: the batches of a run (small; each lands and stages by itself). land: fetch and land one batch, return it
-    with `landing_ids`. frames: one (table, frame) pair for each table of a landed batch; reads only landed answers
-    and the warehouse. expected: what the completeness audit counts against, by table, given the plan.
+    with `landing_ids`. frames: one (table, frame) pair for each table of a landed batch, a stream of frames where they
+    do not fit in memory; reads only landed answers and the warehouse. expected: what the completeness audit counts
+    against, by table, given the plan.
     replay: landed batches that rebuild the tables from the landing zone, or from the warehouse where derived.
+    part: names the stages of a load that fills a table which another load of the same run fills as well.
+    whole: every run reads all the answers there are, so rows that they give no longer are removed, as by a replay.
     """
 
     name: str
     tables: tuple[str, ...]
     plan: Callable[[Run], list[Batch]]
     land: Callable[[Run, Batch], Batch]
-    frames: Callable[[Run, Batch], Iterator[tuple[str, pl.DataFrame]]]
+    frames: Callable[[Run, Batch], Iterator[tuple[str, pl.DataFrame | Iterator[pl.DataFrame]]]]
     replay: Callable[[Run], list[Batch]]
     expected: Callable[[Run, Sequence[Batch]], dict[str, dict[str, Any]]] = lambda run, batches: {}
+    whole: bool = False
+    part: str = ""
 
 
 def open_run(
@@ -133,6 +138,7 @@ def open_stages(load: Load, run: Run, batches: Sequence[Batch]) -> dict[str, str
             dag_id=run.dag_id,
             run_id=run.run_id,
             table=table,
+            part=load.part,
             partition_key=run.partition_key,
             expected=expected.get(table, {}) | {"batches": keys},
             plan=batches if table == load.tables[0] else (),
@@ -186,6 +192,8 @@ def publish(load: Load, run: Run, *, remove_unstaged_of: Sequence[int] = ()) -> 
     """Publish each table in order, {table: counts}. A retry returns what was published before."""
     counts = {}
     for table, stage_id in _stage_ids(load, run).items():
+        if load.whole:
+            remove_unstaged_of = db.query(run.engine, "landings_of_stage", stage_id=stage_id)["landing_id"].to_list()
         counts[table] = warehouse.publish(run.engine, stage_id, remove_unstaged_of=remove_unstaged_of).counts()
         log.info("%s: published %s", table, counts[table])
     return counts
@@ -298,7 +306,7 @@ def _planned(load: Load, run: Run, key: str | None = None) -> list[tuple[Batch, 
 
 
 def _stage_ids(load: Load, run: Run) -> dict[str, str]:
-    return {table: warehouse.stage_id(run.dag_id, run.run_id, table) for table in load.tables}
+    return {table: warehouse.stage_id(run.dag_id, run.run_id, table, load.part) for table in load.tables}
 
 
 def _inputs_sha256(run: Run, landed: Batch, *, parser_version: str) -> str:

@@ -16,7 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from closingbell.edgar import is_submission
 from closingbell.hooks.answer import Answer
+from closingbell.institutions import catalog
+from closingbell.pipelines import filing_files
 from closingbell.universe.parse import FORTUNE500_COLUMNS
 
 MAX_FILE = 512 * 1024 * 1024
@@ -24,15 +27,20 @@ MAX_JSON = 64 * 1024 * 1024  # of an answer whose name does not say what it is
 SNIFFED = 4096
 UNDERSTOOD = (
     "SEC companyfacts or submissions JSON (CIK##########.json), SEC's companyfacts.zip or submissions.zip, "
-    "company_tickers.json, EDGAR form index (form.YYYYMMDD.idx), Polygon grouped daily, tickers, ticker details, "
-    "ticker events, splits or dividends JSON, Polygon day aggregates CSV, Tiingo daily JSON (of one ticker or of all), "
-    "Tiingo's supported_tickers zip or CSV, Yahoo chart JSON, daily bars CSV (Date,Open,High,Low,Close,Volume), index "
-    "constituents CSV, Fortune 500 CSV (rank and name)"
+    "company_tickers.json, EDGAR form index (form.YYYYMMDD.idx), ownership documents (Forms 3, 4, 5: XML or full "
+    "submission), data sets of Form 13F (*_form13f.zip) and full submissions, fails-to-deliver files (cnsfails*), "
+    "Polygon grouped daily, tickers, ticker details, ticker events, splits or dividends JSON, Polygon day "
+    "aggregates CSV, Tiingo daily JSON (of one ticker or of all), Tiingo's supported_tickers zip or CSV, Yahoo "
+    "chart JSON, daily bars CSV (Date,Open,High,Low,Close,Volume), index constituents CSV, news JSON of Polygon, "
+    "Tiingo or Marketaux, FNSPID CSV, Fortune 500 CSV (rank and name), Benzinga's calendar of ratings (JSON or XML)"
 )
+INSTITUTIONS = ("form13f_set", "form13f_filing", "fails_to_deliver")
+"""Endpoints of the files that the loads of institutional holdings take, each its own."""
 POLYGON_ROWS = {
     "tickers": {"ticker", "market", "locale"},
     "splits": {"execution_date", "split_from", "split_to"},
     "dividends": {"cash_amount", "ex_dividend_date"},
+    "news": {"publisher", "article_url", "published_utc"},
 }
 """Columns of a row of `results` that only this endpoint has."""
 SUPPORTED_TICKERS = ["ticker", "exchange", "assettype", "pricecurrency", "startdate", "enddate"]
@@ -61,15 +69,18 @@ def read(path: Path) -> Answer:
     modified = min(datetime.fromtimestamp(path.stat().st_mtime, UTC), datetime.now(UTC))
     body: bytes | Path = path if name.endswith(".zip") else _read_bytes(path)
     vendor, endpoint, key = _recognise(name, path, body)
-    if endpoint == "supported_tickers":
+    if endpoint in ("supported_tickers", "fails_to_deliver"):
         body = _read_bytes(path)
     elif endpoint == "ticker_details":
         key = f"{key}@{modified.date()}"
+    request: dict[str, Any] = {"method": "file", "path": path.name}
+    if endpoint in ("ownership", "form13f_filing") and isinstance(body, bytes):
+        key, request["header"] = filing_files.identified(path, body)
     return Answer(
         vendor=vendor,
         endpoint=endpoint,
         key=key,
-        request={"method": "file", "path": path.name},
+        request=request,
         body=body,
         content_type="application/zip" if isinstance(body, Path) else None,
         answered_at=modified,
@@ -117,12 +128,24 @@ def _recognise(name: str, path: Path, body: bytes | Path) -> tuple[str, str, str
         return "sec_edgar", "company_tickers", "all"
     if index := re.fullmatch(r"form\.(\d{4})(\d{2})(\d{2})\.idx", name):
         return "sec_edgar", "daily_index", "-".join(index.groups())
+    if fails := catalog.fails_days(name):
+        return "sec_edgar", "fails_to_deliver", fails[0]
+    if is_submission(body) and re.search(rb"13F-(HR|NT)", head):
+        return "sec_edgar", "form13f_filing", name
+    if name.endswith(filing_files.METADATA):
+        return "sec_edgar", "submission_header", name
+    if b"ownershipDocument" in (body if is_submission(body) else head):
+        return "sec_edgar", "ownership", name
     if head[:1] in b"{[" and head:
         return _recognise_json(path, body)
+    if head.startswith(b"<") and b"<ratings" in head:
+        return "benzinga", "calendar_ratings", name.removesuffix(".xml")
     header = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip().lower()
     columns = [column.strip(' "') for column in header.split(",")]
     if columns[:2] == ["ticker", "volume"] and "window_start" in columns:
         return "polygon", "day_aggregates", name
+    if {"sentiment_gpt", "news_flag"} <= set(columns) or {"article_title", "stock_symbol"} <= set(columns):
+        return "fnspid", "csv", name.partition(".")[0].upper()
     if columns[:5] == ["date", "open", "high", "low", "close"]:
         return "operator", "bars_csv", name.removesuffix(".csv").removesuffix(".txt").removesuffix(".us").upper()
     if "gics sector" in columns:
@@ -144,11 +167,19 @@ def _recognise_json(path: Path, body: bytes) -> tuple[str, str, str]:
     row = _first(answer)
     if isinstance(answer, list) and {"adjClose", "divCash"} <= row.keys():
         return "tiingo", "daily_all" if "ticker" in row else "daily_prices", key
+    if isinstance(answer, list) and {"publishedDate", "tickers", "url"} <= row.keys():
+        return "tiingo", "news", key
     if isinstance(answer, dict):
+        if {"meta", "data"} <= answer.keys() and "uuid" in _first(answer["data"]):
+            return "marketaux", "news", key
         if "chart" in answer:
             return "yahoo", "chart", key
         if "queryCount" in answer and "ticker" not in answer:
             return "polygon", "grouped_daily", key
+        if "rating_current" in _first(answer.get("ratings")):
+            return "benzinga", "calendar_ratings", key
+        if {"id", "type", "updated"} <= _first(answer.get("removed")).keys():
+            return "benzinga", "calendar_removed", key
         results = answer.get("results")
         if isinstance(results, dict):
             if "events" in results and "name" in results:
@@ -168,8 +199,14 @@ def _first(rows: Any) -> dict[str, Any]:
 
 
 def _recognise_zip(path: Path) -> tuple[str, str, str]:
+    if named := catalog.data_set_days(path.name):
+        return "sec_edgar", "form13f_set", named[0]
+    if named := catalog.fails_days(path.name):
+        return "sec_edgar", "fails_to_deliver", named[0]
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(member.filename.upper().endswith("INFOTABLE.TSV") for member in archive.infolist()):
+                return "sec_edgar", "form13f_set", path.stem
             if [member.filename for member in archive.infolist()] == ["supported_tickers.csv"]:
                 return "tiingo", "supported_tickers", "all"
             first = next((m for m in archive.infolist() if re.search(r"CIK\d{10}\.json$", m.filename)), None)

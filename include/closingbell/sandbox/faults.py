@@ -103,6 +103,10 @@ RENAMED = {
     "daily_all": (b'"close"', b'"closePrice"'),
     "chart": (b'"close"', b'"last"'),
     "sp500": (b"GICS Sector", b"Sector"),
+    "getcurrent": (b' term="', b' code="'),
+    "news": (b'"title"', b'"headline"'),
+    "page": (b"newsCards", b"tiles"),
+    "calendar_ratings": (b'"rating_current"', b'"rating_now"'),
 }
 """Schema drift: the column each endpoint renames."""
 
@@ -120,6 +124,10 @@ def duplicated(endpoint: str, body: bytes) -> bytes:
     if endpoint == "daily_index":
         lines = body.splitlines(keepends=True)
         return b"".join(lines + lines[-1:]) if re.search(rb"edgar/data/", lines[-1]) else body
+    if endpoint == "getcurrent":
+        first, entry, rest = body.partition(b"<entry>")
+        one, end, _ = rest.partition(b"</entry>\n")
+        return first + entry + one + end + entry + rest if entry else body
     if endpoint == "companyfacts":
         facts = msgspec.json.decode(body)
         for taxonomy in facts.get("facts", {}).values():
@@ -134,9 +142,17 @@ def duplicated(endpoint: str, body: bytes) -> bytes:
         if "resultsCount" in answer:
             answer["resultsCount"] = answer["queryCount"] = answer["count"] = len(rows)
         return msgspec.json.encode(answer)
+    if endpoint == "calendar_ratings":
+        answer = msgspec.json.decode(body)
+        return msgspec.json.encode({"ratings": answer["ratings"] + answer["ratings"][:REPEATED]}) if answer else body
     if endpoint in ("daily_prices", "daily_all"):
         rows = msgspec.json.decode(body)
         return msgspec.json.encode(rows + rows[:REPEATED])
+    if endpoint == "news":
+        answer = msgspec.json.decode(body)
+        rows = answer if isinstance(answer, list) else answer.get("results") or answer.get("data") or []
+        rows += rows[:REPEATED]
+        return msgspec.json.encode(answer)
     if endpoint == "chart":
         return msgspec.json.encode(_last_bar_twice(msgspec.json.decode(body)))
     return body

@@ -22,6 +22,10 @@ from closingbell.sandbox.simulated.statements import Books, Filing, plan_filings
 from closingbell.sessions import close_of
 
 if TYPE_CHECKING:
+    from closingbell.sandbox.simulated.insiders import Insiders
+    from closingbell.sandbox.simulated.institutions import Institutions
+    from closingbell.sandbox.simulated.news import News
+    from closingbell.sandbox.simulated.ratings import Ratings
     from closingbell.sandbox.simulated.truth import Truth
 
 SP500_HEADER = "Symbol,Security,GICS Sector,GICS Sub-Industry,Headquarters Location,Date added,CIK,Founded"
@@ -171,9 +175,47 @@ class Market:
             raise NotServed(f"CIK {cik}: no facts are filed yet at {now}")
         return answer
 
+    @cached_property
+    def institutions(self) -> Institutions:
+        """The managers that file Form 13F, and their own account; see `simulated/institutions.py`."""
+        from closingbell.sandbox.simulated.institutions import Institutions
+
+        return Institutions(self.registry, self.bars)
+
+    def form13f_sets(self, now: datetime) -> str:
+        return self.institutions.sets_page(utc(now))
+
+    def form13f_set(self, name: str, now: datetime) -> bytes:
+        return self.institutions.data_set(name, utc(now))
+
+    def form13f_filing(self, accession_no: str, now: datetime) -> str:
+        return self.institutions.submission(accession_no, utc(now))
+
+    def fails_to_deliver_files(self, now: datetime) -> str:
+        return self.institutions.fails_page(utc(now))
+
+    def fails_to_deliver(self, name: str, now: datetime) -> bytes:
+        return self.institutions.fails(name, utc(now))
+
+    @cached_property
+    def insiders(self) -> Insiders:
+        """Ownership filings of the companies' insiders; see `simulated/insiders.py`."""
+        from closingbell.sandbox.simulated.insiders import Insiders
+
+        return Insiders(self.registry)
+
+    def getcurrent(self, form: str, start: int, count: int, now: datetime) -> str:
+        """A page of the feed of filings accepted lately; simulated are the ownership forms."""
+        return self.insiders.feed(form, start, count, utc(now))
+
+    def ownership(self, accession_no: str, now: datetime) -> str | None:
+        """The full submission of an ownership filing."""
+        return self.insiders.submission(accession_no, utc(now))
+
     def daily_index(self, day: date, now: datetime) -> str:
         """form.YYYYMMDD.idx; NotServed before 22:00 New York of `day` and on days without filings."""
-        rows = self._filed_on(day)
+        rows: list[Any] = [*self._filed_on(day), *((report, report) for report in self.institutions.filed_on(day))]
+        rows += [(line, line) for line in self.insiders.indexed(day)]
         if not rows or utc(now) < sec.index_ready(day):
             raise NotServed(f"no daily index of {day} at {now}")
         return sec.daily_index(day, rows)
@@ -212,6 +254,49 @@ class Market:
 
     def yahoo_chart(self, ticker: str, first: date, last: date, now: datetime) -> dict[str, Any]:
         return self.vendors.yahoo_chart(ticker, first, last, utc(now))
+
+    # Benzinga
+
+    @cached_property
+    def ratings(self) -> Ratings:
+        """The analysts' ratings, with their own account; see `simulated/ratings.py`."""
+        from closingbell.sandbox.simulated.ratings import Ratings
+
+        return Ratings(self.registry)
+
+    def benzinga_ratings(
+        self, tickers: tuple[str, ...], first: date | None, last: date | None, since: datetime | None, now: datetime
+    ) -> list[dict[str, Any]]:
+        return self.ratings.calendar(tickers, first, last, since, utc(now))
+
+    def benzinga_removed(self, since: datetime | None, now: datetime) -> list[dict[str, Any]]:
+        return self.ratings.removed(since, utc(now))
+
+    # News
+
+    @cached_property
+    def news(self) -> News:
+        """The market's stories, and every vendor's copies of them."""
+        from closingbell.sandbox.simulated.news import News
+
+        return News(self.registry, self.vendors, self.seed)
+
+    def polygon_news(
+        self, first: datetime, last: datetime | None, ticker: str | None, now: datetime
+    ) -> list[dict[str, Any]]:
+        return self.news.polygon(utc(first), last, ticker, utc(now))
+
+    def tiingo_news(self, first: date, last: date, tickers: list[str], now: datetime) -> list[dict[str, Any]]:
+        return self.news.tiingo(first, last, tickers, utc(now))
+
+    def marketaux_news(self, symbol: str, after: datetime, now: datetime) -> list[dict[str, Any]]:
+        return self.news.marketaux(symbol, utc(after), utc(now))
+
+    def web_page(self, host: str, path: str, now: datetime) -> bytes | None:
+        return self.news.page(host, path, utc(now))
+
+    def gemini_answer(self, body: bytes, model: str) -> dict[str, Any]:
+        return self.news.judged(body, model)
 
     # Reference data
 

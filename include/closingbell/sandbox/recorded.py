@@ -38,6 +38,16 @@ class Recorded:
         self._submissions = self.folder / "data.sec.gov/submissions"
         self._merged = self.folder / "data.sec.gov/submissions_merged"
 
+    # -- Benzinga, of which there are no recordings
+
+    def benzinga_ratings(self, *asked: Any) -> list[dict[str, Any]]:
+        """No ratings."""
+        return []
+
+    def benzinga_removed(self, *asked: Any) -> list[dict[str, Any]]:
+        """No removals."""
+        return []
+
     # -- what the server says of itself ------------------------------------------------------------------------
 
     @cached_property
@@ -79,6 +89,53 @@ class Recorded:
     def daily_index(self, day: date, now: datetime) -> bytes | None:
         path = self._indices.get(f"{day:%Y%m%d}")
         return _read(path) if path else None
+
+    def getcurrent(self, form: str, start: int, count: int, now: datetime) -> bytes | None:
+        """The recorded page of that number; a page without entries behind the last one."""
+        folder = self.folder / "www.sec.gov/cgi-bin/browse-edgar"
+        name = f"type{form}_count{count}_start{start:04d}.atom.xml"
+        return _read(folder / name) or b'<?xml version="1.0"?>\n<feed xmlns="http://www.w3.org/2005/Atom"></feed>\n'
+
+    def ownership(self, accession_no: str, now: datetime) -> bytes | None:
+        """A recorded submission, else the recorded document with its header before it, as in EDGAR's own files."""
+        folder = self.folder / "www.sec.gov/ownership"
+        raw = _read(folder / f"{accession_no}.txt") or _read(folder / f"{accession_no}.nc")
+        document, header = (_read(folder / f"{accession_no}{suffix}") for suffix in (".xml", ".metadata.json"))
+        if raw or not document or not header:
+            return raw
+        fields = msgspec.json.decode(header)["submission"]
+        names = ("ACCESSION-NUMBER", "TYPE", "FILING-DATE", "ACCEPTANCE-DATETIME")
+        tags = "".join(f"<{name}>{fields[name]}\n" for name in names if name in fields)
+        return (
+            f"<SUBMISSION>\n{tags}<DOCUMENT>\n<XML>\n".encode() + document + b"\n</XML>\n</DOCUMENT>\n</SUBMISSION>\n"
+        )
+
+    # -- Form 13F: the recorded filings, in data sets -------------------------------------------------------------
+
+    @cached_property
+    def _form13f(self) -> dict[str, tuple[date, date, bytes]]:
+        from closingbell.sandbox import recorded_form13f
+
+        schema = self.folder / "www.sec.gov/form13f_dataset_schema/FORM13F_metadata.json"
+        return recorded_form13f.data_sets(self.folder / "www.sec.gov/form13f", schema) if schema.is_file() else {}
+
+    def form13f_sets(self, now: datetime) -> str | None:
+        links = [
+            f'<a href="/files/structureddata/data/form-13f-data-sets/{name}_form13f.zip">' for name in self._form13f
+        ]
+        return f"<!DOCTYPE html>\n<html><body>{''.join(links)}</body></html>\n" if links else None
+
+    def form13f_set(self, name: str, now: datetime) -> bytes | None:
+        return self._form13f[name][2] if name in self._form13f else None
+
+    def form13f_filing(self, accession_no: str, now: datetime) -> None:
+        return None
+
+    def fails_to_deliver_files(self, now: datetime) -> None:
+        return None
+
+    def fails_to_deliver(self, name: str, now: datetime) -> None:
+        return None
 
     # -- Polygon ------------------------------------------------------------------------------------------------
 
@@ -144,6 +201,55 @@ class Recorded:
 
     def yahoo_chart(self, ticker: str, first: date, last: date, now: datetime) -> None:
         return None
+
+    # -- news -----------------------------------------------------------------------------------------------------
+
+    def polygon_news(
+        self, first: datetime, last: datetime | None, ticker: str | None, now: datetime
+    ) -> list[dict[str, Any]]:
+        """The recorded stories of that time, oldest first."""
+        rows = self._stories("polygon/client_python_mocks/v2/reference", "news*", "results")
+        shown = [
+            row
+            for row in rows
+            if first <= _at(row["published_utc"]) <= now
+            and (last is None or _at(row["published_utc"]) < last)
+            and (ticker is None or ticker in row["tickers"])
+        ]
+        return sorted(shown, key=lambda row: row["published_utc"])
+
+    def tiingo_news(self, first: date, last: date, tickers: list[str], now: datetime) -> list[dict[str, Any]]:
+        """The recorded stories of those days, newest first."""
+        rows = self._stories("tiingo/python_client_vcr", "news*", "")
+        shown = [
+            row
+            for row in rows
+            if first <= _at(row["publishedDate"]).date() <= last
+            and _at(row["publishedDate"]) <= now
+            and (not tickers or {name.upper() for name in row["tickers"]} & set(tickers))
+        ]
+        return sorted(shown, key=lambda row: row["publishedDate"], reverse=True)
+
+    def marketaux_news(self, symbol: str, after: datetime, now: datetime) -> list[dict[str, Any]]:
+        """None is recorded."""
+        return []
+
+    def web_page(self, host: str, path: str, now: datetime) -> None:
+        return None
+
+    def gemini_answer(self, body: bytes, model: str) -> None:
+        return None
+
+    def _stories(self, folder: str, pattern: str, column: str) -> list[dict[str, Any]]:
+        """Stories of the recorded bodies, each once; a body that is an error has none."""
+        found: dict[str, dict[str, Any]] = {}
+        for path in sorted((self.folder / folder).glob(pattern)):
+            body = msgspec.json.decode(_read(path) or b"null")
+            rows = body.get(column) if column and isinstance(body, dict) else body
+            for row in rows if isinstance(rows, list) else ():
+                if isinstance(row, dict) and "title" in row:
+                    found[str(row["id"])] = row
+        return list(found.values())
 
     # -- reference ------------------------------------------------------------------------------------------------
 
@@ -271,6 +377,11 @@ def _ticker(path: Path) -> str:
     """AAPL.csv.gz, brk-b.us.txt -> AAPL, BRK.B (Polygon writes classes with a dot)."""
     name = re.sub(r"(\.us)?\.(csv|txt)(\.gz)?$", "", path.name, flags=re.I)
     return name.upper().replace("-", ".")
+
+
+def _at(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _read(path: Path) -> bytes | None:

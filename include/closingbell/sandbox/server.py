@@ -27,7 +27,7 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 
 from closingbell.sandbox.faults import Faults, Rates, drifted, duplicated, rates
-from closingbell.sandbox.vendors import ROUTES
+from closingbell.sandbox.vendors import ROUTES, benzinga
 from closingbell.sandbox.vendors.answers import (
     HTML,
     JSON,
@@ -68,6 +68,7 @@ class Sandbox:
         self.seed = seed
         self.clock = clock or market.default_clock
         self.faults = Faults(seed, faults)
+        self.stories_left: int | None = None  # requests that Marketaux' day still has
         self._lock = threading.RLock()
         self._pages: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         self._sec = Limit(int(SEC_PER_SECOND * SEC_WINDOW), SEC_WINDOW, SEC_BLOCKED_SECONDS)
@@ -83,14 +84,15 @@ class Sandbox:
         if prefix == "_sandbox":
             reply = await self._control(path, request)
         else:
-            asked = f"{request.method} {request.url.path}?{request.url.query}"
+            sent = await request.body() if request.method == "POST" else b""
+            asked = f"{request.method} {request.url.path}?{request.url.query}{sent[:4096]!r}"
             drawn = self.faults.draw(asked) if prefix in ROUTES else set()
             if "timeout" in drawn:
                 await asyncio.sleep(self.faults.rates.slow_seconds)
             if failure := self._failure(prefix, drawn):
                 reply = failure
             else:
-                reply = await run_in_threadpool(self._vendor, prefix, path, request)
+                reply = await run_in_threadpool(self._vendor, prefix, path, request, sent)
             if reply.status == 200 and isinstance(reply.body, bytes):
                 if "duplicates" in drawn:
                     reply.body = duplicated(reply.endpoint, reply.body)
@@ -140,13 +142,13 @@ class Sandbox:
 
     # -- vendors --------------------------------------------------------------------------------------------------
 
-    def _vendor(self, prefix: str, path: str, request: Request) -> Reply:
+    def _vendor(self, prefix: str, path: str, request: Request, sent: bytes) -> Reply:
         refused = self._refused(prefix, path, request)
         if refused:
             return refused
         for endpoint, pattern, handler in ROUTES.get(prefix, ()):
             if match := pattern.fullmatch(path):
-                asked = Asked(match, dict(request.query_params), request.headers, self.clock)
+                asked = Asked(match, dict(request.query_params), request.headers, self.clock, sent)
                 try:
                     reply = handler(self, asked) or _not_found(prefix, path)
                 except ValueError as error:
@@ -170,11 +172,19 @@ class Sandbox:
             if self._polygon and self._polygon.over():
                 said = "You've exceeded the maximum requests per minute, please wait or upgrade your subscription"
                 return json_reply({"status": "ERROR", "request_id": request_id(path), "error": said}, 429)
+        if prefix == "marketaux" and request.query_params.get("api_token", "wrong") == "wrong":
+            error = {"code": "invalid_api_token", "message": "An invalid API token was supplied."}
+            return json_reply({"error": error}, 401)
+        if prefix == "gemini" and request.headers.get("x-goog-api-key", "wrong") == "wrong":
+            said = "API key not valid. Please pass a valid API key."
+            return json_reply({"error": {"code": 403, "message": said, "status": "PERMISSION_DENIED"}}, 403)
         if prefix == "tiingo" and not path.startswith("/docs/"):
             key = request.headers.get("authorization", "").removeprefix("Token ").strip()
             key = key or request.query_params.get("token", "")
             if not key or key == "wrong":
                 return json_reply({"detail": "Invalid token." if key else "Please supply a token"}, 401)
+        if prefix == "benzinga":
+            return benzinga.refused(request.headers, request.query_params)
         return None
 
     def _failure(self, prefix: str, drawn: set[str]) -> Reply | None:

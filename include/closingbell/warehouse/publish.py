@@ -149,7 +149,7 @@ def _publish(connection: Connection, stage_id: str, table: Shape, remove_unstage
         run("publish_withdrawn")
         for name in _overrides_of(table):
             run(f"publish_withdraw_{name}")
-        if spec.derived and spec.key == ("security_id", "session"):
+        if spec.derived and "session" in spec.key:
             run("publish_withdraw_uncomputed", **values)
         if remove_unstaged_of:
             run("publish_withdraw_unstaged", landing_ids=list(remove_unstaged_of))

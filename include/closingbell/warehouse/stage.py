@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, Row, text
 from closingbell.warehouse import db
 from closingbell.warehouse.tables import LINEAGE, Shape, shape
 
+REFUSED = "refused"
 _ROWS_AT_ONCE = 200_000  # of CSV in memory: some 30 MB of bars
 
 _ACCEPTED: dict[str, tuple[Any, ...]] = {
@@ -47,9 +48,10 @@ class FrameRefused(ValueError):
     """A frame does not fit its table; the message names table, batch and columns."""
 
 
-def stage_id(dag_id: str, run_id: str, table: str) -> str:
-    """The stage of one run and table, the same in every process: 16 hex digits."""
-    return hashlib.sha256(json.dumps([dag_id, run_id, table]).encode()).hexdigest()[:16]
+def stage_id(dag_id: str, run_id: str, table: str, part: str = "") -> str:
+    """The stage of one run and table (and part of the run), the same in every process: 16 hex digits."""
+    named = [dag_id, run_id, table, *([part] if part else [])]
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
 
 
 def open_stage(
@@ -59,6 +61,7 @@ def open_stage(
     run_id: str,
     table: str,
     partition_key: str,
+    part: str = "",
     expected: dict[str, Any] | None = None,
     plan: Sequence[dict[str, Any]] = (),
     asked: dict[str, Any] | None = None,
@@ -69,14 +72,16 @@ def open_stage(
     Opening an open or audited stage changes nothing, so that a retry keeps what is staged. Opening a published,
     failed or abandoned one (a run that was cleared) starts it empty again. With `go_on` a stage that is there stays
     as it is; where that is false it starts empty, whatever it was.
-    plan: the batches, kept with the stage. asked: what the command was asked, for --resume.
+    part: of a run that fills one table twice. plan: the batches, kept with the stage. asked: what the command was
+    asked, for --resume.
     """
-    id_ = stage_id(dag_id, run_id, table)
+    id_ = stage_id(dag_id, run_id, table, part)
     values = {
         "stage_id": id_,
         "dag_id": dag_id,
         "run_id": run_id,
         "table": table,
+        "part": part,
         "partition_key": partition_key,
         "expected": json.dumps(expected or {}),
         "asked": None if asked is None else json.dumps(asked),
@@ -130,7 +135,7 @@ def stage_batch(
     engine: Engine,
     stage_id: str,
     batch_id: str,
-    frame: pl.DataFrame,
+    frame: pl.DataFrame | Iterable[pl.DataFrame],
     *,
     inputs_sha256: str,
     landing_ids: Sequence[int] = (),
@@ -138,18 +143,20 @@ def stage_batch(
     """Put one batch's rows into the stage, in place of what the batch had; the number of rows.
 
     `frame` has the target's columns; a derived table's may leave out landing_id and fetched_at. pl.List(pl.String)
-    becomes text[]; jsonb columns are JSON in pl.String. Missing is null: NaN and infinities are refused.
+    becomes text[]; jsonb columns are JSON in pl.String. Missing is null: NaN and infinities are refused. A batch that
+    does not fit in memory comes as several frames, one after the other, in the same transaction. One column more is
+    understood: `refused`, why the audit must quarantine a row ('rule: what, and what to do'), null for the others.
     Raises FrameRefused, or StageError where the stage is not open.
     """
+    parts = [frame] if isinstance(frame, pl.DataFrame) else frame
     with engine.begin() as connection:
         row = stage_row(connection, stage_id)
         table = shape(connection, row.table_name)
-        checked = _checked(frame, table, batch_id)
         lock_stage(connection, stage_id, shared=True)
         connection.execute(_LOCK, {"name": f"batch {stage_id} {batch_id}"})
         row = stage_row(connection, stage_id)  # again, now that nobody audits or publishes
-        if (rows := _recorded_rows(connection, row, batch_id, inputs_sha256)) is not None:
-            return rows
+        if (recorded := _recorded_rows(connection, row, batch_id, inputs_sha256)) is not None:
+            return recorded
         if row.status == "published":
             raise StageError(f"{row.table_name}: the stage of run {row.run_id} is published; clear the run")
         refuse_abandoned(row)
@@ -159,18 +166,21 @@ def stage_batch(
             fragments = table.fragments(stage_id)
             if _staged_before(connection, stage_id, batch_id):
                 db.run(cursor, "stage_delete_batch", fragments, batch_id=batch_id)
-            _copy(cursor, fragments, checked, batch_id)
+            rows = 0
+            for part in parts:
+                _copy(cursor, fragments, _checked(part, table, batch_id), batch_id)
+                rows += part.height
         connection.execute(
             db.statement("stage_batch_done"),
             {
                 "stage_id": stage_id,
                 "batch_id": batch_id,
-                "rows": frame.height,
+                "rows": rows,
                 "inputs_sha256": inputs_sha256,
                 "landing_ids": sorted(set(landing_ids)),
             },
         )
-    return frame.height
+    return rows
 
 
 def stage_row(connection: Connection, stage_id: str) -> Row[Any]:
@@ -238,7 +248,8 @@ def _staged_before(connection: Connection, stage_id: str, batch_id: str) -> bool
 def _checked(frame: pl.DataFrame, table: Shape, batch_id: str) -> pl.DataFrame:
     where = f"{table.spec.name}, batch {batch_id}"
     wanted = [name for name in table.names if name not in LINEAGE or not table.spec.derived or name in frame.columns]
-    missing, unknown = sorted(set(wanted) - set(frame.columns)), sorted(set(frame.columns) - set(wanted))
+    missing = sorted(set(wanted) - set(frame.columns))
+    unknown = sorted(set(frame.columns) - {*wanted, REFUSED})
     if missing or unknown:
         raise FrameRefused(f"{where}: the frame lacks columns {missing} and has unknown columns {unknown}")
     wrong = [
@@ -252,7 +263,7 @@ def _checked(frame: pl.DataFrame, table: Shape, batch_id: str) -> pl.DataFrame:
     finite = frame.select(pl.col(floats).is_finite().all()).row(0) if floats and frame.height else ()
     if bad := [name for name, good in zip(floats, finite, strict=False) if not good]:
         raise FrameRefused(f"{where}: NaN or infinity in {bad}; what is missing is null")
-    return frame.select(wanted)
+    return frame.select(*wanted, *([REFUSED] if REFUSED in frame.columns else []))
 
 
 def _copy(cursor: Any, fragments: dict[str, Any], frame: pl.DataFrame, batch_id: str) -> None:

@@ -65,7 +65,9 @@ _BARS = (
     ("yahoo", "chart"),
     ("operator", "bars_csv"),
 )
+_13F = (("sec_edgar", "form13f_set"), ("sec_edgar", "form13f_filing"))
 _ACTIONS = (("polygon", "splits"), ("polygon", "dividends"), ("tiingo", "daily_prices"), ("yahoo", "chart"))
+_NEWS = (("polygon", "news"), ("marketaux", "news"), ("tiingo", "news"), ("web", "page"), ("fnspid", "csv"))
 
 TABLES: dict[str, TableSpec] = {
     spec.name: spec
@@ -90,8 +92,30 @@ TABLES: dict[str, TableSpec] = {
         TableSpec(name="corporate_actions", key=("security_id", "ex_date", "kind"), feeds=_ACTIONS, excludable=True),
         TableSpec(name="technical_indicators", key=("security_id", "session"), derived=True, excludable=True),
         TableSpec(name="valuation_ratios", key=("security_id", "session"), derived=True, excludable=True),
+        TableSpec(
+            name="insider_trades", key=("accession_no", "is_derivative", "row_no"), feeds=(("sec_edgar", "ownership"),)
+        ),
+        TableSpec(name="insider_activity", key=("security_id", "session"), derived=True, excludable=True),
+        TableSpec(
+            name="analyst_ratings",
+            key=("vendor", "rating_id"),
+            feeds=(("benzinga", "calendar_ratings"), ("benzinga", "calendar_removed")),
+            excludable=True,
+        ),
+        TableSpec(name="analyst_consensus", key=("security_id", "session"), derived=True, excludable=True),
+        TableSpec(name="news_sightings", key=("vendor", "vendor_id"), feeds=_NEWS),
+        TableSpec(name="news_members", key=("vendor", "vendor_id"), derived=True),
+        TableSpec(name="news_articles", key=("article_id",), derived=True),
+        TableSpec(name="news_sentiment", key=("article_id", "security_id", "model"), derived=True, excludable=True),
+        TableSpec(name="sentiment_daily", key=("security_id", "session"), derived=True, excludable=True),
         TableSpec(name="ic_scores", key=("security_id", "session"), derived=True, excludable=True),
         TableSpec(name="score_inputs", key=("security_id", "session"), derived=True, excludable=True),
+        TableSpec(name="cusip_history", key=("cusip", "valid_from"), feeds=(("sec_edgar", "fails_to_deliver"),)),
+        TableSpec(name="institutional_filings", key=("accession_no",), feeds=_13F),
+        TableSpec(name="institutional_holdings", key=("accession_no", "row_no"), feeds=_13F),
+        TableSpec(
+            name="institutional_ownership", key=("security_id", "session", "quarter"), derived=True, excludable=True
+        ),
     )
 }
 

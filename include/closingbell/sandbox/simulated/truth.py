@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from closingbell.sandbox.simulated import companies as made
+from closingbell.sandbox.simulated import insider_truth
 from closingbell.sandbox.simulated.companies import Listing, new_york
 from closingbell.sandbox.simulated.known import METRICS, known_statements
 
@@ -175,3 +176,12 @@ class Truth:
     def sectors(self) -> dict[int, str]:
         """CIK -> GICS sector."""
         return {cik: self.market.company(cik).sector.name for cik in self.market.ciks}
+
+    def insider_trades(self, as_of: datetime, *, filed_from: date = date.min) -> pl.DataFrame:
+        """Lines of ownership filings accepted by `as_of` (filed from a day on), with what superseded them by then."""
+        return insider_truth.trades(self.market.insiders, as_of, filed_from=filed_from)
+
+    def insider_activity(self, session: date, *, filed_from: date = date.min) -> pl.DataFrame:
+        """Open-market buying of each listing in the days up to a session, as its close knew it."""
+        closes_at = self.market.close(session)
+        return insider_truth.activity(self.market.insiders, session, closes_at, filed_from=filed_from)

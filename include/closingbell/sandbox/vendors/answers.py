@@ -36,6 +36,7 @@ class Asked:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     now: datetime
+    body: bytes = b""
 
     def day(self, name: str, default: date) -> date:
         """A date of the query; raises ValueError where it is none."""
@@ -43,6 +44,7 @@ class Asked:
 
 
 class Box(Protocol):
+    stories_left: int | None
     """What answers a request: the market of the sandbox, one thread at a time."""
 
     market: Any

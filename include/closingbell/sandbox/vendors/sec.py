@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import Any
 
-from closingbell.sandbox.vendors.answers import XML, XML_HEAD, Asked, Box, Reply, as_bytes, ok, routes
+from closingbell.sandbox.vendors.answers import HTML, XML, XML_HEAD, Asked, Box, Reply, as_bytes, ok, routes
 
 
 def _company_tickers(box: Box, asked: Asked) -> Reply | None:
@@ -91,12 +91,47 @@ class _Sink(io.RawIOBase):
         return taken
 
 
+def _page_of(method: str) -> Callable[[Box, Asked], Reply | None]:
+    return lambda box, asked: ok(box.call(method, asked.now), HTML)
+
+
+def _zip_by_name(method: str) -> Callable[[Box, Asked], Reply | None]:
+    return lambda box, asked: ok(box.call(method, asked.match["name"], asked.now), "application/zip")
+
+
+def _form13f_filing(box: Box, asked: Asked) -> Reply | None:
+    return ok(box.call("form13f_filing", asked.match["accession"], asked.now), "text/plain")
+
+
+def _getcurrent(box: Box, asked: Asked) -> Reply | None:
+    if asked.query.get("action") != "getcurrent" or asked.query.get("output") != "atom":
+        return None
+    start, count = (int(asked.query.get(name, default)) for name, default in (("start", 0), ("count", 40)))
+    return ok(box.call("getcurrent", asked.query.get("type", ""), start, count, asked.now), "application/atom+xml")
+
+
+def _ownership(box: Box, asked: Asked) -> Reply | None:
+    return ok(box.call("ownership", asked.match["accession"], asked.now), "text/plain")
+
+
 _INDEX = r"/Archives/edgar/daily-index/\d{4}/QTR[1-4]/form\.(?P<day>\d{8})\.idx"
 WWW = routes(
     ("company_tickers", r"/files/company_tickers\.json", _company_tickers),
     ("daily_index", _INDEX, _daily_index),
     ("companyfacts_zip", r"/Archives/edgar/daily-index/xbrl/companyfacts\.zip", _zip_of("companyfacts")),
     ("submissions_zip", r"/Archives/edgar/daily-index/bulkdata/submissions\.zip", _zip_of("submissions")),
+    ("form13f_sets", r"/data-research/sec-markets-data/form-13f-data-sets", _page_of("form13f_sets")),
+    ("form13f_set", r"/files/structureddata/.*/(?P<name>[\w-]+)_form13f\.zip", _zip_by_name("form13f_set")),
+    (
+        "fails_to_deliver_files",
+        r"/data-research/sec-markets-data/fails-deliver-data",
+        _page_of("fails_to_deliver_files"),
+    ),
+    ("fails_to_deliver", r"/files/data/.*/(?P<name>cnsfails\d{6}[ab])\.zip", _zip_by_name("fails_to_deliver")),
+    # of the simulated managers, whose CIKs are their own
+    ("form13f_filing", r"/Archives/edgar/data/96\d{5}/(?P<accession>00096[\d-]{15})\.txt", _form13f_filing),
+    ("getcurrent", r"/cgi-bin/browse-edgar", _getcurrent),
+    ("ownership", r"/Archives/edgar/data/\d{1,10}/(?P<accession>\d{10}-\d{2}-\d{6})\.txt", _ownership),
 )
 DATA = routes(
     ("submissions", r"/submissions/CIK(?P<cik>\d{10})\.json", _submissions),

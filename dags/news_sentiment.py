@@ -1,0 +1,79 @@
+"""
+### news_sentiment: news, what it means for each stock, and each session's mood
+
+Owner: closing-bell. Every four hours (`CLOSINGBELL_NEWS_HOURS`), counted so that one run is at 17:15 New York, after
+the close and before that session's scores. Polygon, Marketaux and Tiingo where they have a key, and the web pages of
+`include/closingbell/news/sources.toml`. An empty table begins with 30 days.
+
+**Tasks**: `news` lands and publishes each vendor's copies; `news_articles` makes one article of one story's copies;
+`score` (a pod) scores what no run has scored; `sentiment_daily` makes the moods of the sessions that new scores reach.
+
+**When it fails**
+- `open`: "no stream": make a connection (`.env.example` names the keys), then clear.
+- `land`: 401: correct the connection, then clear. A plan without news (403) is an error in the log; the others go on.
+  Marketaux' day budget spent: what is left is asked for by the next run. 429 and 5xx are retried.
+- A web page that changed, or that robots.txt forbids, fails by its name: the warning `web_sources_read` on the run's
+  page *Loads* has the error. Correct its entry in `sources.toml`, or take it out; the other sources went on.
+- `stage`: "column ... is unknown": the vendor changed its answer, the parser must follow; then `closingbell replay
+  news_sightings`.
+- `score`: its log ends with the command's error. FinBERT out of memory: raise `CLOSINGBELL_NEWS_MEMORY`. Gemini's
+  budget spent: the articles that are left wait for the next run.
+- `audit`: quarantined copies are on the run's page, with the reason (no title, an address of another host).
+
+**Run it again, backfill**: clear the failed task, or trigger it: *Hours* or *Days to backfill* is the window, *Tickers*
+asks for these alone. Each article is scored once by a model's version; repeating changes nothing that is right.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, CronTriggerTimetable
+
+from closingbell.orchestration import notify, params
+from closingbell.orchestration.defaults import DEFAULT_ARGS, Tag
+from closingbell.orchestration.groups import load_group, whole_load
+from closingbell.orchestration.pod_operator import PipelinePodOperator
+from closingbell.orchestration.waiting import waiting_task
+from closingbell.settings import settings
+
+LAST_BEFORE_SCORES = 17
+HOURS = ",".join(str(hour) for hour in range(LAST_BEFORE_SCORES % settings().news_hours, 24, settings().news_hours))
+PARAMS = {
+    "tickers": params.tickers(),
+    **params.news(),
+    "full": params.full("Ask for the last 30 days again, and score every article that has no score of the model."),
+    "dry_run": params.dry_run(),
+}
+
+with DAG(
+    "news_sentiment",
+    description="News of vendors and web pages, their sentiment, and each session's mood",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable(f"15 {HOURS} * * *", timezone="America/New_York"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    params=PARAMS,
+    tags=[Tag.NEWS.value],
+    on_failure_callback=notify.run_failed,
+):
+    news = load_group("news", pool="news")
+    articles = waiting_task(task_id="news_articles")(whole_load)("news_articles", by_session=False)
+    score = PipelinePodOperator(
+        task_id="score",
+        arguments=[
+            "news-score",
+            "--model={{ params.model }}",
+            "--backfill={{ params.backfill or 0 }}",
+            "{{ '--full' if params.full else '--new' }}",
+        ],
+        load="news_sentiment",
+        connections=["gemini"],
+        cpu=settings().news_cpu,
+        memory=settings().news_memory,
+        execution_timeout=timedelta(hours=3),
+    )
+    daily = waiting_task(task_id="sentiment_daily")(whole_load)("sentiment_daily", by_session=False)
+
+    news >> articles >> score >> daily

@@ -1,0 +1,20 @@
+"""Audit of closingbell.news_sightings: each vendor's copy of a story."""
+
+from closingbell.audits.rules import Expect, TableAudit
+
+AUDIT = TableAudit(
+    row_rules={
+        "url_is_an_address": "url ~ '^(https://[^/]+/|fnspid:)'",
+        "title_given": "title <> ''",
+        "published_in_our_time": "published_at > '1990-01-01'",
+        "published_before_it_was_fetched": "published_at <= fetched_at + interval '1 day'",
+    },
+    expectations=(
+        Expect(
+            name="web_sources_read",
+            query="audit_news_sources",
+            severity="warning",
+            todo="a page of news/sources.toml could not be read: the error names it; the other sources went on",
+        ),
+    ),
+)

@@ -1,0 +1,291 @@
+"""Ownership rows to what a session knew of its insiders: amendments, and net open-market buying over 30 and 90 days.
+
+In: `trades` (parse.TRADES). Out: the same rows with what superseded them, the security each belongs to, and `ACTIVITY`.
+Only codes P and S of the non-derivative table are open-market trades; grants, exercises, taxes and gifts are not.
+A 4/A supersedes the lines it restates and no others; superseded lines stay, and are live on days before the amendment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from closingbell.universe.tickers import normal_tickers
+
+SUPERSEDED: dict[str, Any] = {"superseded_by": pl.String, "superseded_at": pl.Datetime("us", "UTC")}
+"""The amendment's accession number and the moment it became known; null while the row stands."""
+
+WINDOWS = (30, 90)
+SLICE = 50
+MEASURES: dict[str, Any] = {
+    "buys": pl.Int64,
+    "sells": pl.Int64,
+    "shares_bought": pl.Float64,
+    "shares_sold": pl.Float64,
+    "net_shares": pl.Float64,
+    "value_bought": pl.Float64,
+    "value_sold": pl.Float64,
+    "net_value": pl.Float64,
+    "buyers": pl.Int64,
+    "sellers": pl.Int64,
+    "unpriced": pl.Int64,
+}
+ACTIVITY: dict[str, Any] = {
+    "security_id": pl.Int64,
+    "session": pl.Date,
+    "known_at": pl.Datetime("us", "UTC"),
+    **{f"{measure}_{days}d": dtype for days in WINDOWS for measure, dtype in MEASURES.items()},
+}
+"""buys, sells: transactions. Values in USD, over trades with a price (null where none has one); unpriced counts the
+others. buyers, sellers: distinct insiders (those filing jointly are one): a cluster is several. known_at: of the newest
+trade counted. Shares are as traded: a split inside a window mixes two bases, values do not."""
+
+Row = dict[str, Any]
+
+
+def supersede(trades: pl.DataFrame) -> pl.DataFrame:
+    """`trades` with SUPERSEDED added. Give all rows of the issuers in it: an amendment is matched to what it amends.
+
+    Candidates are rows of the same issuer, base form, table and a common owner, known before the amendment and still
+    live; of the day the amendment names as its original's, where some are. A line is matched within its transaction
+    date, code and security title: to the line equal in all amounts, else in shares, in price, or by its place. A line
+    left over corrects the date or the code itself: it takes the leftover line of the named original in its own place.
+    """
+    amended = trades.filter(pl.col("form").str.ends_with("/A"))["issuer_cik"].unique()
+    rows = trades.filter(pl.col("issuer_cik").is_in(amended.implode())).sort("known_at", "accession_no").to_dicts()
+    by_issuer: dict[int, list[Row]] = defaultdict(list)
+    amendments: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        row["superseded_by"] = row["superseded_at"] = None
+        by_issuer[row["issuer_cik"]].append(row)
+        if row["form"].endswith("/A"):
+            amendments[row["accession_no"]].append(row)
+    for lines in amendments.values():
+        _supersede_by(lines, by_issuer[lines[0]["issuer_cik"]])
+    key = ["accession_no", "is_derivative", "row_no"]
+    found = pl.DataFrame(
+        [[row[name] for name in (*key, *SUPERSEDED)] for row in rows if row["superseded_by"]],
+        schema={**{name: trades.schema[name] for name in key}, **SUPERSEDED},
+        orient="row",
+    )
+    return trades.drop(*SUPERSEDED, strict=False).join(found, on=key, how="left", maintain_order="left")
+
+
+def _supersede_by(lines: list[Row], of_issuer: list[Row]) -> None:
+    first = lines[0]
+    live = [
+        row
+        for row in of_issuer
+        if row["known_at"] < first["known_at"]
+        and row["accession_no"] != first["accession_no"]
+        and row["superseded_by"] is None
+        and row["form"].removesuffix("/A") == first["form"].removesuffix("/A")
+        and not set(row["owner_ciks"]).isdisjoint(first["owner_ciks"])
+    ]
+    original = first["amends_filed_on"]
+    named = [row for row in live if original and original in (row["filed_on"], row["amends_filed_on"])]
+    candidates = named or live
+    for alike in (_same_line, _same_amounts, _same_shares, _same_price, _same_place):
+        lines, candidates = _match(lines, candidates, alike)
+    if named:
+        for alike in (_same_place_and_shares, _same_place_of_filing):
+            lines, candidates = _match(lines, candidates, alike)
+
+
+def _match(lines: list[Row], candidates: list[Row], alike: Callable[[Row], Any]) -> tuple[list[Row], list[Row]]:
+    """Pairs lines with candidates of the same key, in order; returns what is left of both."""
+    waiting: dict[Any, list[Row]] = defaultdict(list)
+    for row in candidates:
+        waiting[alike(row)].append(row)
+    left = []
+    taken: set[int] = set()
+    for line in lines:
+        if queue := waiting[alike(line)]:
+            row = queue.pop(0)
+            row["superseded_by"], row["superseded_at"] = line["accession_no"], line["known_at"]
+            taken.add(id(row))
+        else:
+            left.append(line)
+    return left, [row for row in candidates if id(row) not in taken]
+
+
+def _same_trade(row: Row) -> tuple[Any, ...]:
+    title = re.sub(r"[^a-z0-9]+", " ", (row["security_title"] or "").lower()).strip()
+    return row["is_derivative"], row["transaction_date"], row["transaction_code"], title
+
+
+def _same_line(row: Row) -> tuple[Any, ...]:
+    return *_same_amounts(row), row["row_no"]
+
+
+def _same_amounts(row: Row) -> tuple[Any, ...]:
+    return *_same_shares(row), row["price_per_share"], row["shares_owned_after"]
+
+
+def _same_shares(row: Row) -> tuple[Any, ...]:
+    return *_same_trade(row), row["shares"], row["acquired"]
+
+
+def _same_price(row: Row) -> tuple[Any, ...]:
+    # a grant's 0 and a missing price are no likeness
+    return *_same_trade(row), row["acquired"], row["price_per_share"] or (row["accession_no"], row["row_no"])
+
+
+def _same_place(row: Row) -> tuple[Any, ...]:
+    return *_same_trade(row), row["row_no"]
+
+
+def _same_place_and_shares(row: Row) -> tuple[Any, ...]:
+    return row["is_derivative"], row["shares"], row["price_per_share"], row["row_no"]
+
+
+def _same_place_of_filing(row: Row) -> tuple[Any, ...]:
+    # a date or a code corrected, not both: what is left with neither is another trade
+    return row["is_derivative"], row["row_no"], row["transaction_date"]
+
+
+def with_securities(trades: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
+    """`trades` with security_id: the issuer's class with the ticker the document gives, else the issuer's first class.
+
+    listings: security_id, cik, ticker (house spelling; any number of tickers a security). Keyed by the issuer's CIK:
+    an issuer that is not listed has null. Documents write tickers freely ("NYSE: ABC", "goog, googl").
+    """
+    classes = listings.select("cik", "security_id", "ticker").unique()
+    first = classes.group_by("cik").agg(pl.col("security_id").min().alias("first_class"))
+    by_ticker = classes.group_by("cik", "ticker").agg(pl.col("security_id").min())
+    written = pl.col("issuer_ticker").fill_null("").str.split(",").list.first().str.split(":").list.last()
+    tickers = trades.with_row_index("_row").select(
+        "_row", "issuer_cik", ticker=normal_tickers(trades.select(written.str.strip_chars()).to_series())
+    )
+    matched = (
+        tickers.join(by_ticker, left_on=["issuer_cik", "ticker"], right_on=["cik", "ticker"], how="left")
+        .join(first, left_on="issuer_cik", right_on="cik", how="left")
+        .sort("_row")
+        .select(pl.coalesce("security_id", "first_class").cast(pl.Int64).alias("security_id"))
+    )
+    return trades.drop("security_id", strict=False).hstack(matched)
+
+
+def live(trades: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """The rows that stood at a moment: known by then, and not yet superseded."""
+    return trades.filter(
+        pl.col("known_at") <= as_of, pl.col("superseded_at").is_null() | (pl.col("superseded_at") > as_of)
+    )
+
+
+def open_market(trades: pl.DataFrame) -> pl.DataFrame:
+    """The P and S rows of the non-derivative table, each trade once, with `insider` (the first owner's CIK).
+
+    A group of more owners than one form holds files the same trades several times; copies (equal in day, code, title,
+    shares, price and shares owned after, by other owners of the same issuer on one day) are left out.
+    """
+    trade = ["issuer_cik", "transaction_date", "transaction_code", "security_title", "shares", "price_per_share"]
+    trade += ["shares_owned_after", "filed_on", "form"]
+    tranche = pl.int_range(pl.len()).over("accession_no", *trade)
+    return (
+        trades.filter(~pl.col("is_derivative"), pl.col("transaction_code").is_in(["P", "S"]))
+        .sort("known_at", "accession_no", "row_no")
+        .with_columns(insider=pl.col("owner_ciks").list.first(), _tranche=tranche)
+        # without the shares owned after, two owners' equal trades cannot be told from one trade filed twice
+        .with_columns(_copy=pl.when(pl.col("shares_owned_after").is_null()).then("accession_no"))
+        .unique([*trade, "_tranche", "_copy"], keep="first", maintain_order=True)
+        .drop("_tranche", "_copy")
+    )
+
+
+def activity(trades: pl.DataFrame, sessions: pl.DataFrame, *, windows: Sequence[int] = WINDOWS) -> pl.DataFrame:
+    """Net open-market buying per security as each session knew it -> ACTIVITY, where a window of it has a trade.
+
+    trades: with security_id and SUPERSEDED. sessions: session (Date), closes_at (UTC). A trade of day D is in the
+    window of n days up to session S where S - n < D <= S, and counts where it was known, not superseded, by the close.
+    """
+    asked = sessions.select("session", "closes_at").unique().sort("session")
+    trades = open_market(trades.filter(pl.col("security_id").is_not_null())).select(
+        "security_id",
+        "insider",
+        "transaction_date",
+        "transaction_code",
+        "shares",
+        "total_value",
+        "known_at",
+        "superseded_at",
+        forgotten_on=pl.col("transaction_date").dt.offset_by(f"{max(windows)}d"),
+    )
+    # some sessions at a time: each trade is in as many windows as 90 days have sessions
+    found = [_activity(trades, part, windows) for part in asked.iter_slices(SLICE)] or [
+        _activity(trades, asked, windows)
+    ]
+    return pl.concat(found).sort("security_id", "session")
+
+
+def _activity(trades: pl.DataFrame, asked: pl.DataFrame, windows: Sequence[int]) -> pl.DataFrame:
+    key = ["security_id", "session"]
+    first, last = (pl.lit(day, dtype=pl.Date) for day in (asked["session"].min(), asked["session"].max()))
+    near = trades.filter(pl.col("transaction_date") <= last, pl.col("forgotten_on") > first)
+    known = near.join_where(
+        asked,
+        pl.col("transaction_date") <= pl.col("session"),
+        pl.col("forgotten_on") > pl.col("session"),
+        pl.col("known_at") <= pl.col("closes_at"),
+    ).filter(pl.col("superseded_at").is_null() | (pl.col("superseded_at") > pl.col("closes_at")))
+    frame = known.group_by(key).agg(pl.col("known_at").max())
+    for days in windows:
+        within = known.filter(pl.col("transaction_date").dt.offset_by(f"{days}d") > pl.col("session"))
+        frame = frame.join(_measured(within, key, f"_{days}d"), on=key, how="left")
+    zeros = {f"{name}_{days}d": name for days in windows for name in MEASURES}
+    schema = {**{name: ACTIVITY[name] for name in (*key, "known_at")}, **{n: MEASURES[m] for n, m in zeros.items()}}
+    traded = {days: pl.col(f"buys_{days}d").is_not_null() for days in windows}
+    return frame.with_columns(  # a window without a trade that an older one has: nothing was bought, which is 0
+        pl.when(traded[days]).then(pl.col(f"{name}_{days}d")).otherwise(0).alias(f"{name}_{days}d")
+        for days in windows
+        for name in MEASURES
+    ).select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+
+
+def _measured(trades: pl.DataFrame, key: list[str], suffix: str) -> pl.DataFrame:
+    """MEASURES of the trades of each group; values null where trades are there and none has a price."""
+    priced = pl.col("total_value").count()
+    sides = []
+    for code, count, side, people in (("P", "buys", "bought", "buyers"), ("S", "sells", "sold", "sellers")):
+        sides.append(
+            trades.filter(transaction_code=code)
+            .group_by(key)
+            .agg(
+                pl.len().alias(count),
+                pl.col("shares").sum().alias(f"shares_{side}"),
+                pl.when(priced > 0).then(pl.col("total_value").sum()).alias(f"value_{side}"),
+                pl.col("insider").n_unique().alias(people),
+                pl.col("total_value").null_count().alias(f"unpriced_{side}"),
+            )
+        )
+    both = sides[0].join(sides[1], on=key, how="full", coalesce=True)
+    counts = ["buys", "sells", "shares_bought", "shares_sold", "buyers", "sellers", "unpriced_bought", "unpriced_sold"]
+    return (
+        both.with_columns(
+            pl.when(pl.col("buys").is_null()).then(0.0).otherwise("value_bought").alias("value_bought"),
+            pl.when(pl.col("sells").is_null()).then(0.0).otherwise("value_sold").alias("value_sold"),
+        )
+        .with_columns(pl.col(counts).fill_null(0))
+        .select(
+            *key,
+            *(
+                measure.alias(f"{name}{suffix}")
+                for name, measure in {
+                    **{name: pl.col(name) for name in MEASURES if not name.startswith(("net_", "unpriced"))},
+                    "net_shares": pl.col("shares_bought") - pl.col("shares_sold"),
+                    "net_value": pl.col("value_bought") - pl.col("value_sold"),
+                    "unpriced": pl.col("unpriced_bought") + pl.col("unpriced_sold"),
+                }.items()
+            ),
+        )
+    )
+
+
+def amended_issuers(trades: pl.DataFrame) -> list[int]:
+    """CIKs of issuers that an amendment among these rows concerns: all their rows are needed to supersede."""
+    return trades.filter(pl.col("form").str.ends_with("/A"))["issuer_cik"].unique().sort().to_list()

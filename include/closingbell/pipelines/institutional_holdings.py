@@ -1,0 +1,256 @@
+"""13F data sets, and single filings since the last of them -> institutional_filings, institutional_holdings.
+
+A data set is read twice, as a stream: its values against the market's closes, which decide each filing's unit, then
+its lines into the stage. Its rows take the place of those of single filings loaded before.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from closingbell.fundamentals import daily_index
+from closingbell.hooks import open_hook
+from closingbell.hooks.errors import NotFound
+from closingbell.hooks.sec_edgar import SecEdgar
+from closingbell.institutions import catalog, compute, parse
+from closingbell.pipelines import base, files
+from closingbell.pipelines.base import Batch, Load, Run
+from closingbell.pipelines.cusips import wanted_quarters
+from closingbell.sessions import NEW_YORK
+from closingbell.warehouse import db
+
+log = logging.getLogger(__name__)
+
+FILINGS_PER_BATCH = 200
+INDEX_READY_HOUR = 23  # New York; a day's index that was fetched later is whole
+READ = (
+    "accession_no", "row_no", "issuer_name", "class_title", "cusip", "reported_value", "amount", "amount_type",
+    "put_call", "discretion", "other_managers",
+)  # fmt: skip
+HOLDINGS = (
+    "accession_no", "row_no", "institution_cik", "institution_name", "quarter", "filed_on", "known_at", "cusip",
+    "security_id", "issuer_name", "class_title", "put_call", "discretion", "other_managers", "shares", "principal",
+    "market_value",
+)  # fmt: skip
+
+
+def plan(run: Run) -> list[Batch]:
+    """Data sets (`set`, `path`), one a batch, then the single filings since the last one (`filings`), 200 a batch."""
+    if paths := run.params.get("from_files"):
+        return _plan_files(run, paths)
+    with closing(open_hook("sec_edgar", run.engine)) as hook:
+        page = hook.form13f_sets()
+        today = page.answered_at.astimezone(NEW_YORK).date()
+        listed = catalog.data_sets(run.landing.read(run.landing.put(page)).content)
+        quarters = wanted_quarters(run, today)
+        wanted = _sets_wanted(run, listed, quarters)
+        log.info("institutional_holdings: %d data sets: %s", wanted.height, ", ".join(wanted["name"]) or "none")
+        batches: list[Batch] = [
+            {"key": name, "set": name, "path": path} for name, path in wanted.select("name", "path").iter_rows()
+        ]
+        after = max(listed["last"].to_list())
+        if run.params.get("quarters") and all(q + timedelta(catalog.FILING_DAYS) <= after for q in quarters):
+            return batches  # all that was asked for is in data sets
+        return batches + _single_filings(run, hook, after + timedelta(days=1), today)
+
+
+def land(run: Run, batch: Batch) -> Batch:
+    """The data set's zip, or the batch's full submissions."""
+    if "landing_ids" in batch:
+        return batch
+    with closing(open_hook("sec_edgar", run.engine)) as hook:
+        if "set" in batch:
+            with tempfile.TemporaryDirectory() as folder:
+                answer = hook.form13f_set(batch["set"], batch["path"], Path(folder))
+                return batch | {"landing_ids": [run.landing.put(answer)]}
+        ciks = dict(batch["filings"])
+        landed = base.land_each(
+            run, "form13f_filing", "sec_edgar", ciks, lambda key: hook.form13f_filing(ciks[key], key)
+        )
+    return batch | {"landing_ids": list(landed.values())}
+
+
+def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame | Iterator[pl.DataFrame]]]:
+    """institutional_filings and institutional_holdings of a data set, as a stream, or of some single filings."""
+    cusips = db.query(run.engine, "mapped_cusips")
+    answers = list(run.landing.read_each(landed["landing_ids"]))
+    if any(answer.endpoint == "form13f_set" for answer in answers):
+        (answer,) = answers
+        with answer.file.open("rb") as file:
+            data = parse.DataSet(file, answer.key)
+            _say("left out", data.problems)
+            prices = _prices(run, data.filings["quarter"], cusips)
+            if prices.is_empty():
+                evidence = pl.concat(data.holdings(columns=compute.EVIDENCE))
+                prices = compute.peer_prices(evidence, data.filings)
+            sums = [compute.sums(b, data.filings, prices) for b in ahead(data.holdings(columns=compute.EVIDENCE))]
+            filings = _filings(run, data.filings, data.managers, pl.concat(sums))
+            yield "institutional_filings", base.with_lineage(filings, answer)
+            positions = (_positions(batch, filings, cusips) for batch in data.holdings(columns=READ))
+            yield "institutional_holdings", ahead(base.with_lineage(rows, answer) for rows in positions)
+        return
+    parts: dict[str, list[pl.DataFrame]] = {"filings": [], "managers": [], "holdings": []}
+    lineage = [pl.DataFrame(schema={"accession_no": pl.String} | base.LINEAGE)]
+    for one, parsed in base.parse_each(run, answers, lambda a: parse.filing(a.content)):
+        for name, found in parts.items():
+            found.append(getattr(parsed, name))
+        lineage.append(base.with_lineage(parsed.filings.select("accession_no"), one))
+    schemas = {"filings": parse.FILINGS, "managers": parse.MANAGERS, "holdings": parse.HOLDINGS}
+    read = {name: pl.concat([pl.DataFrame(schema=schemas[name]), *found]) for name, found in parts.items()}
+    sources = pl.concat(lineage).unique("accession_no", keep="last")
+    prices = _prices(run, read["filings"]["quarter"], cusips)
+    sums_of = compute.sums(read["holdings"], read["filings"], prices)
+    filings = _filings(run, read["filings"], read["managers"], sums_of)
+    yield "institutional_filings", filings.join(sources, on="accession_no")
+    yield "institutional_holdings", _positions(read["holdings"], filings, cusips).join(sources, on="accession_no")
+
+
+def replay(run: Run) -> list[Batch]:
+    """The newest answer of every data set, then of every single filing."""
+    sets = sorted(run.landing.latest("sec_edgar", "form13f_set").items())
+    single = sorted(run.landing.latest("sec_edgar", "form13f_filing").items())
+    return [{"key": name, "set": name, "landing_ids": [id_]} for name, id_ in sets] + _batches_of(single)
+
+
+LOAD = Load(
+    name="institutional_holdings",
+    tables=("institutional_filings", "institutional_holdings"),
+    plan=plan,
+    land=land,
+    frames=frames,
+    replay=replay,
+)
+
+
+def ahead(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The frames, the next one made while one is used: parsing and PostgreSQL's COPY each have a core."""
+    with ThreadPoolExecutor(1) as maker:
+        rest = iter(frames)
+        coming = maker.submit(next, rest, None)
+        while (frame := coming.result()) is not None:
+            coming = maker.submit(next, rest, None)
+            yield frame
+
+
+def _sets_wanted(run: Run, listed: pl.DataFrame, quarters: Sequence[date]) -> pl.DataFrame:
+    published = set(db.query(run.engine, "form13f_published")["name"])
+    if quarters:
+        asked = pl.concat([catalog.of_quarter(listed, quarter) for quarter in quarters]).unique("name")
+    else:
+        here = listed.filter(pl.col("name").is_in(published))
+        # those that came since; older ones only when somebody asks
+        asked = listed.filter(pl.col("last") >= here["last"].min()) if here.height else listed.tail(1)
+    if not run.params.get("full"):
+        asked = asked.filter(~pl.col("name").is_in(published))
+    return asked.sort("first")
+
+
+def _single_filings(run: Run, hook: SecEdgar, first: date, today: date) -> list[Batch]:
+    """Batches of the 13F filings that the daily indices of `first` to `today` list and the warehouse has not."""
+    days = [first + timedelta(days=n) for n in range((today - first).days + 1)]
+    found = [
+        pl.DataFrame(schema=daily_index.SCHEMA),
+        *(_index_of(run, hook, day) for day in days if day.weekday() < 5),
+    ]
+    filed = pl.concat(found).filter(pl.col("form").str.contains(r"^13F-(HR|NT)(/A)?$")).unique("accession_no")
+    known = db.query(run.engine, "form13f_filings_known", accession_nos=filed["accession_no"].to_list())
+    due = filed.join(known, on="accession_no", how="anti").sort("filed_on", "accession_no")
+    log.info("institutional_holdings: %d single filings since %s", due.height, first)
+    return [
+        {"key": f"filings {part[0][0]}..{part[-1][0]}", "filings": part}
+        for part in base.chunks(due.select("accession_no", "cik").rows(), FILINGS_PER_BATCH)
+    ]
+
+
+def _index_of(run: Run, hook: SecEdgar, day: date) -> pl.DataFrame:
+    key = day.isoformat()
+    if landed := run.landing.latest("sec_edgar", "daily_index", [key]).get(key):
+        answer = run.landing.read(landed)
+        at = answer.answered_at.astimezone(NEW_YORK)
+        if at.date() > day or at.hour >= INDEX_READY_HOUR:
+            return daily_index.parse(answer.content)
+    try:
+        return daily_index.parse(run.landing.read(run.landing.put(hook.daily_index(day))).content)
+    except NotFound:
+        return pl.DataFrame(schema=daily_index.SCHEMA)
+
+
+def _plan_files(run: Run, paths: Sequence[str]) -> list[Batch]:
+    sets: list[tuple[str, int]] = []
+    single: list[tuple[str, int]] = []
+    for answer in files.read_all(paths, endpoints=files.INSTITUTIONS):
+        if answer.endpoint == "form13f_set":
+            sets.append((answer.key, run.landing.put(answer)))
+        elif answer.endpoint == "form13f_filing":
+            single.append((answer.key, run.landing.put(answer)))
+    return [{"key": name, "set": name, "landing_ids": [id_]} for name, id_ in sets] + _batches_of(sorted(single))
+
+
+def _batches_of(single: Sequence[tuple[str, int]]) -> list[Batch]:
+    return [
+        {"key": f"filings {part[0][0]}..{part[-1][0]}", "landing_ids": [id_ for _, id_ in part]}
+        for part in base.chunks(single, FILINGS_PER_BATCH)
+    ]
+
+
+def _prices(run: Run, quarters: pl.Series, cusips: pl.DataFrame) -> pl.DataFrame:
+    """cusip, quarter, close: our own bars at the quarters' ends, else the closes of the fails-to-deliver files."""
+    ends = quarters.unique().drop_nulls().sort().to_list()
+    ours = compute.prices_of_market(db.query(run.engine, "closes_at_quarters", quarters=ends), cusips)
+    names = [name for end in ends for name in _fails_around(end)]
+    landed = run.landing.latest("sec_edgar", "fails_to_deliver", names)
+    seen = [pl.DataFrame(schema=parse.FAILS)]
+    for _, records in base.parse_each(
+        run, run.landing.read_each(landed.values()), lambda a: parse.fails(a.content, a.key)
+    ):
+        seen.append(records)
+    theirs = compute.prices_of_fails(pl.concat(seen)).filter(pl.col("quarter").is_in(ends))
+    return pl.concat([ours, theirs.join(ours, on=["cusip", "quarter"], how="anti")])
+
+
+def _fails_around(quarter: date) -> list[str]:
+    after = quarter + timedelta(days=1)
+    return [f"cnsfails{quarter:%Y%m}b", f"cnsfails{after:%Y%m}a"]
+
+
+def _filings(run: Run, filings: pl.DataFrame, managers: pl.DataFrame, sums: pl.DataFrame) -> pl.DataFrame:
+    """institutional_filings without lineage. A data set has no acceptance times: a moment that a single filing told
+    stays."""
+    known = db.query(run.engine, "form13f_filings_known", accession_nos=filings["accession_no"].to_list())
+    filings = filings.join(known, on="accession_no", how="left", suffix="_here", maintain_order="left").with_columns(
+        known_at=pl.min_horizontal("known_at", "known_at_here")
+    )
+    decided, problems = compute.units(filings.drop("known_at_here"), sums)
+    for (problem,), found in problems.group_by("problem", maintain_order=True):
+        _say(str(problem), found)
+    named = problems.group_by("key").agg(pl.col("problem").unique(maintain_order=True).alias("problems"))
+    fields = ["included", "sequence", "manager_cik", "file_number", "manager_name"]
+    listed = (
+        managers.select("accession_no", manager=pl.struct(fields).struct.json_encode())
+        .group_by("accession_no", maintain_order=True)
+        .agg(managers=pl.format("[{}]", pl.col("manager").str.join(", ")).first())
+    )
+    return (
+        decided.unique("accession_no", keep="first", maintain_order=True)
+        .join(named, left_on="accession_no", right_on="key", how="left", maintain_order="left")
+        .join(listed, on="accession_no", how="left", maintain_order="left")
+        .with_columns(pl.col("problems").fill_null([]), pl.col("managers").fill_null("[]"))
+    )
+
+
+def _positions(holdings: pl.DataFrame, filings: pl.DataFrame, cusips: pl.DataFrame) -> pl.DataFrame:
+    return compute.positions(holdings, filings, cusips).select(HOLDINGS)
+
+
+def _say(what: str, problems: pl.DataFrame) -> None:
+    if problems.height:
+        shown = "; ".join(f"{key}: {detail}" for key, detail in problems.head(10).select("key", "detail").iter_rows())
+        log.warning("13F, %s, %d: %s", what, problems.height, shown)

@@ -1,0 +1,331 @@
+"""News of the vendors and of web pages -> news_sightings; sightings of one story -> news_members, news_articles.
+
+A stream is a vendor, or one page of news/sources.toml. Each is read from where the last run that published had read it,
+six hours over (stories come late); one without a mark from 30 days back. What cannot be read is recorded by its name
+and the other streams go on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import polars as pl
+
+from closingbell.connections import configured
+from closingbell.hooks import allowance, open_hook
+from closingbell.hooks.answer import Answer
+from closingbell.hooks.errors import AuthFailed, VendorError
+from closingbell.landing import Landed
+from closingbell.news import compute, pages, parse
+from closingbell.pipelines import base, files
+from closingbell.pipelines.base import Batch, Load, Run
+from closingbell.sessions import NEW_YORK
+from closingbell.settings import settings
+from closingbell.warehouse import db
+from closingbell.warehouse import load as warehouse
+from closingbell.warehouse.quota import QuotaExhausted
+from closingbell.warehouse.tables import shape
+
+log = logging.getLogger(__name__)
+
+FIRST_DAYS = 30
+OVERLAP = timedelta(hours=6)
+DAYS_PER_BATCH = 5
+FILES_PER_BATCH = 100
+SYMBOLS_PER_BATCH = 50
+MOST_SYMBOLS = 500  # asked for one by one in a run, where the plan has no day budget
+ENDPOINTS = (
+    ("polygon", "news"), ("marketaux", "news"), ("tiingo", "news"), ("web", "page"), ("fnspid", "csv"),
+)  # fmt: skip
+SIGHTINGS: dict[str, Any] = parse.SIGHTINGS | {"opinions": pl.String, "first_seen_at": pl.Datetime("us", "UTC")}
+TO_UNIFY: dict[str, Any] = parse.SIGHTINGS | {
+    "first_seen_at": pl.Datetime("us", "UTC"),
+    "article_id": pl.Int64,
+    "read_at": pl.Datetime("us", "UTC"),
+}
+MEMBERS: dict[str, Any] = compute.MEMBERS | {"read_at": pl.Datetime("us", "UTC")}
+
+
+def plan(run: Run) -> list[Batch]:
+    """A batch for each vendor and five days, and for each web source; or the landed files."""
+    if paths := run.params.get("from_files"):
+        return _plan_files(run, paths)
+    now = now_of(run)
+    streams = _streams(run)
+    if not streams:
+        raise ValueError(
+            "news: no stream: make the connection polygon, tiingo or marketaux with its key, or the connection web"
+        )
+    marks = dict(db.query(run.engine, "news_watermark").iter_rows())
+    batches: list[Batch] = []
+    for stream in streams:
+        vendor, _, source = stream.partition(":")
+        if vendor == "web":
+            batches.append({"key": f"web {source}", "vendor": vendor, "source": source})
+        elif vendor == "marketaux":
+            batches += [
+                {"key": f"marketaux {part[0][0]}..{part[-1][0]}", "vendor": vendor, "symbols": dict(part)}
+                for part in base.chunks(_symbols(run, now), SYMBOLS_PER_BATCH)
+            ]
+        else:
+            first = _first(run, marks.get(stream), now)
+            batches += [
+                {"key": f"{vendor} {a:%Y-%m-%dT%H:%M}", "vendor": vendor, "first": _iso(a)}
+                | ({"last": _iso(b)} if b < now else {"to": _iso(now)})
+                for a, b in pairwise(_steps(first, now))
+            ]
+    for batch in batches:
+        batch["streams"], batch["now"] = streams, _iso(now)
+    return batches
+
+
+def land(run: Run, batch: Batch) -> Batch:
+    """The stream's answers. One that its plan lacks, whose budget is spent or whose page fails leaves the others."""
+    if "landing_ids" in batch:
+        return batch
+    ids: list[int] = []
+    if batch["vendor"] == "web":
+        source = next(source for source in pages.sources() if source.name == batch["source"])
+        with closing(open_hook("web", run.engine, host=source.host)) as hook:
+            try:
+                ids += base.land_each(run, "page", "web", [source.name], lambda _: hook.page(source)).values()
+            except VendorError as error:  # recorded under the source's name
+                log.error("%s; the other sources go on", error)
+        return batch | {"landing_ids": ids}
+    with closing(open_hook(batch["vendor"], run.engine)) as hook:
+        try:
+            for answer in _ask(hook, batch, run.params.get("tickers") or ()):
+                ids.append(run.landing.put(answer))
+        except AuthFailed as error:
+            if len(batch["streams"]) == 1:
+                raise
+            log.error("news goes without %s: %s", batch["vendor"], error)
+        except QuotaExhausted as error:
+            if not ids and len(batch["streams"]) == 1:
+                raise
+            log.warning("%s; what is left is asked for by the next run", error)
+    return batch | {"landing_ids": ids}
+
+
+def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
+    """news_sightings of one landed batch; a story that lacks what a story needs is quarantined with its reason."""
+    rows: list[pl.DataFrame] = []
+    refused: list[pl.DataFrame] = []
+    answers = run.landing.read_each(landed["landing_ids"])
+    for answer, parsed in base.parse_each(run, answers, parse_answer):
+        rows.append(base.with_lineage(_with_opinions(parsed), answer))
+        refused.append(base.with_lineage(_refused(parsed, answer), answer))
+        log.info("%s %s: %d of %d stories", answer.vendor, answer.key, parsed.sightings.height, parsed.received)
+    schema = SIGHTINGS | base.LINEAGE
+    found = pl.concat(
+        [frame.match_to_schema(schema, missing_columns="insert") for frame in rows] or [pl.DataFrame(schema=schema)]
+    )
+    found = _first_seen(run, found.sort("fetched_at", "landing_id"), staged=bool(landed.get("replay")))
+    yield "news_sightings", pl.concat([found.with_columns(refused=pl.lit(None, pl.String)), *refused], how="diagonal")
+
+
+def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
+    """Of a whole run, the streams and the moment up to which it reads them."""
+    streams = sorted({stream for batch in batches for stream in batch.get("streams", ())})
+    if not streams or run.params.get("tickers"):
+        return {}
+    return {"news_sightings": {"streams": streams, "watermark": batches[0]["now"]}}
+
+
+def replay(run: Run) -> list[Batch]:
+    """Every landed answer with news, oldest first."""
+    ids = [landing_id for vendor, endpoint in ENDPOINTS for landing_id in run.landing.history(vendor, endpoint)]
+    ids = sorted(ids)
+    return [
+        {"key": f"answers {part[0]}-{part[-1]}", "landing_ids": part, "replay": True} for part in base.chunks(ids, 50)
+    ]
+
+
+LOAD = Load(
+    name="news", tables=("news_sightings",), plan=plan, land=land, frames=frames, replay=replay, expected=expected
+)
+
+
+# -- one story, one article --
+
+
+def plan_articles(run: Run) -> list[Batch]:
+    """One batch: copies of one story may have come in any of the answers."""
+    return [{"key": "new copies"}]
+
+
+def article_frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
+    """news_members and news_articles of every story that a new copy touches."""
+    copies = db.query(run.engine, "news_to_unify", all=batch.get("all", False)).cast(pl.Schema(TO_UNIFY))
+    articles, members = compute.unify(copies.drop("read_at"))
+    log.info("news: %d copies tell %d stories", copies.height, articles.height)
+    read = copies.select("vendor", "vendor_id", "read_at")
+    yield "news_members", members.join(read, on=["vendor", "vendor_id"], how="left").select(list(MEMBERS))
+    yield "news_articles", articles
+
+
+ARTICLES_LOAD = Load(
+    name="news_articles",
+    tables=("news_members", "news_articles"),
+    plan=plan_articles,
+    land=lambda run, batch: batch,
+    frames=article_frames,
+    replay=lambda run: [{"key": "every copy", "all": True}],
+)
+
+
+def now_of(run: Run) -> datetime:
+    """The vendors' clock, UTC: that of the first that is configured; ours where none is."""
+    for vendor in ("polygon", "tiingo"):
+        if configured(vendor):
+            try:
+                with closing(open_hook(vendor, run.engine)) as hook:
+                    return hook.now()
+            except (VendorError, QuotaExhausted) as error:
+                log.warning("%s; the time is taken from elsewhere", error)
+    return datetime.now(UTC)
+
+
+def parse_answer(answer: Landed) -> parse.Parsed:
+    """The stories of one landed answer; raises ValueError where it is not of its shape."""
+    match answer.vendor:
+        case "polygon":
+            return parse.polygon_news(answer.content)
+        case "marketaux":
+            return parse.marketaux_news(answer.content)
+        case "tiingo":
+            return parse.tiingo_news(answer.content)
+        case "fnspid":
+            return parse.fnspid_csv(answer.content, ticker=answer.key if _is_ticker(answer.key) else None)
+    source = next((source for source in pages.sources() if source.name == answer.key), None)
+    if source is None:
+        raise ValueError(f"web {answer.key}: no source of news/sources.toml has this name any more")
+    return pages.page_news(answer.content, source)
+
+
+def _streams(run: Run) -> list[str]:
+    found = [vendor for vendor in ("polygon", "marketaux", "tiingo") if configured(vendor)]
+    if configured("web") and not run.params.get("tickers"):
+        found += [f"web:{source.name}" for source in pages.sources()]
+    return found
+
+
+def _first(run: Run, mark: datetime | None, now: datetime) -> datetime:
+    """From when a stream is read."""
+    if hours := run.params.get("hours"):
+        return now - timedelta(hours=float(hours))
+    if days := run.params.get("backfill"):
+        return now - timedelta(days=int(days))
+    if run.params.get("full") or run.params.get("tickers") or mark is None:
+        return now - timedelta(days=FIRST_DAYS)
+    return min(mark, now) - OVERLAP
+
+
+def _steps(first: datetime, now: datetime) -> list[datetime]:
+    steps = [first]
+    while steps[-1] + timedelta(days=DAYS_PER_BATCH) < now:
+        steps.append(steps[-1] + timedelta(days=DAYS_PER_BATCH))
+    return [*steps, now]
+
+
+def _symbols(run: Run, now: datetime) -> list[tuple[str, str]]:
+    """Whom the vendor of targeted news is asked for, as many as its day's budget gives this run, each since when."""
+    from closingbell.connections import resolve
+
+    tickers = run.params.get("tickers") or settings().only_tickers or None
+    budget = allowance("marketaux", resolve("marketaux").extra.get("plan")).day_limit
+    most = max(1, budget * settings().news_hours // 24) if budget else MOST_SYMBOLS
+    today = now.astimezone(NEW_YORK).date()
+    found = db.query(run.engine, "news_symbols", session=today, tickers=tickers, most=most)
+    return [(ticker, _iso(_first(run, asked_at, now))) for ticker, asked_at in found.iter_rows()]
+
+
+def _ask(hook: Any, batch: Batch, tickers: Sequence[str]) -> Iterator[Answer]:
+    if batch["vendor"] == "marketaux":
+        few = hook.stories < 20  # of a small plan one page each, so that more companies have their turn
+        for symbol, since in batch["symbols"].items():
+            yield from hook.news(symbol, datetime.fromisoformat(since), **({"pages": 1} if few else {}))
+        return
+    first = datetime.fromisoformat(batch["first"])
+    last = datetime.fromisoformat(batch["last"]) if "last" in batch else None
+    if batch["vendor"] == "polygon":
+        for ticker in tickers or (None,):
+            yield from hook.news(first, last, ticker)
+    else:
+        end = last or datetime.fromisoformat(batch["to"])
+        yield from hook.news(first.date(), end.date(), tickers)
+
+
+def _with_opinions(parsed: parse.Parsed) -> pl.DataFrame:
+    """The sightings, each with the vendor's opinions as JSON."""
+    key = ["vendor", "vendor_id"]
+    said: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in parsed.opinions.iter_rows(named=True):
+        said.setdefault((row.pop("vendor"), row.pop("vendor_id")), []).append(row)
+    texts = [json.dumps(said.get(of, [])) for of in parsed.sightings.select(key).iter_rows()]
+    return parsed.sightings.with_columns(pl.Series("opinions", texts, pl.String))
+
+
+def _refused(parsed: parse.Parsed, answer: Landed) -> pl.DataFrame:
+    """The stories that cannot be, as rows that the audit quarantines under their reason."""
+    return parsed.problems.select(
+        vendor=pl.lit(answer.vendor),
+        vendor_id=pl.concat_str("key", pl.lit(" "), "problem"),
+        refused=pl.concat_str("problem", pl.lit(": "), "detail"),
+    ).unique("vendor_id", maintain_order=True)
+
+
+def _first_seen(run: Run, rows: pl.DataFrame, *, staged: bool) -> pl.DataFrame:
+    """Of each copy the newest words, with the moment of its first landing: in this batch, before (staged), long ago."""
+    key = ["vendor", "vendor_id"]
+    stored = [
+        found
+        for (vendor,), of in rows.group_by("vendor")
+        for part in base.chunks(of["vendor_id"].unique().to_list(), 20_000)
+        for found in (
+            db.query(run.engine, "news_first_seen", vendor=vendor, ids=part),
+            *([_staged(run, vendor, part)] if staged else []),
+        )
+    ]
+    schema: dict[str, Any] = {"vendor": pl.String, "vendor_id": pl.String, "stored": pl.Datetime("us", "UTC")}
+    seen = pl.concat([pl.DataFrame(schema=schema), *(frame.rename({"first_seen_at": "stored"}) for frame in stored)])
+    return (
+        rows.with_columns(first_seen_at=pl.col("fetched_at").min().over(key))
+        .unique(key, keep="last", maintain_order=True)
+        .join(seen.group_by(key).agg(pl.col("stored").min()), on=key, how="left")
+        .with_columns(first_seen_at=pl.min_horizontal("first_seen_at", "stored"))
+        .drop("stored")
+    )
+
+
+def _staged(run: Run, vendor: Any, ids: list[str]) -> pl.DataFrame:
+    """What the replay's batches before this one say of when the copies were first landed."""
+    schema: dict[str, Any] = {"vendor": pl.String, "vendor_id": pl.String, "first_seen_at": pl.Datetime("us", "UTC")}
+    with run.engine.connect() as connection, db.cursor_of(connection) as cursor:
+        stage_id = warehouse.stage_id(run.dag_id, run.run_id, "news_sightings")
+        fragments = shape(connection, "news_sightings").fragments(stage_id)
+        db.run(cursor, "news_first_staged", fragments, vendor=vendor, ids=ids)
+        return pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")
+
+
+def _plan_files(run: Run, paths: Iterable[str]) -> list[Batch]:
+    wanted = ("news", "csv")
+    ids = [run.landing.put(answer) for answer in files.read_all(paths, endpoints=wanted)]
+    if not ids:
+        raise files.UnknownFile(f"--from-files {' '.join(paths)}: no news among them")
+    return [{"key": f"files {part[0]}-{part[-1]}", "landing_ids": part} for part in base.chunks(ids, FILES_PER_BATCH)]
+
+
+def _is_ticker(key: str) -> bool:
+    return bool(re.fullmatch(r"[A-Z][A-Z0-9.\-]{0,9}", key))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(microsecond=0).isoformat()

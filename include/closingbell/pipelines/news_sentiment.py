@@ -1,0 +1,290 @@
+"""Articles -> news_sentiment (what vendors and our model think of them), and from it sentiment_daily of each session.
+
+The model is FinBERT where CLOSINGBELL_FINBERT names its directory, Gemini where it is asked for and its connection
+exists, else the lexicon. Each article is scored once by a model's version. Gemini's answers are landed as any vendor's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+
+from closingbell.connections import ConnectionMissing, configured
+from closingbell.hooks import open_hook
+from closingbell.hooks.answer import Answer
+from closingbell.hooks.errors import VendorError
+from closingbell.news import analyst, compute, lexicon
+from closingbell.pipelines import base
+from closingbell.pipelines.base import Batch, Load, Run
+from closingbell.pipelines.scores import nothing_to_land, replay_sessions
+from closingbell.sessions import close_of, latest_session, sessions_between
+from closingbell.settings import settings
+from closingbell.warehouse import db, failures
+from closingbell.warehouse.quota import QuotaExhausted
+
+log = logging.getLogger(__name__)
+
+ARTICLES_PER_BATCH = 2000
+SESSIONS_PER_BATCH = 20
+MODELS = ("auto", "finbert", "gemini", "lexicon")
+WINDOW = timedelta(days=30)
+SENTIMENT: dict[str, Any] = {
+    "article_id": pl.Int64,
+    "security_id": pl.Int64,
+    "model": pl.String,
+    "model_version": pl.String,
+    "score": pl.Float64,
+    "relevance": pl.Float64,
+    "impact": pl.Float64,
+    "known_at": pl.Datetime("us", "UTC"),
+    "landing_id": pl.Int64,
+}
+
+
+def chosen_model(asked: str | None) -> str:
+    """finbert, gemini or lexicon; raises ValueError or ConnectionMissing where what is asked for is not configured."""
+    asked = asked or "auto"
+    if asked not in MODELS:
+        raise ValueError(f"news: no model {asked!r}; there are {', '.join(MODELS)}")
+    if asked == "finbert" and not settings().finbert:
+        raise ValueError("news: the model finbert needs CLOSINGBELL_FINBERT, the directory that holds it")
+    if asked == "gemini" and not configured("gemini"):
+        raise ConnectionMissing("news: the model gemini needs the connection gemini with a key, or GOOGLE_API_KEY")
+    if asked != "auto":
+        return asked
+    return "finbert" if settings().finbert else "lexicon"
+
+
+def plan(run: Run) -> list[Batch]:
+    """Batches of articles that wait for scores, by publication."""
+    model = chosen_model(run.params.get("model"))
+    found = db.query(
+        run.engine,
+        "news_due",
+        model=model,
+        version=_version(model),
+        ask=model == "gemini",
+        since=_now(run) - timedelta(days=max(int(run.params.get("backfill") or 0), WINDOW.days)),
+        all=bool(run.params.get("full")),
+    )["article_id"].to_list()
+    if model == "gemini":
+        tried = failures.pending(run.engine, "gemini", "generate_content")
+        found = list(dict.fromkeys([*found, *(int(key.partition(":")[0]) for key in tried)]))
+    if limit := run.params.get("limit"):
+        found = found[: int(limit)]
+    log.info("news: %d articles wait for %s", len(found), model)
+    return [
+        {"key": f"{model} {number}: {part[0]}", "model": model, "articles": part}
+        for number, part in enumerate(base.chunks(found, ARTICLES_PER_BATCH), 1)
+    ]
+
+
+def land(run: Run, batch: Batch) -> Batch:
+    """Gemini's answer to each article that it has not answered; nothing for a model of this machine."""
+    if batch["model"] != "gemini" or "landing_ids" in batch:
+        return batch
+    mentions = db.query(run.engine, "news_mentions_of", ids=batch["articles"])
+    texts = {f"{row['article_id']}:{_version('gemini')}": row for row in mentions.iter_rows(named=True)}
+    tickers = mentions.group_by("article_id").agg(pl.col("ticker").sort().head(analyst.MOST_TICKERS))
+    of = dict(tickers.iter_rows())
+    failed = set(failures.pending(run.engine, "gemini", "generate_content"))
+    landed = {
+        key: id_
+        for key, id_ in run.landing.latest("gemini", "generate_content", list(texts)).items()
+        if key not in failed
+    }
+    absent = [key for key, row in texts.items() if key not in landed and not row["url"].startswith("fnspid:")]
+    with closing(open_hook("gemini", run.engine)) as hook:
+
+        def ask(key: str) -> Answer:
+            row = texts[key]
+            body = analyst.request(title=row["title"], text=row["summary"], tickers=of[row["article_id"]])
+            return hook.generate_content(analyst.MODEL, body, key)
+
+        for part in base.chunks(absent, 20):
+            try:
+                landed |= base.land_each(run, "generate_content", "gemini", part, ask)
+            except QuotaExhausted as error:
+                log.warning("%s; the articles that are left are asked about by the next run", error)
+                break
+            except VendorError as error:
+                if error.concerns_all:
+                    raise
+                log.warning("%s", error)
+    return batch | {"landing_ids": sorted(landed.values())}
+
+
+def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
+    """news_sentiment of one batch: the vendors' opinions, and the model's of what it has not scored."""
+    ids, model = landed["articles"], landed["model"]
+    mentions = db.query(run.engine, "news_mentions_of", ids=ids)
+    vendors = db.query(run.engine, "news_opinions_of", ids=ids).with_columns(impact=pl.lit(None, pl.Float64))
+    version = None if model == "gemini" else _version(model)
+    stored = db.query(run.engine, "news_scored", ids=ids, model=model, version=version).join(
+        mentions.select("article_id", "security_id", pl.col("published_at").alias("known_at")),
+        on=["article_id", "security_id"],
+    )  # what is scored stays; only when it was published may have become earlier
+    new = mentions.join(stored, on=["article_id", "security_id"], how="anti")
+    scored = _judged(run, landed, mentions) if model == "gemini" else _scored(model, new)
+    parts = [vendors, scored, stored] if model != "gemini" else [vendors, scored]
+    rows = [part.select(pl.col(name).cast(dtype) for name, dtype in SENTIMENT.items()) for part in parts]
+    yield (
+        "news_sentiment",
+        pl.concat(rows).unique(["article_id", "security_id", "model"], keep="first", maintain_order=True),
+    )
+
+
+def replay(run: Run) -> list[Batch]:
+    """Every article that names a security, by the model of the settings, and by Gemini where it has answered."""
+    found = db.query(
+        run.engine, "news_due", model="", version="", ask=False, since=datetime.now(UTC), all=True
+    )["article_id"].to_list()  # fmt: skip
+    batches: list[Batch] = [
+        {"key": f"{number}: {part[0]}", "model": chosen_model(None), "articles": part}
+        for number, part in enumerate(base.chunks(found, ARTICLES_PER_BATCH), 1)
+    ]
+    answers = run.landing.latest("gemini", "generate_content")
+    for number, keys in enumerate(base.chunks(sorted(answers), ARTICLES_PER_BATCH), 1):
+        articles = sorted({int(key.partition(":")[0]) for key in keys})
+        ids = [answers[key] for key in keys]
+        batches.append({"key": f"gemini {number}", "model": "gemini", "articles": articles, "landing_ids": ids})
+    return batches
+
+
+LOAD = Load(name="news_sentiment", tables=("news_sentiment",), plan=plan, land=land, frames=frames, replay=replay)
+
+
+# -- what a day knew --
+
+
+def plan_daily(run: Run) -> list[Batch]:
+    """The sessions that new scores reach, and those from the last one with moods to the last one that closed."""
+    last = latest_session(_now(run))
+    if ends := settings().market_ends_on:
+        last = min(last, ends)
+    have = db.query(run.engine, "sessions_of_sentiment_daily")["session"].to_list()
+    sessions = {last, *(sessions_between(have[-1], last) if have and have[-1] <= last else [])}
+    for day in db.query(run.engine, "news_days_scored")["day"]:
+        if day <= last:
+            sessions.update(sessions_between(day, min(day + WINDOW + timedelta(days=1), last)))
+    return [
+        {"key": f"{part[0]}..{part[-1]}", "sessions": [day.isoformat() for day in part]}
+        for part in base.chunks(sorted(sessions), SESSIONS_PER_BATCH)
+    ]
+
+
+def daily_frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
+    """sentiment_daily of the batch's sessions, each as known at its close."""
+    sessions = [date.fromisoformat(day) for day in batch["sessions"]]
+    closes = {session: close_of(session) for session in sessions}
+    scores = db.query(run.engine, "news_scores_between", first=min(closes.values()) - WINDOW, last=max(closes.values()))
+    weights = settings().news_weights
+    found = [
+        compute.sentiment(scores, known_at=close, day=session, weights=weights).with_columns(known_at=pl.lit(close))
+        for session, close in closes.items()
+    ]
+    yield "sentiment_daily", pl.concat(found).rename({"day": "session"})
+
+
+def expect_sessions(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
+    """The sessions computed: rows of them that are no longer computed go."""
+    return {"sentiment_daily": {"sessions": [day for batch in batches for day in batch["sessions"]]}}
+
+
+DAILY_LOAD = Load(
+    name="sentiment_daily",
+    tables=("sentiment_daily",),
+    plan=plan_daily,
+    land=nothing_to_land,
+    frames=daily_frames,
+    replay=replay_sessions("sentiment_daily"),
+    expected=expect_sessions,
+)
+
+
+def _now(run: Run) -> datetime:
+    """Up to when the streams were read, by the vendors' clock; our own before any was."""
+    read = db.query(run.engine, "news_watermark")["read_to"]
+    return read.max() if read.len() else datetime.now(UTC)  # type: ignore[return-value]
+
+
+def _version(model: str) -> str:
+    if model == "gemini":
+        return f"{analyst.MODEL}+{analyst.PROMPT_VERSION}"
+    return lexicon.VERSION if model == "lexicon" else _finbert().version
+
+
+@lru_cache(maxsize=1)
+def _opened(folder: str) -> Any:
+    from pathlib import Path
+
+    from closingbell.news import models
+
+    return models.open_model(Path(folder))
+
+
+def _finbert() -> Any:
+    return _opened(str(settings().finbert))
+
+
+def _scored(model: str, mentions: pl.DataFrame) -> pl.DataFrame:
+    """A text's score for each security that it names; a data set's day without a text has none."""
+    told = mentions.filter(~pl.col("url").str.starts_with("fnspid:"))
+    texts = told.unique("article_id", maintain_order=True).select(
+        "article_id", text=pl.concat_str("title", "summary", separator=". ", ignore_nulls=True)
+    )
+    score: Callable[[list[str]], list[float]] = lexicon.scores if model == "lexicon" else _finbert().scores
+    values = score(texts["text"].to_list()) if texts.height else []
+    return told.join(texts.with_columns(pl.Series("score", values, pl.Float64)), on="article_id").select(
+        "article_id",
+        "security_id",
+        "score",
+        model=pl.lit(model),
+        model_version=pl.lit(_version(model)),
+        relevance=pl.lit(None, pl.Float64),
+        impact=pl.lit(None, pl.Float64),
+        known_at="published_at",
+        landing_id=pl.lit(None, pl.Int64),
+    )
+
+
+def _judged(run: Run, landed: Batch, mentions: pl.DataFrame) -> pl.DataFrame:
+    """Gemini's opinions that pass, by security; what is dropped is counted."""
+    by_article = {id_: of for (id_,), of in mentions.group_by("article_id")}
+    rows: list[dict[str, Any]] = []
+    dropped: dict[str, int] = {}
+
+    def judge(answer: Any) -> tuple[analyst.Judged, str, pl.DataFrame]:
+        of = by_article.get(int(answer.key.partition(":")[0]), mentions.clear())
+        text, version = analyst.answer_text(answer.content)
+        return analyst.judge(text, tickers=of["ticker"].to_list()), version, of
+
+    answers = run.landing.read_each(landed.get("landing_ids", ()))
+    for answer, (judged, version, of) in base.parse_each(run, answers, judge):
+        for reason, count in judged.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + count
+        named = {row["ticker"]: row for row in of.iter_rows(named=True)}
+        for opinion in judged.opinions:
+            row = named[opinion.ticker]
+            rows.append(
+                {
+                    "article_id": row["article_id"],
+                    "security_id": row["security_id"],
+                    "model": "gemini",
+                    "model_version": f"{version or analyst.MODEL}+{analyst.PROMPT_VERSION}",
+                    "score": opinion.score,
+                    "relevance": opinion.relevance,
+                    "impact": opinion.impact,
+                    "known_at": row["published_at"],
+                    "landing_id": answer.landing_id,
+                }
+            )
+    if any(dropped.values()):
+        log.warning("gemini: %d opinions dropped: %s", sum(dropped.values()), dropped)
+    return pl.DataFrame(rows, schema=SENTIMENT)

@@ -1,0 +1,1 @@
+SELECT count(*) AS filings FROM closingbell.institutional_filings;

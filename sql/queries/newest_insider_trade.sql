@@ -1,0 +1,1 @@
+SELECT max(known_at) AS newest FROM closingbell.insider_trades

@@ -1,0 +1,1 @@
+SELECT max(session) AS session FROM closingbell.institutional_ownership;

@@ -1,0 +1,321 @@
+"""Ownership filings of the simulated insiders through the whole path: ground truth equals the published tables."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine, make_url, text
+
+from closingbell import connections
+from closingbell.edgar import submission_documents
+from closingbell.hooks.errors import VendorError
+from closingbell.landing import Landing
+from closingbell.pipelines import LOADS, base
+from closingbell.pipelines.base import Run
+from closingbell.sandbox.faults import rates
+from closingbell.sandbox.server import Sandbox, open_market, running
+from closingbell.sandbox.simulated import insider_truth
+from closingbell.sandbox.simulated.insiders import OUTSIDE_CIK
+from closingbell.sessions import NEW_YORK, last_sessions
+from closingbell.settings import settings
+from closingbell.warehouse import db
+
+FAULTS = '{"429": 0.05, "5xx": 0.05, "truncated": 0.03, "duplicates": 0.2, "retry_after": 0.01}'
+KEY = ["accession_no", "is_derivative", "row_no"]
+DAYS = 25
+PAIR = ("insider_trades", "insider_activity")
+
+
+@dataclasses.dataclass
+class Deployment:
+    """A warehouse with the universe, a landing zone, and the sandbox that the connections point at."""
+
+    engine: Engine
+    landing: Landing
+    box: Sandbox
+
+    def run(self, run_id: str, *, names: tuple[str, ...] = PAIR, **params: Any) -> dict[str, dict[str, int]]:
+        """Both loads as a DAG run makes them: {load and table: counts}."""
+        counts = {}
+        for name in names:
+            run = Run(
+                dag_id="insider_trades", run_id=run_id, partition_key="2025-12-05", engine=self.engine,
+                landing=self.landing, params=params,
+            )  # fmt: skip
+            counts |= {f"{name} {table}": row for table, row in base.run_load(LOADS[name], run).items()}
+        return counts
+
+    def at(self, day: date, hour: int, minute: int = 0) -> None:
+        """Move the vendors' clock to an hour of New York."""
+        self.box.clock = datetime.combine(day, time(hour, minute), NEW_YORK).astimezone(UTC)
+
+    def table(self, name: str) -> pl.DataFrame:
+        with self.engine.connect() as connection:
+            rows = connection.execute(text(f"SELECT * FROM closingbell.{name}")).mappings().all()
+        return pl.DataFrame([dict(row) for row in rows], infer_schema_length=None)
+
+    def figis(self) -> pl.DataFrame:
+        return db.query(self.engine, "securities_all").select("security_id", "figi")
+
+    def asked(self) -> int:
+        with self.engine.connect() as connection:
+            return int(connection.scalar(text("SELECT count(*) FROM ops.landings WHERE endpoint = 'ownership'")) or 0)
+
+
+@pytest.fixture(scope="module")
+def market() -> Any:
+    return open_market("simulated", seed=7, companies=25)
+
+
+@pytest.fixture(scope="module")
+def template(market, new_database, migrated_template, tmp_path_factory) -> str:
+    """Name of a database with the universe of this market, for cloning."""
+    url = new_database(migrated_template)
+    for deployment in deployed(market, url, tmp_path_factory.mktemp("universe")):
+        deployment.run("universe", names=("universe",))
+    name = str(make_url(url).database)
+    with db.engine(make_url(url).set(database="postgres")).connect() as connection:  # a clone needs it to itself
+        ended = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        connection.execute(ended, {"name": name})
+    return name
+
+
+def deployed(market: Any, url: str, folder: Any, faults: str = "") -> Iterator[Deployment]:
+    box = Sandbox(market, mode="simulated", seed=7, faults=rates(faults) if faults else None)
+    with pytest.MonkeyPatch.context() as environment, running(box) as address:
+        for name, value in connections.environment(address).items():
+            environment.setenv(name, value)
+        environment.setenv("CLOSINGBELL_DATABASE_URL", url)
+        settings.cache_clear()
+        engine = db.engine(url)
+        yield Deployment(engine, Landing(str(folder), engine), box)
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def clean(market, template, new_database, tmp_path_factory) -> Iterator[Deployment]:
+    """The first load: an empty table fills itself with 90 days."""
+    for deployment in deployed(market, new_database(template), tmp_path_factory.mktemp("clean")):
+        deployment.run("first")
+        yield deployment
+
+
+def first_day(market: Any) -> date:
+    return market.default_clock.astimezone(NEW_YORK).date() - timedelta(days=90)
+
+
+def assert_trades(deployment: Deployment, truth: pl.DataFrame) -> None:
+    stored = deployment.table("insider_trades").join(deployment.figis(), on="security_id", how="left")
+    stored = stored.select(list(insider_truth.TRADES)).cast(insider_truth.TRADES).sort(KEY)
+    assert stored.select(KEY).rows() == truth.select(KEY).rows()
+    for name in insider_truth.TRADES:
+        wrong = stored.select(list(dict.fromkeys((*KEY, name)))).filter(~pl.col(name).eq_missing(truth[name]))
+        assert wrong.is_empty(), (name, wrong.head(5), truth.join(wrong.select(KEY), on=KEY).head(5))
+
+
+def assert_activity(deployment: Deployment, market: Any, session: date, since: date) -> None:
+    truth = market.truth.insider_activity(session, filed_from=since)
+    stored = deployment.table("insider_activity").filter(pl.col("session") == session)
+    stored = stored.join(deployment.figis(), on="security_id").select(list(insider_truth.ACTIVITY)).sort("figi")
+    assert stored["figi"].to_list() == truth["figi"].to_list(), session
+    for name in list(insider_truth.ACTIVITY)[2:]:
+        both = pl.DataFrame({"figi": truth["figi"], "stored": stored[name], "truth": truth[name]})
+        close = (pl.col("stored") - pl.col("truth")).abs() <= 1e-9 * pl.col("truth").abs() + 1e-6
+        same = pl.col("stored").eq_missing(pl.col("truth")) | close
+        assert both.filter(~same.fill_null(False)).is_empty(), (session, name, both)
+
+
+def test_ninety_days_fill_an_empty_table_and_equal_the_ground_truth(clean, market):
+    truth = market.truth.insider_trades(market.default_clock, filed_from=first_day(market))
+    assert truth.height > 150
+    assert truth["superseded_by"].drop_nulls().len() >= 3
+    assert truth.filter(pl.col("owner_ciks").list.len() == 2).height >= 3
+    assert_trades(clean, truth)
+
+
+def test_buying_equals_the_ground_truth_on_every_session_looked_at(clean, market):
+    for session in last_sessions(market.last_session, 12):
+        assert_activity(clean, market, session, first_day(market))
+
+
+def test_an_issuer_outside_the_universe_is_stored_without_a_security(clean):
+    outside = clean.table("insider_trades").filter(pl.col("security_id").is_null())
+    assert outside["issuer_name"].unique().to_list() == ["Unlisted Harbor Trust"]
+
+
+def test_joint_filers_share_one_row_and_the_issuer_is_not_its_owner(clean):
+    rows = clean.table("insider_trades")
+    joint = rows.filter(pl.col("owner_ciks").list.len() == 2)
+    assert joint.select(KEY).is_unique().all()
+    assert not rows.filter(pl.col("owner_ciks").list.contains(pl.col("issuer_cik"))).height
+
+
+def test_an_identical_rerun_asks_for_no_document_and_changes_no_row(clean):
+    before = clean.asked()
+    for params in ({}, {"backfill": 30, "hours": 48}):
+        for table, counts in clean.run(f"again {params}", **params).items():
+            assert counts["inserted"] == counts["updated"] == counts["deleted"] == 0, (table, counts)
+    assert clean.asked() == before
+
+
+def test_days_seen_by_scheduled_runs_equal_the_ground_truth_and_amendments_mark_rows_of_earlier_runs(
+    market, template, new_database, tmp_path, clean
+):
+    """Forms 4 come by the feed within the day, forms 3 and 5 by the index of the night."""
+    filings = [f for f in market.insiders.filings if f.original and f.accepted < market.default_clock]
+    amendment = [f for f in filings if (f.filed_on - f.original.filed_on).days < 20][-1]
+    days = last_sessions(amendment.filed_on, 3)
+    since = days[0] - timedelta(days=DAYS)
+    marked = 0
+    for hourly in deployed(market, new_database(template), tmp_path):
+        hourly.at(days[0], 22, 30)
+        hourly.run("fill", backfill=DAYS)
+        for day in days[1:]:
+            hourly.at(day, 16, 30)
+            marked += hourly.run(f"{day} close")["insider_activity insider_trades"]["updated"]
+            known = market.truth.insider_trades(market.close(day), filed_from=day)
+            of_feed = known.filter(pl.col("form").str.starts_with("4"))["accession_no"]
+            assert set(of_feed) <= set(hourly.table("insider_trades")["accession_no"]), day
+            hourly.at(day, 22, 30)
+            marked += hourly.run(f"{day} night")["insider_activity insider_trades"]["updated"]
+        assert marked >= 1
+        assert_trades(hourly, market.truth.insider_trades(hourly.box.clock, filed_from=since))
+        for session in days:
+            assert_activity(hourly, market, session, since)
+        with hourly.engine.connect() as connection:
+            statement = "SELECT count(*) FROM ops.revisions WHERE table_name = 'insider_trades'"
+            assert connection.scalar(text(statement)) == marked
+
+
+def test_faults_change_no_row(market, template, new_database, tmp_path, clean):
+    for faulty in deployed(market, new_database(template), tmp_path, FAULTS):
+        for attempt in range(6):
+            with contextlib.suppress(VendorError):  # what a task would retry
+                faulty.run(f"try {attempt}", backfill=DAYS)
+            waiting = db.query(faulty.engine, "doctor_failures")
+            if attempt and waiting.is_empty():
+                break
+        since = first_day(market) + timedelta(days=90 - DAYS)
+        assert_trades(faulty, market.truth.insider_trades(market.default_clock, filed_from=since))
+        assert_activity(faulty, market, market.last_session, since)
+
+
+def test_a_feed_of_another_shape_stops_the_run_and_names_the_column(clean):
+    clean.box.faults.change(rates('{"drift": 1}'))
+    with pytest.raises(ValueError, match=r"sec_edgar getcurrent: entry 1 \(.*\) lacks .* updated"):
+        clean.run("drifted")
+    clean.box.faults.change(rates("{}"))
+
+
+def test_documents_somebody_has_load_or_are_quarantined_by_name(market, template, new_database, tmp_path):
+    """Headers from the submission, from metadata beside a document, from its name; hostile ones stop nobody."""
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    amendment = next(f for f in reversed(market.insiders.filings) if f.original and f.accepted < market.default_clock)
+    original = amendment.original
+    by_name = next(f for f in market.insiders.filings if f.form == "4" and f.filed_on.year == 2025 and f.lines)
+
+    def xml(filing: Any) -> bytes:
+        return submission_documents(market.ownership(filing.accession_no, market.default_clock).encode())[0]
+
+    (folder / "amended.txt").write_text(market.ownership(amendment.accession_no, market.default_clock))
+    (folder / f"{original.accession_no}.xml").write_bytes(xml(original))
+    fields = {"ACCESSION-NUMBER": original.accession_no, "FILING-DATE": f"{original.filed_on:%Y%m%d}", "TYPE": "4"}
+    (folder / f"{original.accession_no}.metadata.json").write_text(json.dumps({"submission": fields}))
+    (folder / f"form4_{by_name.filed_on}_{by_name.accession_no}.xml").write_bytes(xml(by_name))
+    (folder / "form4_2025-03-04_a1b2c3.xml").write_bytes(xml(by_name))
+    doctype = (
+        b'<?xml version="1.0"?><!DOCTYPE ownershipDocument [<!ENTITY a "x">]><ownershipDocument>&a;</ownershipDocument>'
+    )
+    (folder / "0000000001-25-000001.xml").write_bytes(doctype)
+    bomb = b"".join(b'<!ENTITY l%d "%s">' % (n, b"&l%d;" % (n - 1) * 10) for n in range(1, 12))
+    bomb = (
+        b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "ha">'
+        + bomb
+        + b"]><ownershipDocument>&l11;</ownershipDocument>"
+    )
+    (folder / "0000000001-25-000002.xml").write_bytes(bomb)
+    (folder / "0000000001-25-000003.xml").write_bytes(xml(by_name)[:900])
+    (folder / "0000000001-25-000004.xml").write_bytes(
+        xml(original).replace(b"<transactionCode>", b"<transactionCode>Q")
+    )
+    named = {"0000000001-25-000004": original.filed_on}
+    for accession, day in named.items():
+        beside = {"ACCESSION-NUMBER": accession, "FILING-DATE": f"{day:%Y%m%d}"}
+        (folder / f"{accession}.metadata.json").write_text(json.dumps({"submission": beside}))
+    for deployment in deployed(market, new_database(template), tmp_path / "landing"):
+        counts = deployment.run("files", from_files=[str(folder)])
+        stored = deployment.table("insider_trades")
+        assert set(stored["accession_no"]) == {amendment.accession_no, original.accession_no, by_name.accession_no}
+        nights = stored.filter(pl.col("accession_no") != amendment.accession_no).select("known_at", "filed_on").unique()
+        for known_at, filed_on in nights.iter_rows():  # no acceptance time: when EDGAR closes
+            assert known_at == datetime.combine(filed_on, time(22), NEW_YORK)
+        marked = stored.filter(pl.col("superseded_by").is_not_null())
+        assert marked["superseded_by"].to_list() == [amendment.accession_no]
+        assert counts["insider_activity insider_trades"]["updated"] == 1
+        with deployment.engine.connect() as connection:
+            rules = text("SELECT rule, count(*) FROM ops.quarantine GROUP BY rule")
+            found = {rule: rows for rule, rows in connection.execute(rules)}
+        assert found == {
+            "no accession": 1,
+            "document type declaration": 2,
+            "not well-formed XML": 1,
+            "unknown transaction code": len(original.lines),
+        }
+        again = deployment.run("files again", from_files=[str(folder)])
+        assert not any(count[kind] for count in again.values() for kind in ("inserted", "updated", "deleted"))
+
+
+def test_a_file_without_its_acceptance_time_does_not_undo_the_one_that_is_stored(clean, market, tmp_path):
+    number = clean.table("insider_trades").filter(pl.col("transaction_code") == "S")["accession_no"].item(0)
+    filing = market.insiders.by_accession[number]
+    document = submission_documents(market.ownership(number, market.default_clock).encode())[0]
+    (tmp_path / f"form4_{filing.filed_on}_{number}.xml").write_bytes(document)
+    before = clean.table("insider_trades").sort(KEY)
+    clean.run("newer file", from_files=[str(tmp_path)])
+    assert clean.table("insider_trades").sort(KEY).equals(before)
+
+
+def test_replay_makes_the_same_rows_and_marks_without_a_vendor(clean, monkeypatch):
+    before = {name: clean.table(name).drop("fetched_at").sort(pl.all()) for name in PAIR}
+    clean.box.faults.change(rates('{"5xx": 1}'))
+    with clean.engine.begin() as connection:
+        connection.execute(text("DELETE FROM closingbell.insider_trades"))
+        connection.execute(text("DELETE FROM closingbell.insider_activity"))
+    for name in PAIR:
+        run = Run(
+            dag_id=f"replay_{name}", run_id="replay", partition_key="2025-12-05", engine=clean.engine,
+            landing=clean.landing,
+        )  # fmt: skip
+        base.replay(LOADS[name], run)
+    for name in PAIR:
+        after = clean.table(name).drop("fetched_at").sort(pl.all())
+        assert after.equals(before[name]), name
+
+
+def test_an_issuer_that_joins_the_universe_later_gets_its_security_and_its_sums(clean, market):
+    """Last in the file: it adds a security."""
+    statement = (
+        "INSERT INTO closingbell.securities (security_id, cik, name, type, figi, fetched_at)"
+        " VALUES (:id, :cik, 'Unlisted Harbor Trust', 'CS', 'BBG-later', now())"
+    )
+    with clean.engine.begin() as connection:
+        connection.execute(text(statement), {"id": OUTSIDE_CIK * 1000 + 1, "cik": OUTSIDE_CIK})
+    clean.box.faults.change(rates("{}"))
+    outside = clean.table("insider_trades").filter(pl.col("issuer_cik") == OUTSIDE_CIK).height
+    assert outside >= 2
+    counts = clean.run("joined")
+    assert counts["insider_activity insider_trades"]["updated"] == outside
+    sums = clean.table("insider_activity").filter(pl.col("security_id") == OUTSIDE_CIK * 1000 + 1)
+    last = sums.filter(pl.col("session") == market.last_session)
+    bought = clean.table("insider_trades").filter(
+        (pl.col("issuer_cik") == OUTSIDE_CIK) & (pl.col("transaction_date") > market.last_session - timedelta(days=90))
+    )
+    assert last["net_shares_90d"].to_list() == [bought["shares"].sum()]

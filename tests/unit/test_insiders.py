@@ -1,0 +1,381 @@
+"""Ownership documents and the feed to rows, hostile XML by name, amendments, open-market buying as a session knew."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+
+from closingbell import edgar
+from closingbell.insiders import compute, parse
+
+ACCESSION = "0001234567-24-000001"
+FILED = edgar.Header(accession_no=ACCESSION, form="4", filed_on=date(2024, 5, 3))
+
+
+def line(
+    day: str = "2024-05-01",
+    code: str = "P",
+    shares: str | None = "100",
+    price: str | None = "10.5",
+    after: str = "1100",
+    title: str = "Common Stock",
+    way: str | None = None,
+    note: str = "",
+) -> str:
+    price_text = f"<value>{price}</value>" if price is not None else ""
+    share_text = f"<transactionShares><value>{shares}</value></transactionShares>" if shares is not None else ""
+    return f"""<nonDerivativeTransaction><securityTitle><value>{title}</value></securityTitle>
+<transactionDate><value>{day}</value></transactionDate>
+<transactionCoding><transactionFormType>4</transactionFormType><transactionCode>{code}</transactionCode></transactionCoding>
+<transactionAmounts>{share_text}
+<transactionPricePerShare>{price_text}{note}</transactionPricePerShare>
+<transactionAcquiredDisposedCode><value>{way or ("D" if code == "S" else "A")}</value></transactionAcquiredDisposedCode>
+</transactionAmounts>
+<postTransactionAmounts><sharesOwnedFollowingTransaction><value>{after}</value></sharesOwnedFollowingTransaction></postTransactionAmounts>
+<ownershipNature><directOrIndirectOwnership><value>D</value></directOrIndirectOwnership></ownershipNature>
+</nonDerivativeTransaction>"""
+
+
+def document(
+    *lines: str, form: str = "4", owners: tuple[int, ...] = (11,), more: str = "", signed: str = "2024-05-03"
+) -> bytes:
+    people = "".join(
+        f"""<reportingOwner><reportingOwnerId><rptOwnerCik>{owner:010}</rptOwnerCik>
+<rptOwnerName>Owner {owner}</rptOwnerName>
+</reportingOwnerId><reportingOwnerRelationship><isDirector>true</isDirector><isOfficer>0</isOfficer>
+</reportingOwnerRelationship></reportingOwner>"""
+        for owner in owners
+    )
+    return f"""<?xml version="1.0"?><ownershipDocument><schemaVersion>X0508</schemaVersion>
+<documentType>{form}</documentType>
+<periodOfReport>2024-05-01</periodOfReport>{more}
+<issuer><issuerCik>0000000077</issuerCik><issuerName>Example</issuerName>
+<issuerTradingSymbol>NYSE: EXM</issuerTradingSymbol></issuer>
+{people}<nonDerivativeTable>{"".join(lines)}</nonDerivativeTable>
+<footnotes><footnote id="F1">Prices from $10 to $11.</footnote></footnotes>
+<ownerSignature><signatureName>x</signatureName><signatureDate>{signed}</signatureDate></ownerSignature></ownershipDocument>""".encode()
+
+
+def parsed(body: bytes, header: edgar.Header = FILED, name: str = "") -> parse.Parsed:
+    return parse.ownership([parse.Document(body=body, name=name, header=header)])
+
+
+def only_problem(body: bytes, header: edgar.Header = FILED, name: str = "doc.xml") -> str:
+    result = parsed(body, header, name)
+    assert result.trades.is_empty()
+    assert result.documents.is_empty()
+    return result.problems["problem"].item()
+
+
+def filing(
+    accession: str, filed: date, *lines: str, form: str = "4", owners: tuple[int, ...] = (11,), more: str = ""
+) -> parse.Document:
+    header = edgar.Header(accession_no=accession, filed_on=filed)
+    return parse.Document(body=document(*lines, form=form, owners=owners, more=more), header=header)
+
+
+def test_schemas_are_what_comes_out():
+    result = parsed(document(line()))
+    assert dict(result.trades.schema) == parse.TRADES
+    assert dict(result.holdings.schema) == parse.HOLDINGS
+    assert dict(result.documents.schema) == parse.DOCUMENTS
+    assert dict(parse.ownership([]).trades.schema) == parse.TRADES
+
+
+def test_tranches_at_different_prices_are_rows_of_their_own():
+    trades = parsed(document(line(price="10"), line(price="11"), line(price="11"))).trades
+    assert trades["row_no"].to_list() == [1, 2, 3]
+    assert trades["total_value"].to_list() == [1000.0, 1100.0, 1100.0]
+
+
+def test_joint_filers_are_one_row():
+    trades = parsed(document(line(), owners=(11, 12, 13))).trades
+    assert trades.height == 1
+    assert trades["owner_ciks"].item().to_list() == [11, 12, 13]
+    assert trades["insider_name"].item() == "Owner 11"
+    assert trades["is_director"].item() is True
+
+
+def test_price_in_a_footnote_only_is_no_price():
+    trades = parsed(document(line(price=None, note='<footnoteId id="F1"/>'))).trades
+    assert trades.select("price_per_share", "total_value", "price_footnotes").row(0) == (
+        None,
+        None,
+        "Prices from $10 to $11.",
+    )
+
+
+def test_plan_box_is_null_where_the_form_had_none():
+    assert parsed(document(line())).trades["is_10b5_1"].item() is None
+    assert parsed(document(line(), more="<aff10b5One>1</aff10b5One>")).trades["is_10b5_1"].item() is True
+    assert parsed(document(line(), more="<aff10b5One>false</aff10b5One>")).trades["is_10b5_1"].item() is False
+
+
+def test_dates_of_old_schemas_carry_a_time_zone():
+    assert parsed(document(line(day="2011-05-03-05:00"))).trades["transaction_date"].item() == date(2011, 5, 3)
+
+
+def test_unknown_code_leaves_out_its_line_alone():
+    result = parsed(document(line(code="Q"), line()))
+    assert result.trades["row_no"].to_list() == [2]
+    assert result.problems.select("problem", "key").row(0) == (
+        "unknown transaction code",
+        f"{ACCESSION} nonDerivativeTransaction 1",
+    )
+
+
+@pytest.mark.parametrize("shares", ["NaN", "-5", "1e30", "ten"])
+def test_numbers_that_are_none_are_problems(shares: str):
+    assert parsed(document(line(shares=shares))).problems["problem"].to_list() == ["bad value"]
+
+
+def test_acceptance_is_knowledge_and_without_it_22_oclock_new_york():
+    assert parsed(document(line())).trades["known_at"].item() == datetime(2024, 5, 4, 2, tzinfo=UTC)
+    accepted = datetime(2024, 5, 3, 20, 15, tzinfo=UTC)
+    header = edgar.Header(accession_no=ACCESSION, filed_on=date(2024, 5, 3), accepted_at=accepted)
+    assert parsed(document(line()), header).trades["known_at"].item() == accepted
+
+
+def test_full_submission_brings_its_own_header():
+    body = (
+        b"<SEC-DOCUMENT>0001234567-24-000001.txt : 20240503\n<SEC-HEADER>\n<ACCEPTANCE-DATETIME>20240503181530\n"
+        b"ACCESSION NUMBER:\t\t0001234567-24-000001\nCONFORMED SUBMISSION TYPE:\t4\nFILED AS OF DATE:\t\t20240503\n"
+        b"</SEC-HEADER>\n<DOCUMENT>\n<TYPE>4\n<TEXT>\n<XML>\n" + document(line()) + b"\n</XML>\n</TEXT>\n</DOCUMENT>\n"
+        b"<DOCUMENT>\n<TYPE>EX-24\n<TEXT>\npower of attorney\n</TEXT>\n</DOCUMENT>\n</SEC-DOCUMENT>"
+    )
+    trades = parsed(body, edgar.Header()).trades
+    assert trades["accession_no"].item() == ACCESSION
+    assert trades["known_at"].item() == datetime(2024, 5, 3, 22, 15, 30, tzinfo=UTC)  # 18:15:30 New York, summer time
+
+
+def test_a_document_without_accession_is_quarantined_as_such():
+    assert only_problem(document(line()), edgar.Header(), "form4_EXM_2024-05-03_d5368b.xml") == "no accession"
+
+
+def test_the_day_in_a_name_is_not_believed_before_the_signature():
+    name = f"form4_EXM_2024-05-01_{ACCESSION}.xml"  # the period, as such names have it
+    assert only_problem(document(line()), edgar.Header(), name) == "no filing date"
+    signed = parsed(document(line()), edgar.Header(), f"form4_EXM_2024-05-03_{ACCESSION}.xml").trades
+    assert signed.select("accession_no", "filed_on").row(0) == (ACCESSION, date(2024, 5, 3))
+
+
+def test_doctype_is_refused():
+    body = document(line()).replace(b"<ownershipDocument>", b"<!DOCTYPE ownershipDocument><ownershipDocument>")
+    assert only_problem(body) == "document type declaration"
+    hidden = body.decode().replace('<?xml version="1.0"?>', '<?xml version="1.0" encoding="UTF-16"?>').encode("utf-16")
+    assert only_problem(hidden) == "document type declaration"
+
+
+def test_entity_bomb_is_refused_before_it_expands():
+    entities = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
+    bomb = f'<!DOCTYPE x [<!ENTITY a0 "aaaaaaaaaa">{entities}]><ownershipDocument>&a11;</ownershipDocument>'
+    assert only_problem(bomb.encode()) == "document type declaration"
+    assert only_problem(bomb.encode("utf-16")) in ("document type declaration", "not well-formed XML")
+
+
+def test_a_cut_document_is_an_error_and_not_half_a_document():
+    assert only_problem(document(line(), line())[:-200]) == "not well-formed XML"
+
+
+def test_other_documents_and_depth_are_refused():
+    assert only_problem(b"<html><body>Undeclared Automated Tool</body></html>") == "another document"
+    assert (
+        only_problem(b"<ownershipDocument>" + b"<a>" * 5000 + b"</a>" * 5000 + b"</ownershipDocument>")
+        == "not well-formed XML"
+    )
+    assert (
+        only_problem(b"<ownershipDocument>" + b" " * edgar.XML_BYTES + b"</ownershipDocument>") == "document too large"
+    )
+
+
+def test_one_bad_document_does_not_stop_the_others():
+    result = parse.ownership([parse.Document(body=b"", name="x"), parse.Document(body=document(line()), header=FILED)])
+    assert (result.trades.height, result.problems.height) == (1, 1)
+
+
+def test_form_3_is_holdings_not_trades():
+    held = """<nonDerivativeHolding><securityTitle><value>Common</value></securityTitle><postTransactionAmounts>
+<sharesOwnedFollowingTransaction><value>7</value></sharesOwnedFollowingTransaction></postTransactionAmounts><ownershipNature>
+<directOrIndirectOwnership><value>I</value></directOrIndirectOwnership></ownershipNature></nonDerivativeHolding>"""
+    result = parsed(document(held, form="3"))
+    assert result.trades.is_empty()
+    assert result.holdings.select("shares_owned_after", "direct").row(0) == (7.0, False)
+    assert result.documents.select("trades", "holdings").row(0) == (0, 1)
+
+
+FEED_ENTRY = """<entry><title>{form} - {name} ({cik:010}) ({role})</title>
+<link rel="alternate" href="https://www.sec.gov/Archives/edgar/data/{cik}/000123456724000001/0001234567-24-000001-index.htm"/>
+<summary type="html">&lt;b&gt;Filed:&lt;/b&gt; 2024-05-03 &lt;b&gt;AccNo:&lt;/b&gt; 0001234567-24-000001</summary>
+<updated>2024-05-03T18:02:43-04:00</updated><category scheme="https://www.sec.gov/" label="form type" term="{form}"/>
+<id>urn:tag:sec.gov,2008:accession-number=0001234567-24-000001</id></entry>"""
+
+
+def test_feed_shows_a_filing_once_keyed_on_its_issuer():
+    entries = [
+        FEED_ENTRY.format(form="4/A", name="Fund (US) LP", cik=12, role="Reporting"),
+        FEED_ENTRY.format(form="4/A", name="Example", cik=77, role="Issuer"),
+        FEED_ENTRY.format(form="4/A", name="Owner", cik=11, role="Reporting"),
+    ]
+    page = f'<?xml version="1.0" encoding="ISO-8859-1" ?><feed xmlns="http://www.w3.org/2005/Atom">{"".join(entries)}</feed>'
+    rows = parse.feed(page.encode("latin-1"))
+    assert dict(rows.schema) == parse.FILINGS
+    row = rows.row(0, named=True)
+    assert rows.height == 1
+    assert (row["form"], row["issuer_cik"], row["filer_ciks"]) == ("4/A", 77, [12, 77, 11])
+    assert row["accepted_at"] == datetime(2024, 5, 3, 22, 2, 43, tzinfo=UTC)
+    assert row["url"].endswith("/data/12/000123456724000001/0001234567-24-000001.txt")
+
+
+def test_feed_of_another_shape_is_an_error():
+    page = b'<feed xmlns="http://www.w3.org/2005/Atom"><entry><title>4 - x</title></entry></feed>'
+    with pytest.raises(ValueError, match="entry 1"):
+        parse.feed(page)
+
+
+def test_index_shows_a_filing_once():
+    text = (
+        "Form Type   Company Name   CIK   Date Filed  File Name\n" + "-" * 80 + "\n"
+        "4           Example Inc              77          20240503    edgar/data/77/0001234567-24-000001.txt\n"
+        "4           Owner                    11          20240503    edgar/data/11/0001234567-24-000001.txt\n"
+        "10-K        Example Inc              77          20240503    edgar/data/77/0001234567-24-000002.txt\n"
+    )
+    rows = parse.index(text.encode())
+    assert rows.select("accession_no", "form", "issuer_cik").rows() == [(ACCESSION, "4", None)]
+    assert rows["filer_ciks"].item().to_list() == [77, 11]
+
+
+# amendments
+
+ORIGINAL = "0001234567-24-000001"
+AMENDMENT = "0001234567-24-000009"
+NAMES_ORIGINAL = "<dateOfOriginalSubmission>2024-05-03</dateOfOriginalSubmission>"
+
+
+def superseded(*documents: parse.Document) -> list[tuple[str, int]]:
+    trades = compute.supersede(parse.ownership(documents).trades)
+    gone = trades.filter(pl.col("superseded_by").is_not_null())
+    return gone.select("accession_no", "row_no").rows()
+
+
+def test_amendment_supersedes_only_what_it_restates():
+    original = filing(
+        ORIGINAL, date(2024, 5, 3), line(shares="100", price="10"), line(shares="200", price="11"), line(code="F")
+    )
+    amendment = filing(AMENDMENT, date(2024, 5, 20), line(shares="200", price="11.5"), form="4/A", more=NAMES_ORIGINAL)
+    trades = compute.supersede(parse.ownership([original, amendment]).trades)
+    assert superseded(original, amendment) == [(ORIGINAL, 2)]
+    row = trades.filter(accession_no=ORIGINAL, row_no=2).row(0, named=True)
+    assert (row["superseded_by"], row["superseded_at"]) == (AMENDMENT, datetime(2024, 5, 21, 2, tzinfo=UTC))
+    assert compute.live(trades, datetime(2024, 5, 20, 20, tzinfo=UTC)).height == 3
+    assert compute.live(trades, datetime(2024, 5, 21, 2, tzinfo=UTC)).select("accession_no", "row_no").rows() == [
+        (ORIGINAL, 1),
+        (ORIGINAL, 3),
+        (AMENDMENT, 1),
+    ]
+
+
+def test_amendment_of_an_amendment_and_order_of_arrival():
+    first = filing(ORIGINAL, date(2024, 5, 3), line(shares="100"))
+    second = filing(AMENDMENT, date(2024, 5, 20), line(shares="110"), form="4/A", more=NAMES_ORIGINAL)
+    third = filing("0001234567-24-000010", date(2024, 6, 20), line(shares="120"), form="4/A", more=NAMES_ORIGINAL)
+    assert superseded(third, second, first) == [(AMENDMENT, 1), (ORIGINAL, 1)]
+
+
+def test_amendment_that_corrects_the_code_takes_the_line_of_its_place():
+    original = filing(ORIGINAL, date(2024, 5, 3), line(code="P"), line(code="A", shares="7", price="0"))
+    amendment = filing(AMENDMENT, date(2024, 5, 20), line(code="A", way="A"), form="4/A", more=NAMES_ORIGINAL)
+    assert superseded(original, amendment) == [(ORIGINAL, 1)]
+
+
+def test_amendment_leaves_other_owners_issuers_days_and_forms_alone():
+    mine = filing(ORIGINAL, date(2024, 5, 3), line())
+    others = filing("0001234567-24-000002", date(2024, 5, 3), line(), owners=(12,))
+    earlier = filing("0001234567-24-000003", date(2024, 4, 3), line(day="2024-04-01"))
+    amendment = filing(
+        AMENDMENT, date(2024, 5, 20), line(shares="90"), form="4/A", owners=(11, 13), more=NAMES_ORIGINAL
+    )
+    assert superseded(mine, others, earlier, amendment) == [(ORIGINAL, 1)]
+
+
+def test_amendment_without_its_original_stands_alone():
+    assert superseded(filing(AMENDMENT, date(2024, 5, 20), line(), form="4/A")) == []
+
+
+# open-market buying
+
+SESSIONS = pl.DataFrame(
+    {
+        "session": [date(2024, 5, 3), date(2024, 5, 6), date(2024, 5, 21), date(2024, 5, 31), date(2024, 8, 1)],
+        "closes_at": [datetime(2024, m, d, 20, tzinfo=UTC) for m, d in ((5, 3), (5, 6), (5, 21), (5, 31), (8, 1))],
+    }
+)
+LISTINGS = pl.DataFrame({"security_id": [77002, 77001, 5], "cik": [77, 77, 6], "ticker": ["EXM", "EXM.B", "XYZ"]})
+
+
+def activity(*documents: parse.Document) -> dict[date, dict]:
+    trades = compute.with_securities(compute.supersede(parse.ownership(documents).trades), LISTINGS)
+    return {row["session"]: row for row in compute.activity(trades, SESSIONS).iter_rows(named=True)}
+
+
+def test_issuer_outside_the_universe_has_no_security_and_ticker_chooses_the_class():
+    trades = parse.ownership([filing(ORIGINAL, date(2024, 5, 3), line())]).trades
+    assert compute.with_securities(trades, LISTINGS)["security_id"].to_list() == [77002]  # "NYSE: EXM"
+    unknown = trades.with_columns(issuer_ticker=pl.lit("NONE"))
+    assert compute.with_securities(unknown, LISTINGS)["security_id"].to_list() == [77001]
+    assert compute.with_securities(trades, LISTINGS.filter(cik=6))["security_id"].to_list() == [None]
+    assert compute.with_securities(trades.clear(), LISTINGS)["security_id"].to_list() == []
+
+
+def test_net_buying_counts_what_the_session_knew():
+    days = activity(
+        filing(ORIGINAL, date(2024, 5, 3), line(shares="100", price="10"), line(code="A", shares="999", price="0")),
+        filing(
+            "0001234567-24-000002", date(2024, 5, 3), line(code="S", shares="30", price="20", after="5"), owners=(12,)
+        ),
+        filing(AMENDMENT, date(2024, 5, 20), line(shares="150", price="10"), form="4/A", more=NAMES_ORIGINAL),
+    )
+    assert date(2024, 5, 3) not in days  # filed that day, known at 22:00
+    before, after = days[date(2024, 5, 6)], days[date(2024, 5, 21)]
+    assert (before["shares_bought_30d"], before["net_shares_30d"], before["net_value_30d"]) == (100, 70, 400)
+    assert (after["shares_bought_30d"], after["net_value_30d"]) == (150, 900)
+    assert (after["buyers_30d"], after["sellers_30d"], after["buys_30d"]) == (1, 1, 1)
+    late, gone = days[date(2024, 5, 31)], date(2024, 8, 1) in days
+    assert (late["buys_30d"], late["net_shares_30d"]) == (0, 0)  # 1 May is 30 days before 31 May
+    assert late["net_shares_90d"] == 120
+    assert not gone
+
+
+def test_joint_and_split_filings_count_once():
+    days = activity(
+        filing(ORIGINAL, date(2024, 5, 3), line(), line(), owners=(11, 12)),
+        filing("0001234567-24-000002", date(2024, 5, 3), line(), line(), owners=(13, 14)),
+        filing("0001234567-24-000003", date(2024, 5, 3), line(after="7"), owners=(15,)),
+    )
+    day = days[date(2024, 5, 6)]
+    assert (day["buys_30d"], day["shares_bought_30d"], day["buyers_30d"]) == (3, 300, 2)
+
+
+def test_trade_without_a_price_is_unpriced_not_worth_nothing():
+    day = activity(filing(ORIGINAL, date(2024, 5, 3), line(price=None)))[date(2024, 5, 6)]
+    assert (day["shares_bought_30d"], day["value_bought_30d"], day["unpriced_30d"]) == (100, None, 1)
+
+
+def test_no_trades_and_no_sessions_are_empty_frames_of_the_schema():
+    trades = compute.with_securities(compute.supersede(parse.ownership([]).trades), LISTINGS)
+    for sessions in (SESSIONS, SESSIONS.clear()):
+        assert dict(compute.activity(trades, sessions).schema) == compute.ACTIVITY
+    assert compute.amended_issuers(trades) == []
+
+
+def test_a_backfill_gives_what_each_session_gives_alone(monkeypatch):
+    monkeypatch.setattr(compute, "SLICE", 2)
+    documents = [
+        filing(f"0001234567-24-{n:06}", date(2024, 5, 3), line(shares=str(n)), owners=(n,)) for n in range(1, 6)
+    ]
+    trades = compute.with_securities(compute.supersede(parse.ownership(documents).trades), LISTINGS)
+    whole = compute.activity(trades, SESSIONS)
+    alone = pl.concat([compute.activity(trades, SESSIONS.slice(n, 1)) for n in range(SESSIONS.height)])
+    assert whole.equals(alone)
+    assert whole["buyers_30d"].to_list() == [5, 5, 0]

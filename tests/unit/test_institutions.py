@@ -1,0 +1,514 @@
+"""13F data sets as streams, hostile archives, units by evidence, amendments by kind, ownership as a day knew it."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+import zipfile
+import zlib
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+
+from closingbell import archives, edgar
+from closingbell.institutions import compute, parse
+
+Q3, Q4 = date(2023, 9, 30), date(2023, 12, 31)
+COVER = [
+    "ACCESSION_NUMBER",
+    "REPORTCALENDARORQUARTER",
+    "ISAMENDMENT",
+    "AMENDMENTNO",
+    "AMENDMENTTYPE",
+    "FILINGMANAGER_NAME",
+    "REPORTTYPE",
+    "FORM13FFILENUMBER",
+    "ADDITIONALINFORMATION",
+]
+INFO = [
+    "ACCESSION_NUMBER",
+    "INFOTABLE_SK",
+    "NAMEOFISSUER",
+    "TITLEOFCLASS",
+    "CUSIP",
+    "FIGI",
+    "VALUE",
+    "SSHPRNAMT",
+    "SSHPRNAMTTYPE",
+    "PUTCALL",
+    "INVESTMENTDISCRETION",
+    "OTHERMANAGER",
+    "VOTING_AUTH_SOLE",
+    "VOTING_AUTH_SHARED",
+    "VOTING_AUTH_NONE",
+]
+
+
+def accession(number: int) -> str:
+    return f"0001234567-24-{number:06}"
+
+
+def tsv(columns: list[str], rows: list[list[object]]) -> bytes:
+    lines = [columns, *[["" if value is None else str(value) for value in row] for row in rows]]
+    return "".join("\t".join(line) + "\n" for line in lines).encode()
+
+
+def archive(
+    filings: list[tuple], lines: list[tuple], *, included: list[tuple] = (), folder: str = "", info: list[str] = INFO
+) -> io.BytesIO:
+    """A data set. filings: number, cik, quarter, filed, form, amendment type, entry total, value total. lines: number,
+    cusip, value, shares, put or call, other managers. included: number, sequence, cik."""
+    submissions, covers, summaries = [], [], []
+    for number, cik, quarter, filed, form, kind, entries, total in filings:
+        days = [day.strftime("%d-%b-%Y").upper() for day in (filed, quarter)]
+        notice = form.startswith("13F-NT")
+        submissions.append([accession(number), days[0], form, f"{cik:010}", days[1]])
+        report = "13F NOTICE" if notice else "13F HOLDINGS REPORT"
+        amended = "Y" if form.endswith("/A") else "N"
+        covers.append(
+            [
+                accession(number),
+                days[1],
+                amended,
+                1 if kind else None,
+                kind,
+                f'The "{cik}" Fund',
+                report,
+                f"028-{cik:05}",
+                "",
+            ]
+        )
+        if not notice:
+            summaries.append([accession(number), 0, entries, total, "N"])
+    rows = [
+        [accession(n), 900 + i, "ISSUER", "COM", cusip, "", value, shares, "SH", option, "SOLE", others, shares, 0, 0]
+        for i, (n, cusip, value, shares, option, others) in enumerate(lines)
+    ]
+    members = {
+        "SUBMISSION": tsv(["ACCESSION_NUMBER", "FILING_DATE", "SUBMISSIONTYPE", "CIK", "PERIODOFREPORT"], submissions),
+        "COVERPAGE": tsv(COVER, covers),
+        "OTHERMANAGER": tsv(["ACCESSION_NUMBER", "OTHERMANAGER_SK", "CIK", "FORM13FFILENUMBER", "NAME"], []),
+        "OTHERMANAGER2": tsv(
+            ["ACCESSION_NUMBER", "SEQUENCENUMBER", "CIK", "FORM13FFILENUMBER", "NAME"],
+            [[accession(n), sequence, cik, "", "INCLUDED"] for n, sequence, cik in included],
+        ),
+        "SUMMARYPAGE": tsv(
+            [
+                "ACCESSION_NUMBER",
+                "OTHERINCLUDEDMANAGERSCOUNT",
+                "TABLEENTRYTOTAL",
+                "TABLEVALUETOTAL",
+                "ISCONFIDENTIALOMITTED",
+            ],
+            summaries,
+        ),
+        "INFOTABLE": tsv(
+            info, [[value for name, value in zip(INFO, row, strict=True) if name in info] for row in rows]
+        ),
+        "SIGNATURE": b"ACCESSION_NUMBER\n",
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as target:
+        for name, text in members.items():
+            target.writestr(f"{folder}{name}.tsv", text)
+    return file
+
+
+def loaded(file: io.BytesIO) -> tuple[parse.DataSet, pl.DataFrame]:
+    data = parse.DataSet(file)
+    return data, pl.concat(data.holdings())
+
+
+SMALL = [(1, 11, Q4, date(2024, 2, 9), "13F-HR", None, 3, 600)]
+SMALL_LINES = [
+    (1, "037833100", 100, 10, None, None),
+    (1, "37833100", 200, 20, "Put", "1, 2"),
+    (1, "594918104", 300, 30, None, None),
+]
+
+# the data set
+
+
+def test_data_set_becomes_typed_frames():
+    data, holdings = loaded(archive(SMALL, SMALL_LINES, included=[(1, 2, 55)], folder="01dec2023-29feb2024_form13f/"))
+    assert dict(data.filings.schema) == parse.FILINGS
+    assert dict(data.managers.schema) == parse.MANAGERS
+    assert dict(holdings.schema) == parse.HOLDINGS
+    filing = data.filings.row(0, named=True)
+    assert (filing["institution_cik"], filing["quarter"], filing["filed_on"]) == (11, Q4, date(2024, 2, 9))
+    assert filing["institution_name"] == 'The "11" Fund'
+    assert filing["known_at"] == datetime(2024, 2, 10, 3, tzinfo=UTC)
+    assert holdings["cusip"].to_list() == ["037833100", "037833100", "594918104"]  # the zero a spreadsheet ate
+    assert holdings["put_call"].to_list() == [None, "put", None]
+    assert holdings["other_managers"].to_list() == [None, "1,2", None]
+    assert holdings["row_no"].to_list() == [1, 2, 3]
+
+
+def test_batches_do_not_change_the_rows(monkeypatch):
+    monkeypatch.setattr(archives, "BLOCK", 700)
+    lines = [(1 + i % 3, f"{i % 700:09}", i, i + 1, None, None) for i in range(2000)]
+    filings = [(n, n, Q4, date(2024, 2, 9), "13F-HR", None, None, None) for n in (1, 2, 3)]
+    data = parse.DataSet(archive(filings, lines))
+    whole = pl.concat(data.holdings())
+    batches = list(data.holdings(batch_bytes=3000))
+    assert len(batches) > 10
+    assert pl.concat(batches).equals(whole)
+    assert whole.height == whole.select("accession_no", "row_no").n_unique() == 2000
+
+
+def test_older_sets_have_no_figi_and_other_columns_are_errors():
+    _, holdings = loaded(archive(SMALL, SMALL_LINES, info=[name for name in INFO if name != "FIGI"]))
+    assert holdings["figi"].null_count() == 3
+    with pytest.raises(ValueError, match=r"INFOTABLE\.tsv: column CUSIP is missing"):
+        loaded(archive(SMALL, SMALL_LINES, info=[name for name in INFO if name != "CUSIP"]))
+    with zipfile.ZipFile(archive(SMALL, SMALL_LINES)) as source:
+        members = {name: source.read(name) for name in source.namelist()}
+    members["SUBMISSION.tsv"] = members["SUBMISSION.tsv"].replace(b"SUBMISSIONTYPE", b"SUBMISSIONTYPE\tSURPRISE")
+    with pytest.raises(ValueError, match=r"SUBMISSION\.tsv: column SURPRISE is unknown"):
+        parse.DataSet(zipped(members))
+    del members["COVERPAGE.tsv"]
+    members["SUBMISSION.tsv"] = members["SUBMISSION.tsv"].replace(b"\tSURPRISE", b"")
+    with pytest.raises(ValueError, match=r"member COVERPAGE\.tsv is missing"):
+        parse.DataSet(zipped(members))
+
+
+# hostile archives
+
+
+def zipped(members: dict[str, bytes]) -> io.BytesIO:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as target:
+        for name, text in members.items():
+            target.writestr(name, text)
+    return file
+
+
+def bomb(declared: int) -> io.BytesIO:
+    """One member of 10 GiB of zeros in 10 MB of deflate (a flushed block, 160 times), declaring `declared` bytes."""
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = deflate.compress(bytes(2**26)) + deflate.flush(zlib.Z_FULL_FLUSH)
+    packed = block * 160 + deflate.flush()
+    name, extra = b"INFOTABLE.tsv", struct.pack("<HHQ", 1, 8, declared)
+    local = struct.pack("<4s5H3L2H", b"PK\x03\x04", 45, 0, 8, 0, 0, 0, len(packed), 0xFFFFFFFF, len(name), 0) + name
+    entry = struct.pack(
+        "<4s6H3L5H2L",
+        b"PK\x01\x02",
+        45,
+        45,
+        0,
+        8,
+        0,
+        0,
+        0,
+        len(packed),
+        0xFFFFFFFF,
+        len(name),
+        len(extra),
+        0,
+        0,
+        0,
+        0,
+        0,
+    )
+    directory = entry + name + extra
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(directory), len(local) + len(packed), 0)
+    return io.BytesIO(local + packed + directory + end)
+
+
+@pytest.mark.parametrize(("declared", "reason"), [(10 * 2**30, "refused"), (2**20, "INFOTABLE")])
+def test_member_of_10_gb_is_refused_in_bounded_memory(declared: int, reason: str):
+    opened = archives.Archive(bomb(declared), "form13f")
+    tracemalloc.start()
+    try:
+        with pytest.raises(archives.ArchiveRefused, match=reason):
+            sum(len(block) for block in opened.blocks("INFOTABLE.tsv"))
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_archive_of_100_000_members_is_refused_before_its_directory_is_read():
+    name = b"a"
+    entry = struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, 0, 0, 0, len(name), 0, 0, 0, 0, 0, 0) + name
+    for entries in (0xFFFF, 3):  # the count may lie
+        end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, entries, entries, len(entry) * 100_000, 0, 0)
+        tracemalloc.start()
+        try:
+            with pytest.raises(archives.ArchiveRefused, match="directory has"):
+                archives.Archive(io.BytesIO(entry * 100_000 + end), "form13f")
+            assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
+        finally:
+            tracemalloc.stop()
+    with pytest.raises(archives.ArchiveRefused, match="100 members"):
+        archives.Archive(zipped({f"{n}.tsv": b"" for n in range(100)}), "form13f")
+
+
+def test_cut_and_foreign_files_are_named_errors():
+    whole = archive(SMALL, SMALL_LINES).getvalue()
+    for body in (whole[: len(whole) // 2], b"<html>403</html>", b""):
+        with pytest.raises(archives.ArchiveRefused, match="no zip archive"):
+            parse.DataSet(io.BytesIO(body))
+
+
+# single filings
+
+PRIMARY = """<?xml version="1.0"?><edgarSubmission xmlns="http://www.sec.gov/edgar/thirteenffiler"><headerData>
+<submissionType>{form}</submissionType><filerInfo><filer><credentials><cik>0000000011</cik></credentials></filer>
+<periodOfReport>12-31-2023</periodOfReport></filerInfo></headerData><formData><coverPage>{amendment}
+<filingManager><name>Eleven</name></filingManager><reportType>13F HOLDINGS REPORT</reportType>
+<form13FFileNumber>28-11</form13FFileNumber></coverPage><summaryPage><tableEntryTotal>1</tableEntryTotal>
+<tableValueTotal>100</tableValueTotal><otherManagers2Info><otherManager2><sequenceNumber>2</sequenceNumber><otherManager>
+<cik>0000000055</cik><name>INCLUDED</name></otherManager></otherManager2></otherManagers2Info></summaryPage></formData>
+</edgarSubmission>"""
+TABLE = """<n:informationTable xmlns:n="http://www.sec.gov/edgar/document/thirteenf/informationtable"><n:infoTable>
+<n:nameOfIssuer>ISSUER</n:nameOfIssuer><n:titleOfClass>COM</n:titleOfClass><n:cusip>037833100</n:cusip><n:value>100</n:value>
+<n:shrsOrPrnAmt><n:sshPrnamt>10</n:sshPrnamt><n:sshPrnamtType>SH</n:sshPrnamtType></n:shrsOrPrnAmt>
+<n:investmentDiscretion>SOLE</n:investmentDiscretion><n:votingAuthority><n:Sole>10</n:Sole><n:Shared>0</n:Shared><n:None>0</n:None>
+</n:votingAuthority></n:infoTable></n:informationTable>"""
+HEADER = edgar.Header(accession_no=accession(1), filed_on=date(2024, 2, 9))
+
+
+def test_filing_gives_the_same_rows_as_its_data_set():
+    data, holdings = loaded(archive([(*SMALL[0][:6], 1, 100)], SMALL_LINES[:1], included=[(1, 2, 55)]))
+    single = parse.filing(PRIMARY.format(form="13F-HR", amendment="").encode(), TABLE.encode(), header=HEADER)
+    assert single.holdings.equals(holdings)
+    names = ["institution_name", "confidential_omitted"]
+    assert single.filings.drop(names).equals(data.filings.drop(names))
+    assert single.managers.select("accession_no", "included", "sequence", "manager_cik").equals(
+        data.managers.select("accession_no", "included", "sequence", "manager_cik")
+    )
+
+
+def test_filing_refuses_what_it_cannot_tell():
+    primary = PRIMARY.format(form="13F-HR", amendment="").encode()
+    with pytest.raises(edgar.Refused, match="without a header") as refused:
+        parse.filing(primary, TABLE.encode())
+    assert refused.value.problem == "no accession"
+    for cover, table in ((b"<!DOCTYPE a>" + primary[21:], TABLE.encode()), (primary, b"<!DOCTYPE a>" + TABLE.encode())):
+        with pytest.raises(edgar.Refused, match="DOCTYPE"):
+            parse.filing(cover, table, header=HEADER)
+
+
+# units and totals
+
+
+def decided(
+    filed: date, values: list[int], closes: list[float | None], total: int | None = None, entries: int | None = None
+):
+    lines = [(1, f"{i:09}", value, 100, None, None) for i, value in enumerate(values)]
+    data, holdings = loaded(archive([(1, 11, Q4, filed, "13F-HR", None, entries, total)], lines))
+    prices = pl.DataFrame(
+        {"cusip": [f"{i:09}" for i in range(len(closes))], "quarter": [Q4] * len(closes), "close": closes},
+        schema={"cusip": pl.String, "quarter": pl.Date, "close": pl.Float64},
+    )
+    units, problems = compute.units(data.filings, compute.sums(holdings, data.filings, prices))
+    return units.row(0, named=True), dict(zip(problems["problem"], problems["detail"], strict=True))
+
+
+def test_unit_is_the_days_where_no_price_speaks():
+    assert decided(date(2022, 12, 30), [1], [])[0]["value_unit"] == 1000
+    assert decided(date(2023, 1, 3), [1], [])[0]["value_unit"] == 1
+    assert decided(date(2023, 1, 3), [1], [None])[0]["unit_source"] == "date"
+
+
+def test_filer_who_still_writes_thousands_is_found_by_the_markets_prices():
+    row, problems = decided(date(2024, 2, 9), [5, 20, 7], [50.0, 190.0, 71.0])
+    assert (row["value_unit"], row["unit_source"]) == (1000, "price")
+    assert "unit against the rule" in problems
+    early, _ = decided(date(2022, 11, 9), [5_000, 19_000, 7_100], [50.0, 190.0, 71.0])
+    assert early["value_unit"] == 1
+
+
+def test_two_lines_of_many_do_not_decide():
+    row, problems = decided(date(2024, 2, 9), [5, 20, 7, 9, 9], [50.0, 190.0])
+    assert (row["value_unit"], row["unit_source"]) == (1, "date")
+    assert "unit uncertain" in problems
+    split, problems = decided(date(2024, 2, 9), [5, 20, 7_000, 9_000], [50.0, 200.0, 70.0, 90.0])
+    assert (split["unit_source"], "unit uncertain" in problems) == ("date", True)
+
+
+def test_peers_speak_where_the_market_has_no_price():
+    filings = [(n, n, Q4, date(2024, 2, 9), "13F-HR", None, None, None) for n in range(1, 8)]
+    lines = [
+        (n, cusip, 5 if n == 1 else 5_000, 100, None, None)
+        for n in range(1, 8)
+        for cusip in ("A" * 9, "B" * 9, "C" * 9)
+    ]
+    data, holdings = loaded(archive(filings, lines))
+    prices = compute.peer_prices(holdings, data.filings)
+    assert prices["close"].to_list() == [50.0] * 3
+    units, _ = compute.units(data.filings, compute.sums(holdings, data.filings, prices))
+    assert units["value_unit"].to_list() == [1000.0] + [1.0] * 6
+
+
+def test_totals_that_do_not_add_up_are_flagged():
+    fine, none = decided(date(2024, 2, 9), [100, 200], [], total=301, entries=2)
+    assert (fine["reconciled"], none) == (True, {})
+    row, problems = decided(date(2024, 2, 9), [100, 200], [], total=900, entries=3)
+    assert row["reconciled"] is False
+    assert problems["entry total"] == "the summary page declares 3 entries, the table has 2"
+    assert problems["value total"] == "the summary page declares 900, the table's values add up to 300"
+    assert decided(date(2024, 2, 9), [100], [])[0]["reconciled"] is None
+
+
+def test_sums_of_batches_are_the_sums_of_the_whole(monkeypatch):
+    monkeypatch.setattr(archives, "BLOCK", 700)
+    data = parse.DataSet(archive(SMALL, SMALL_LINES * 40))
+    parts = pl.concat([compute.sums(batch, data.filings) for batch in data.holdings(batch_bytes=500)])
+    whole, _ = compute.units(data.filings, compute.sums(pl.concat(data.holdings()), data.filings))
+    assert parts.height > 1
+    assert compute.units(data.filings, parts)[0].equals(whole)
+    assert whole["rows"].item() == 120
+
+
+# CUSIPs
+
+
+def test_fails_file_is_a_dated_map_of_cusips():
+    text = (
+        "SETTLEMENT DATE|CUSIP|SYMBOL|QUANTITY (FAILS)|DESCRIPTION|PRICE\r\n"
+        '20240102|30303M102|FB|12|META "PLATFORMS"|350.10\r\n20240102|37833100X|ZZZ|1|X|.\r\n'
+        "20240103|30303M102|META|12|META PLATFORMS|351\r\n20240108|30303M102|META|9|META PLATFORMS|352\r\n"
+        "20240109|084670702|BRKB|9|BERKSHIRE|360\r\n"
+        "Trailer record count 5\r\nTrailer total quantity of shares 43\r\n"
+    )
+    plain = parse.fails(text.encode("latin-1"))
+    assert dict(plain.schema) == parse.FAILS
+    assert plain.height == 5
+    assert parse.fails(zipped({"cnsfails202401a.txt": text.encode()}).getvalue()).equals(plain)
+    history = pl.DataFrame(
+        {
+            "ticker": ["FB", "META", "META", "BRK.B"],
+            "security_id": [7, 9, 7, 8],
+            "valid_from": [date(2012, 5, 18), date(2021, 6, 30), date(2024, 1, 3), date(1996, 5, 9)],
+            "valid_to": [date(2024, 1, 2), date(2022, 1, 1), None, None],
+        }
+    )
+    dated = compute.cusip_history(plain, history)
+    assert dict(dated.schema) == compute.CUSIPS
+    assert dated.filter(cusip="30303M102").rows() == [
+        ("30303M102", date(2024, 1, 2), "FB", 7),
+        ("30303M102", date(2024, 1, 3), "META", 7),
+    ]
+    assert dated.filter(cusip="084670702")["security_id"].to_list() == [8]
+    assert dated.filter(cusip="37833100X")["security_id"].to_list() == [None]
+    closes = compute.prices_of_fails(plain).filter(cusip="30303M102")
+    assert closes.rows() == [("30303M102", Q4, 350.1)]
+    with pytest.raises(ValueError, match="columns"):
+        parse.fails(b"<html>")
+
+
+# ownership as known
+
+CUSIP_A, CUSIP_B = "AAAAAAAA1", "BBBBBBBB1"
+MAP = pl.DataFrame(
+    {"cusip": [CUSIP_A, CUSIP_B], "valid_from": [date(2020, 1, 1)] * 2, "ticker": ["A", "B"], "security_id": [1, 2]}
+)
+
+
+def owned(
+    filings: list[tuple], lines: list[tuple], as_of: datetime, included: list[tuple] = (), **more
+) -> dict[int, dict]:
+    data, holdings = loaded(archive([(*filing, None, None) for filing in filings], lines, included=included))
+    units, _ = compute.units(data.filings, compute.sums(holdings, data.filings))
+    rows = compute.positions(holdings, units, MAP)
+    assert dict(rows.schema) == compute.POSITIONS
+    found = compute.ownership(rows, units, quarter=Q4, as_of=as_of, managers=data.managers, **more)
+    assert dict(found.schema) == compute.OWNERSHIP
+    return {row["security_id"]: row for row in found.iter_rows(named=True)}
+
+
+LATE = datetime(2025, 6, 1, tzinfo=UTC)
+
+
+def test_restatement_replaces_and_new_holdings_add_each_from_its_own_day():
+    filings = [
+        (1, 11, Q4, date(2024, 2, 9), "13F-HR", None),
+        (2, 11, Q4, date(2024, 3, 1), "13F-HR/A", "NEW HOLDINGS"),
+        (3, 11, Q4, date(2024, 4, 1), "13F-HR/A", "RESTATEMENT"),
+        (4, 11, Q4, date(2025, 5, 1), "13F-HR/A", "NEW HOLDINGS"),
+    ]
+    lines = [(n, CUSIP_A, 1, shares, None, None) for n, shares in ((1, 100), (2, 20), (3, 90), (4, 5))]
+    known = {
+        datetime(2024, 2, 9, 20, tzinfo=UTC): {},
+        datetime(2024, 2, 12, tzinfo=UTC): 100,
+        datetime(2024, 3, 5, tzinfo=UTC): 120,
+        datetime(2024, 4, 5, tzinfo=UTC): 90,
+        LATE: 95,
+    }
+    for as_of, shares in known.items():
+        found = owned(filings, lines, as_of)
+        assert (found[1]["shares"] if found else {}) == shares
+        assert not found or found[1]["holders"] == 1
+
+
+def test_options_are_not_shares_held():
+    lines = [(1, CUSIP_A, 1, 100, None, None), (1, CUSIP_A, 1, 40, "Put", None), (1, CUSIP_B, 1, 30, "Call", None)]
+    found = owned([(1, 11, Q4, date(2024, 2, 9), "13F-HR", None)], lines, LATE)
+    assert (found[1]["shares"], found[1]["put_shares"], found[1]["call_shares"]) == (100, 40, 0)
+    assert (found[2]["holders"], found[2]["shares"], found[2]["call_shares"]) == (0, 0, 30)
+
+
+def test_position_that_two_managers_report_counts_once():
+    filings = [
+        (1, 11, Q4, date(2024, 2, 9), "13F-HR", None),  # includes 55
+        (2, 55, Q4, date(2024, 2, 9), "13F-HR", None),  # files all the same
+        (3, 66, Q4, date(2024, 2, 9), "13F-NT", None),
+    ]
+    lines = [
+        (1, CUSIP_A, 1, 100, None, "1,2"),
+        (1, CUSIP_A, 1, 7, None, None),
+        (2, CUSIP_A, 1, 100, None, None),
+        (2, CUSIP_A, 1, 30, None, None),
+        (2, CUSIP_B, 1, 7, None, None),
+    ]
+    found = owned(filings, lines, LATE, included=[(1, 1, 44), (1, 2, 55)])
+    assert (found[1]["shares"], found[1]["holders"], found[2]["shares"]) == (137, 2, 7)
+    assert owned(filings, lines, LATE)[1]["shares"] == 237
+
+
+def test_change_is_between_those_who_reported_both_quarters():
+    day = date(2023, 11, 9)
+    filings = [
+        (1, 11, Q3, day, "13F-HR", None),
+        (2, 22, Q3, day, "13F-HR", None),
+        (3, 33, Q3, day, "13F-HR", None),
+        (4, 11, Q4, date(2024, 2, 9), "13F-HR", None),
+        (5, 22, Q4, date(2024, 2, 14), "13F-HR", None),
+        (6, 77, Q4, date(2024, 2, 9), "13F-HR", None),  # its first report ever
+    ]
+    lines = [
+        (1, CUSIP_A, 1, 100, None, None),
+        (2, CUSIP_A, 1, 50, None, None),
+        (3, CUSIP_A, 1, 1000, None, None),
+        (4, CUSIP_A, 1, 250, None, None),
+        (4, CUSIP_B, 1, 8, None, None),
+        (5, CUSIP_B, 1, 9, None, None),
+        (6, CUSIP_A, 1, 500, None, None),
+    ]
+    early = owned(filings, lines, datetime(2024, 2, 12, tzinfo=UTC))
+    assert (early[1]["shares"], early[1]["holders"], early[1]["filers"]) == (750, 2, 2)
+    assert (early[1]["shares_before"], early[1]["change"], early[1]["closed_positions"]) == (100, 150, 0)
+    outstanding = pl.DataFrame({"security_id": [1], "shares_outstanding": [7500.0]})
+    late = owned(filings, lines, LATE, shares_outstanding=outstanding)
+    assert (late[1]["change"], late[1]["closed_positions"], late[1]["increased_positions"]) == (100, 1, 1)
+    assert (late[2]["new_positions"], late[2]["change"], late[2]["share_owned"]) == (2, 17, None)
+    assert late[1]["share_owned"] == pytest.approx(0.1)
+    split = pl.DataFrame({"security_id": [1], "ex_date": [date(2023, 12, 1)], "numerator": [2.0], "denominator": [1.0]})
+    assert owned(filings, lines, datetime(2024, 2, 12, tzinfo=UTC), splits=split)[1]["change"] == 50
+
+
+def test_cusips_without_a_security_are_counted_and_shown():
+    data, holdings = loaded(archive([(1, 11, Q4, date(2024, 2, 9), "13F-HR", None, None, None)], SMALL_LINES))
+    units, _ = compute.units(data.filings, compute.sums(holdings, data.filings))
+    rows = compute.positions(holdings, units, MAP)
+    assert rows["security_id"].null_count() == 3
+    assert compute.unmapped(rows).rows() == [("037833100", "ISSUER", 1, 300.0), ("594918104", "ISSUER", 1, 300.0)]
+    assert compute.positions(holdings, units)["security_id"].null_count() == 3
+
+
+def test_no_filing_known_yet_is_an_empty_frame_of_the_schema():
+    assert owned([(1, 11, Q4, date(2024, 2, 9), "13F-HR", None)], SMALL_LINES, datetime(2024, 1, 1, tzinfo=UTC)) == {}
+    assert owned([], [], LATE) == {}

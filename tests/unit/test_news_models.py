@@ -1,0 +1,167 @@
+"""FinBERT's path on a tiny BERT that is trained here in seconds: labels by name, batches, int8."""
+
+import json
+import random
+import shutil
+
+import pytest
+
+from closingbell.news.models import INT8, WEIGHTS, batches, export_int8, open_model, positive_negative
+
+WORDS = {
+    "positive": ["beats", "soars", "record", "wins", "upgrade"],
+    "negative": ["misses", "plunges", "fraud", "loses", "downgrade"],
+    "neutral": ["meeting", "files", "report", "names", "opens"],
+}
+FILLER = ["acme", "bank", "shares", "on", "the", "quarter", "results", "in", "a", "new", "plant", "today"]
+# not FinBERT's order (positive, negative, neutral): the names decide
+LABELS = ["neutral", "negative", "positive"]
+
+
+def sentence(label, chooser):
+    words = [chooser.choice(WORDS[label]), *chooser.choices(FILLER, k=chooser.randint(2, 12))]
+    chooser.shuffle(words)
+    return " ".join(words)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A directory as save_pretrained writes it: 2 layers of 32, trained on three kinds of words."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    where = tmp_path_factory.mktemp("tiny-bert")
+    words = [word for group in WORDS.values() for word in group]
+    (where / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *FILLER]))
+    tokenizer = BertTokenizerFast(str(where / "vocab.txt"))
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: number for number, label in enumerate(LABELS)},
+    )
+    model = BertForSequenceClassification(config).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    chooser = random.Random(1)
+    for _ in range(120):
+        names = [chooser.choice(LABELS) for _ in range(32)]
+        inputs = tokenizer([sentence(name, chooser) for name in names], padding=True, return_tensors="pt")
+        loss = model(**inputs, labels=torch.tensor([LABELS.index(name) for name in names])).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.save_pretrained(where)
+    tokenizer.save_pretrained(where)
+    export_int8(where)
+    return where
+
+
+@pytest.fixture(scope="module")
+def texts():
+    chooser = random.Random(2)
+    return [(label, sentence(label, chooser)) for label in LABELS for _ in range(20)]
+
+
+@pytest.mark.parametrize("device", ["cpu", "int8"])
+def test_the_labels_names_decide_what_is_good(folder, texts, device):
+    model = open_model(folder, device=device, threads=1)
+    scores = model.scores([text for _, text in texts])
+    for (label, text), score in zip(texts, scores, strict=True):
+        wanted = {"positive": score > 0.5, "negative": score < -0.5, "neutral": abs(score) < 0.5}
+        assert wanted[label], (label, text, score)
+    assert model.labels == tuple(LABELS)
+
+
+def test_batches_and_their_order_do_not_matter(folder, texts):
+    plain = [text for _, text in texts]
+    model = open_model(folder, device="cpu", threads=1)
+    alone = open_model(folder, device="cpu", threads=1, token_budget=1).scores(plain)
+    assert model.scores(plain) == pytest.approx(alone, abs=1e-4)
+    assert model.scores(plain[::-1]) == pytest.approx(alone[::-1], abs=1e-4)
+    assert model.scores([]) == []
+
+
+def test_int8_is_close_to_fp32_and_alone_it_is_the_same_whatever_is_beside_it(folder, texts):
+    plain = [text for _, text in texts]
+    exact = open_model(folder, device="cpu", threads=1).scores(plain)
+    assert open_model(folder, device="int8", threads=1).scores(plain) == pytest.approx(exact, abs=0.1)
+    alone = open_model(folder, device="int8", threads=1, token_budget=1)
+    assert alone.scores(plain[:5]) == alone.scores(plain)[:5]
+
+
+def test_the_version_names_the_weights_and_the_arithmetic(folder):
+    exact, int8 = open_model(folder, device="cpu"), open_model(folder, device="int8")
+    assert exact.version.endswith("-fp32")
+    assert int8.version == exact.version.replace("fp32", "int8")
+    assert len(exact.version.split("-")[0]) == 12
+
+
+def test_a_text_longer_than_the_model_is_cut(folder):
+    score = open_model(folder, device="cpu").scores(["soars " + "the " * 500])[0]
+    assert -1 <= score <= 1
+
+
+def test_a_directory_that_is_none_is_refused_by_file(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"config\.json is missing"):
+        open_model(tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    with pytest.raises(ValueError, match="none of auto, cuda, int8, cpu"):
+        open_model(copy, device="tpu")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "id2label": {"0": "LABEL_0", "1": "LABEL_1"}}))
+    with pytest.raises(ValueError, match=r"id2label of config\.json"):
+        open_model(copy)
+    (copy / "config.json").write_text(json.dumps({**config, "model_type": "gpt2"}))
+    with pytest.raises(ValueError, match="model_type is 'gpt2'"):
+        open_model(copy)
+    (copy / "config.json").write_text(json.dumps(config))
+    with (copy / WEIGHTS).open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(ValueError, match="made of other weights"):
+        open_model(copy, device="int8")
+    (copy / INT8).unlink()
+    with pytest.raises(FileNotFoundError, match="export_int8 makes it"):
+        open_model(copy, device="int8")
+    (copy / WEIGHTS).rename(copy / "pytorch_model.bin")
+    with pytest.raises(FileNotFoundError, match="pickles"):
+        open_model(copy)
+
+
+def test_batches_are_of_like_lengths_and_within_the_budget():
+    lengths = [5, 100, 7, 6, 90, 300]
+    made = list(batches(lengths, 200))
+    assert made == [[5], [1, 4], [2, 3, 0]]  # 300 alone is over the budget and goes by itself
+    assert all(len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= 200 for rows in made)
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [(["positive", "negative", "neutral"], (0, 1)), (["Bearish", "Bullish"], (1, 0)), (["NEG", "neu", "POS"], (2, 0))],
+)
+def test_labels_by_name(labels, found):
+    assert positive_negative(labels) == found
+
+
+def test_the_image_build_makes_safetensors_and_int8_of_what_it_fetches(folder, tmp_path):
+    import importlib.util
+
+    from closingbell.settings import REPOSITORY
+
+    spec = importlib.util.spec_from_file_location("finbert", REPOSITORY / "docker/finbert.py")
+    finbert = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(finbert)
+    made = finbert.fetch(str(folder), tmp_path / "finbert")
+    assert {WEIGHTS, INT8, "config.json"} <= {path.name for path in made.iterdir()}
+    assert open_model(made).version.endswith("-int8")
+    assert open_model(made, device="cpu").scores(["acme beats"]) == open_model(folder, device="cpu").scores(
+        ["acme beats"]
+    )
