@@ -10,7 +10,7 @@ import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -84,7 +84,8 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame | Iterat
     answers = list(run.landing.read_each(landed["landing_ids"]))
     if any(answer.endpoint == "form13f_set" for answer in answers):
         (answer,) = answers
-        with answer.file.open("rb") as file:
+        archive = answer.file  # on S3 it is open, and reads by ranges
+        with archive.open("rb") if isinstance(archive, Path) else nullcontext(archive) as file:
             data = parse.DataSet(file, answer.key)
             _say("left out", data.problems)
             prices = _prices(run, data.filings["quarter"], cusips)
