@@ -92,7 +92,14 @@ def test_run_page_shows_what_the_run_left(app, monkeypatch):
             | {"attempts": 2, "failed_at": CLOSE, "resolved_at": None}
         ],
         "quota": [
-            {"vendor": "polygon", "key": "default", "per_second": 0.0833, "day_limit": 500, "day_used": 500}
+            {
+                "vendor": "polygon",
+                "key": "default",
+                "per_second": 0.0833,
+                "day_limit": 500,
+                "day_used": 500,
+                "symbol_limit": None,
+            }
             | {"day_left": 0, "resets_at": CLOSE, "wait": 2.5}
         ],
         "most": 200,
