@@ -4,4 +4,4 @@ SELECT :table, landing_id FROM {stage} WHERE landing_id IS NOT NULL AND rule IS 
 UNION
 SELECT :table, unnest(landing_ids) FROM ops.stage_batches WHERE stage_id = :stage_id
 ON CONFLICT (table_name, landing_id) DO UPDATE SET published_at = clock_timestamp()
-WHERE published_landings.landing_id = ANY(:inserted_from);
+WHERE published_landings.landing_id = ANY(:again);

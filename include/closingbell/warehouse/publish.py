@@ -158,9 +158,10 @@ def _publish(connection: Connection, stage_id: str, table: Shape, remove_unstage
         deleted = run("publish_delete")
         updated = run("publish_update")
         run("publish_small_target")
-        run("publish_insert")
-        inserted, inserted_from = cursor.fetchone()
-        run("publish_landings", **values, inserted_from=inserted_from)
+        run("publish_again", table=spec.name)
+        (again,) = cursor.fetchone()
+        inserted = run("publish_insert")
+        run("publish_landings", **values, again=again)
         counts = connection.execute(db.statement("audit_counts"), {"stage_id": stage_id}).one()
         older = differing - updated
         connection.execute(

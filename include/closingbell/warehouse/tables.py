@@ -173,7 +173,6 @@ class Shape:
             "t_compared": _listed(self.compared, "t"),
             "content": _listed(self.content),
             "compared": _listed(self.compared),
-            "landing": sql.SQL("NULL::bigint") if self.spec.derived else sql.Identifier("landing_id"),
             "same_key": sql.SQL(" AND ").join(self._equal(name) for name in self.spec.key),
             "key_json": sql.SQL(", ").join(
                 sql.SQL("{}, {}").format(sql.Literal(name), sql.Identifier("t", name)) for name in self.spec.key

@@ -1,0 +1,5 @@
+-- Landings that were published before and give rows now that the table has not; most landings are new.
+SELECT coalesce(array_agg(DISTINCT s.landing_id), '{{}}')
+FROM {stage} AS s
+WHERE s.rule IS NULL AND s.landing_id IN (SELECT landing_id FROM ops.published_landings WHERE table_name = :table)
+  AND NOT EXISTS (SELECT FROM {target} AS t WHERE {same_key});
