@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
+from xml.etree import ElementTree
 
 import polars as pl
 
@@ -33,3 +34,18 @@ def parser(where: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
         return checked
 
     return named
+
+
+def plain_xml(body: bytes, what: str) -> ElementTree.Element:
+    """The root of an XML answer; ValueError where it is none, or has a DOCTYPE, without which there are no entities."""
+
+    class NoDoctype(ElementTree.TreeBuilder):
+        def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+            raise ValueError(f"{what} has a DOCTYPE ({name}), which is refused; the vendor's has none")
+
+    parser = ElementTree.XMLParser(target=NoDoctype())  # noqa: S314 - entities are refused with the DOCTYPE
+    try:
+        parser.feed(body)
+        return parser.close()
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{what} is no XML ({error}); it was cut, or is another page: fetch it again") from error

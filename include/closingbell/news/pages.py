@@ -18,12 +18,12 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urljoin, urlsplit
-from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from closingbell.news.parse import Collector, Parsed, Refused, canonical_url
+from closingbell.shapes import plain_xml
 
 MAX_BYTES = 4_000_000
 MAX_TAGS = 30_000
@@ -177,24 +177,8 @@ def _pick(item: Any, selector: str) -> str:
     return " ".join(value.split()) if isinstance(value, str) else ""
 
 
-class _NoDoctype(ElementTree.TreeBuilder):
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise _Doctype(name)
-
-
-class _Doctype(ValueError):
-    pass
-
-
 def _feed(body: bytes, where: str) -> Iterator[dict[str, str]]:
-    parser = ElementTree.XMLParser(target=_NoDoctype())  # noqa: S314 - without a DOCTYPE there are no entities
-    try:
-        parser.feed(body)
-        root = parser.close()
-    except _Doctype as error:
-        raise ValueError(f"{where}: the feed has a DOCTYPE ({error}), which is refused") from None
-    except ElementTree.ParseError as error:
-        raise ValueError(f"{where}: the feed is no XML ({error}); the page has changed or was cut") from error
+    root = plain_xml(body, f"{where}: the feed")
     for item in [*root.iter("item"), *root.iter(f"{ATOM}entry")]:
         atom = item.tag.startswith(ATOM)
         prefix = ATOM if atom else ""

@@ -26,6 +26,7 @@ import msgspec
 import polars as pl
 
 from closingbell.sessions import NEW_YORK
+from closingbell.shapes import plain_xml
 from closingbell.universe.tickers import normal_ticker
 
 T = TypeVar("T")
@@ -276,18 +277,8 @@ def _json(body: bytes) -> list[dict[str, Any]]:
     return rows
 
 
-class _NoDoctype(ElementTree.TreeBuilder):
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise ValueError(f"{WHERE}: the XML has a DOCTYPE ({name}), which is refused; this is not Benzinga's answer")
-
-
 def _xml(body: bytes) -> list[dict[str, Any]]:
-    parser = ElementTree.XMLParser(target=_NoDoctype())  # noqa: S314 - without a DOCTYPE there are no entities
-    try:
-        parser.feed(body)
-        root = parser.close()
-    except ElementTree.ParseError as error:
-        raise ValueError(f"{WHERE}: the XML is broken ({error}); the body was cut: fetch it again") from error
+    root = plain_xml(body, f"{WHERE}: the body")
     ratings = root if root.tag == "ratings" else root.find("ratings")
     if ratings is None:
         raise ValueError(f"{WHERE}: element ratings is missing under {root.tag}; this is not the calendar's answer")
