@@ -6,7 +6,6 @@ that cannot be made is a finding too; nothing is changed.
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -118,7 +117,7 @@ def _migrations(engine: Engine) -> Iterator[Finding]:
 
 def _connections(engine: Engine) -> Iterator[Finding]:
     from closingbell.connections import configured
-    from closingbell.hooks import open_hook
+    from closingbell.hooks import probe
 
     for conn_id in CONNECTIONS:
         subject = f"connection {conn_id}"
@@ -129,11 +128,7 @@ def _connections(engine: Engine) -> Iterator[Finding]:
             action = f"make it under Admin > Connections, or set {variable}" if wanted else ""
             yield Finding(level, subject, "not configured" + ("" if wanted else ", and not needed"), action)
             continue
-        try:
-            with contextlib.closing(open_hook(conn_id, engine)) as hook:
-                passed, message = hook.test()
-        except (LookupError, ValueError, RuntimeError) as error:
-            passed, message = False, str(error)
+        passed, message = probe(conn_id, engine)
         if passed:
             yield Finding("ok", subject, message)
         else:

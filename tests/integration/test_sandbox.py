@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 import zipfile
+from contextlib import closing
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -18,8 +20,10 @@ from sqlalchemy import text
 from closingbell.connections import configured, environment, resolve
 from closingbell.hooks import open_hook
 from closingbell.hooks.errors import AuthFailed, BadAnswer, NotFound, RateLimited, ServerError, ThrottlePage
+from closingbell.news.pages import sources
 from closingbell.sandbox.faults import Faults, rates
 from closingbell.sandbox.server import Sandbox, open_market, running
+from closingbell.settings import settings
 
 LAST = date(2025, 12, 5)  # the last session of the simulated market
 
@@ -102,14 +106,50 @@ def test_unknown_keys_are_not_found_in_each_vendors_shape(sandbox):
 @pytest.mark.parametrize(
     "conn_type", ["sec_edgar", "polygon", "tiingo", "yahoo", "benzinga", "marketaux", "gemini", "web"]
 )
-def test_every_test_button_works(sandbox, conn_type):
+def test_every_test_button_works_and_asks_out_of_everybodys_quota(sandbox, database, monkeypatch, conn_type):
     from airflow.models.connection import Connection  # what the button's route calls
 
-    worked, said = Connection(conn_id=conn_type, conn_type=conn_type).test_connection()
+    # the form's connection has a random id for as long as it is tested
+    monkeypatch.setenv("AIRFLOW_CONN_FORM7", environment(sandbox[0])[f"AIRFLOW_CONN_{conn_type.upper()}"])
+    worked, said = Connection(conn_id="form7", conn_type=conn_type).test_connection()
     assert worked, said
+    with closing(open_hook(conn_type, database, host=sources()[0].host if conn_type == "web" else "")):
+        pass  # who loads has the same rows, one for each host or key, and the button has drawn on every one
+    drawn = "SELECT tat > '-infinity' FROM ops.vendor_quota WHERE vendor = :vendor"
+    with database.connect() as connection:
+        rows = connection.scalars(text(drawn), {"vendor": conn_type}).all()
+    assert rows == [True] * (len({source.host for source in sources()}) if conn_type == "web" else 1)
 
 
-def test_a_wrong_key_shows_on_the_test_button(sandbox, monkeypatch):
+def test_a_test_button_says_when_the_day_is_spent_and_when_the_vendor_throttles(sandbox, database):
+    from closingbell.orchestration.airflow_hooks import BenzingaHook, SecEdgarHook
+
+    with closing(BenzingaHook().get_conn()) as benzinga, closing(SecEdgarHook().get_conn()) as sec:
+        benzinga.client.quota.take(500)
+        sec.client.quota.throttle(600)
+    worked, said = BenzingaHook().test_connection()
+    assert not worked
+    assert "500 of 500 requests of the day are spent; the budget resets at " in said
+    worked, said = SecEdgarHook().test_connection()
+    assert not worked
+    assert re.fullmatch(r"sec_edgar throttles: nobody asks it for (599|600) s more; test again then", said)
+
+
+def test_a_test_button_without_the_warehouse_asks_nobody(sandbox, monkeypatch):
+    from closingbell.orchestration.airflow_hooks import SecEdgarHook
+
+    monkeypatch.setenv("CLOSINGBELL_DATABASE_URL", "postgresql://nobody:s3cr3t@127.0.0.1:1/none")
+    settings.cache_clear()
+    try:
+        worked, said = SecEdgarHook().test_connection()
+    finally:
+        settings.cache_clear()
+    assert not worked
+    assert said.startswith("sec_edgar was not asked, for its quota is kept in the warehouse: ")
+    assert "s3cr3t" not in said
+
+
+def test_a_wrong_key_shows_on_the_test_button(sandbox, database, monkeypatch):
     from closingbell.orchestration.airflow_hooks import PolygonHook
 
     url, _ = sandbox

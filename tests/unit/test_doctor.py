@@ -12,7 +12,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from closingbell import doctor
+from closingbell.connections import Endpoint
 from closingbell.settings import settings
+from closingbell.warehouse.quota import Quota
 
 
 def levels(findings) -> list[str]:
@@ -272,20 +274,25 @@ def test_what_nobody_could_ask_is_a_warning_and_not_ok(airflow_of_settings) -> N
     assert "CLOSINGBELL_AIRFLOW_URL" in finding.action
 
 
-def test_a_tested_hook_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tested_hook_is_closed(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[str] = []
 
     class Hook:
-        def __init__(self, conn_id: str) -> None:
-            self.conn_id = conn_id
+        def __init__(self, endpoint: Endpoint, quota: Quota) -> None:
+            self.conn_id = endpoint.conn_id
 
-        def test(self) -> tuple[bool, str]:
+        @staticmethod
+        def hosts() -> list[str]:
+            return ["one.example.com"]
+
+        def test(self, host: str = "") -> tuple[bool, str]:
             return True, "answers"
 
         def close(self) -> None:
             closed.append(self.conn_id)
 
     monkeypatch.setattr("closingbell.connections.configured", lambda _: True)
-    monkeypatch.setattr("closingbell.hooks.open_hook", lambda conn_id, _: Hook(conn_id))
-    assert set(levels(doctor._connections(create_engine("sqlite://")))) == {"ok"}
+    monkeypatch.setattr("closingbell.connections.resolve", lambda conn_id: Endpoint(conn_id, "https://example.com"))
+    monkeypatch.setattr("closingbell.hooks.hook_class", lambda _: Hook)
+    assert set(levels(doctor._connections(database))) == {"ok"}
     assert closed == list(doctor.CONNECTIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from closingbell.connections import Endpoint
-    from closingbell.warehouse.quota import Plan
+    from closingbell.warehouse.quota import Plan, Quota
+
+LONGEST_PROBE = 30.0
+"""Seconds that a form or a terminal waits for its turn at a vendor."""
 
 
 @dataclass(frozen=True)
@@ -90,22 +94,46 @@ def quota_key(endpoint: Endpoint) -> str:
     return hashlib.sha256(endpoint.password.encode()).hexdigest()[:8] if endpoint.password else "all"
 
 
-def open_hook(conn_id: str, engine: Engine | None, *, host: str = "") -> Any:
+def quota_of(endpoint: Endpoint, vendor: str, engine: Engine, host: str = "") -> Quota:
+    """The quota that every process of this warehouse shares for the endpoint; see `open_hook` for `host`."""
+    from closingbell.warehouse.quota import Quota
+
+    return Quota(engine, vendor, host or quota_key(endpoint), quota_plan(endpoint, vendor))
+
+
+def open_hook(conn_id: str, engine: Engine | None, *, vendor: str = "", host: str = "") -> Any:
     """The hook of a connection, with the quota that all processes of this warehouse share (none without an engine).
 
-    host: whose pages are asked for, where each host has a quota of its own (web).
-    Raises ConnectionMissing where the connection, its key or its contact is missing.
+    vendor: whose connection it is, where its id is not the vendor's name. host: whose pages are asked for, where each
+    host has a quota of its own (web). Raises ConnectionMissing where the connection, its key or its contact is missing.
     """
     from closingbell.connections import resolve
 
-    endpoint = resolve(conn_id)
-    vendor_hook = hook_class(conn_id)
-    if engine is None:
-        return vendor_hook(endpoint, None)
-    from closingbell.warehouse.quota import Quota
+    endpoint, vendor = resolve(conn_id), vendor or conn_id
+    return hook_class(vendor)(endpoint, quota_of(endpoint, vendor, engine, host) if engine else None)
 
-    quota = Quota(engine, vendor_hook.vendor, host or quota_key(endpoint), quota_plan(endpoint, vendor_hook.vendor))
-    return vendor_hook(endpoint, quota)
+
+def probe(conn_id: str, engine: Engine, *, vendor: str = "") -> tuple[bool, str]:
+    """One cheap request out of the shared quota: (whether the vendor took it, what to tell the operator).
+
+    A spent budget or a throttle is said, not waited for. No message holds a secret. vendor: see `open_hook`.
+    """
+    from closingbell.connections import ConnectionMissing, resolve
+    from closingbell.warehouse.quota import QuotaExhausted
+
+    vendor = vendor or conn_id
+    found: list[tuple[bool, str]] = []
+    try:
+        endpoint, asked = resolve(conn_id), hook_class(vendor)
+        for host in asked.hosts() if vendor == "web" else ("",):
+            quota = quota_of(endpoint, vendor, engine, host)
+            with closing(asked(endpoint, quota)) as hook:
+                if (wait := quota.left()["wait"]) > LONGEST_PROBE:
+                    return False, f"{vendor} throttles: nobody asks it for {wait:.0f} s more; test again then"
+                found.append(hook.test(host) if host else hook.test())
+    except (ConnectionMissing, QuotaExhausted, ValueError) as error:
+        return False, str(error)
+    return all(passed for passed, _ in found), "; ".join(said for _, said in found)
 
 
 def hook_class(vendor: str) -> Any:

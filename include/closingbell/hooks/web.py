@@ -48,10 +48,15 @@ class Web:
             self._at(source.url), endpoint="page", key=source.name, promise="page", max_bytes=MAX_BYTES
         )
 
-    def test(self) -> tuple[bool, str]:
-        """Whether each source's robots.txt lets us read it."""
+    @staticmethod
+    def hosts() -> list[str]:
+        """The hosts of the declared sources."""
+        return sorted({source.host for source in sources()})
+
+    def test(self, host: str) -> tuple[bool, str]:
+        """Whether the host's robots.txt lets us read its sources."""
         said = []
-        for source in sources():
+        for source in (source for source in sources() if source.host == host):
             try:
                 allowed = self._rules(source).can_fetch(AGENT, source.url)
                 said.append(f"{source.name}: {'allowed' if allowed else 'forbidden by robots.txt'}")

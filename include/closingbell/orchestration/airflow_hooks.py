@@ -11,7 +11,7 @@ from airflow.sdk import BaseHook
 
 
 class VendorHook(BaseHook):
-    """A vendor's connection. `get_conn()` is the vendor's client, without quota; close it."""
+    """A vendor's connection. `get_conn()` is the vendor's client, with the quota that all processes share; close it."""
 
     vendor: ClassVar[str]
     hook_name: ClassVar[str]
@@ -22,24 +22,24 @@ class VendorHook(BaseHook):
         self.conn_id = conn_id or self.vendor
 
     def get_conn(self) -> Any:
-        """The vendor's client; raises ConnectionMissing where key or contact is missing."""
-        from closingbell.connections import resolve
-        from closingbell.hooks import hook_class
+        """The vendor's client; raises ConnectionMissing where key or contact is missing, NoWarehouse without quotas."""
+        from closingbell.hooks import open_hook
+        from closingbell.warehouse import db
 
-        return hook_class(self.vendor)(resolve(self.conn_id), None)
+        return open_hook(self.conn_id, db.engine(), vendor=self.vendor)
 
     def test_connection(self) -> tuple[bool, str]:
         """One cheap request: (whether the vendor took it, what to tell the operator). Never raises, holds no secret."""
-        from closingbell.connections import ConnectionMissing
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from closingbell.hooks import probe
+        from closingbell.warehouse import db
 
         try:
-            client = self.get_conn()
-        except (ConnectionMissing, ValueError) as error:
-            return False, str(error)
-        try:
-            return client.test()
-        finally:
-            client.close()
+            return probe(self.conn_id, db.engine(), vendor=self.vendor)
+        except (SQLAlchemyError, db.NoWarehouse) as error:
+            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            return False, f"{self.vendor} was not asked, for its quota is kept in the warehouse: {reason}"
 
 
 class SecEdgarHook(VendorHook):
