@@ -1,4 +1,4 @@
-"""Airflow's REST API (v2), as much of it as the stack, the demo and the doctor ask for.
+"""Airflow's REST API (v2), as much of it as the stack, the demo, the doctor and commands ask for.
 
 In: base URL, user, password (SimpleAuthManager). Out: the API's own JSON. Reference: Airflow's "Stable REST API" page.
 """
@@ -6,6 +6,7 @@ In: base URL, user, password (SimpleAuthManager). Out: the API's own JSON. Refer
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import quote
 
@@ -77,6 +78,11 @@ class AirflowAPI:
         """One run."""
         return self.get(f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}")
 
+    def active(self, runs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of the runs (dag_id, run_id) that have not ended."""
+        found = self._all("/dags/~/dagRuns", "dag_runs", state=["running", "queued"])
+        return {(run["dag_id"], run["dag_run_id"]) for run in found} & set(runs)
+
     def trigger(self, dag_id: str, conf: dict[str, Any], partition_key: str | None = None) -> str:
         """Start a run; its run id."""
         body: dict[str, Any] = {"logical_date": None, "conf": conf}
@@ -113,13 +119,7 @@ class AirflowAPI:
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The run's task instances."""
-        path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances"
-        found: list[dict[str, Any]] = []
-        while True:
-            page = self.get(path, limit=100, offset=len(found))
-            found += page["task_instances"]
-            if not page["task_instances"] or len(found) >= page["total_entries"]:
-                return found
+        return self._all(f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances", "task_instances")
 
     def log(self, task: dict[str, Any]) -> list[str]:
         """The lines of a task instance's last try: time, level, event, and an exception's type and text."""
@@ -149,6 +149,15 @@ class AirflowAPI:
         done = self.patch(f"/{kind}", {"actions": [action]})
         if errors := (done.get("create") or {}).get("errors"):
             raise AirflowError(f"airflow_settings.yaml: Airflow took not all {kind}: {errors}")
+
+    def _all(self, path: str, name: str, **params: Any) -> list[dict[str, Any]]:
+        """Every page of a listing."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.get(path, limit=100, offset=len(found), **params)
+            found += page[name]
+            if not page[name] or len(found) >= page["total_entries"]:
+                return found
 
     def _ask(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         try:

@@ -344,22 +344,23 @@ def replay(table: Annotated[str, typer.Argument(help="Table to rebuild from the 
         known = sorted({name for load in loads.values() for name in load.tables})
         raise UsageError(f"no load fills a table {table!r}; use one of {', '.join(known)}")
     run = base.open_run(f"replay_{load.name}", _new_run_id(), datetime.now(UTC).date().isoformat(), {})
-    with claimed_by_command(run, load.tables, _state_of(stack_state), keys=[WHOLE]):
+    with claimed_by_command(run, load.tables, _active(stack_state), keys=[WHOLE]):
         _print_counts(base.replay(load, run, progress=True))
 
 
 @app.command()
 def housekeeping() -> None:
-    """Drop abandoned stages and apply retention."""
+    """Drop abandoned stages and apply retention; what runs wait for stays, where their Airflow is known here."""
     stack_state = _joined()
+    from closingbell import stack
     from closingbell.landing import Landing
-    from closingbell.orchestration.partitions import lives
+    from closingbell.orchestration.partitions import living
     from closingbell.settings import settings
     from closingbell.warehouse import db, retention
 
-    engine = db.engine()
-    landing, alive = Landing(settings().landing, engine), lives(engine, _state_of(stack_state))
-    for name, count in retention.housekeep(engine, landing, lives=alive).items():
+    engine, api = db.engine(), stack.airflow(stack_state)
+    alive = living(engine, api.active if api else None)  # one that is known and does not answer is an error
+    for name, count in retention.housekeep(engine, Landing(settings().landing, engine), living=alive).items():
         typer.echo(f"{name}: {count}")
 
 
@@ -616,7 +617,7 @@ def _load(command: str, run_id: str | None, **params: Any) -> None:
     )
     partition_key = partition_key or datetime.now(UTC).date().isoformat()
     in_airflow = bool(os.environ.get("CLOSINGBELL_RUN_ID"))  # whose task has claimed the partitions
-    state_of = None if in_airflow else _state_of(stack_state)
+    active = None if in_airflow else _active(stack_state)
     run_id = run_id or os.environ.get("CLOSINGBELL_RUN_ID") or _new_run_id()
     for name in LOADS[command]:
         load = loads[name]
@@ -626,29 +627,20 @@ def _load(command: str, run_id: str | None, **params: Any) -> None:
             batches = base.plan(load, run)
             typer.echo(f"{name}: {len(batches)} batches: {', '.join(batch['key'] for batch in batches[:20])}")
             continue
-        with contextlib.nullcontext() if in_airflow else claimed_by_command(run, load.tables, state_of):
+        with contextlib.nullcontext() if in_airflow else claimed_by_command(run, load.tables, active):
             _print_counts(base.run_load(load, run, progress=True))
 
 
-def _state_of(stack_state: Any) -> Any:
-    """(dag_id, run_id) -> the run's state, from the Airflow of this checkout's stack; None where none is up."""
+def _active(stack_state: Any) -> Any:
+    """Which runs Airflow says have not ended; None where none is known here, or it does not answer."""
+    from closingbell import stack
     from closingbell.airflow_api import AirflowError
 
-    if stack_state is None or not stack_state.processes:
-        return None
-
-    def state_of(dag_id: str, run_id: str) -> str:
-        try:
-            return str(api.run(dag_id, run_id)["state"])
-        except AirflowError:
-            return "gone"
-
-    api = stack_state.airflow()
-    try:
-        api.health()
-    except AirflowError:
-        return None
-    return state_of
+    if api := stack.airflow(stack_state):
+        with contextlib.suppress(AirflowError):
+            api.health()
+            return api.active
+    return None
 
 
 def _print_counts(counts: dict[str, Any]) -> None:

@@ -11,16 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from closingbell.settings import settings
-from closingbell.stack import State
-
-if TYPE_CHECKING:
-    from closingbell.airflow_api import AirflowAPI
+from closingbell.stack import State, airflow
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -204,29 +201,20 @@ def _calendar(today: date) -> Iterator[Finding]:
         yield Finding("ok", "calendar", message)
 
 
-def _api(state: State | None) -> tuple[AirflowAPI | None, str]:
-    """Airflow of the stack that is up, else that of the settings; and what to do where it does not answer."""
-    from closingbell.airflow_api import AirflowAPI
-
-    if state is not None and state.processes:
-        return state.airflow(), "run `make down`, then `make up`"
-    given = settings()
-    if given.airflow_url and given.airflow_password:
-        api = AirflowAPI(given.airflow_url, given.airflow_user, given.airflow_password)
-        return api, "start it again, or correct CLOSINGBELL_AIRFLOW_URL, _USER and _PASSWORD"
-    return None, ""
-
-
 def _airflow(state: State | None) -> Iterator[Finding]:
     from closingbell.airflow_api import AirflowError
 
-    api, restart = _api(state)
-    if api is None:
+    if (api := airflow(state)) is None:
         action = (
             "run `make up`, or set CLOSINGBELL_AIRFLOW_URL, CLOSINGBELL_AIRFLOW_USER and CLOSINGBELL_AIRFLOW_PASSWORD"
         )
         yield Finding("warn", "airflow", "not checked, paused DAGs neither: no stack of this checkout is up", action)
         return
+    restart = (
+        "run `make down`, then `make up`"
+        if state is not None and state.processes
+        else "start it again, or correct CLOSINGBELL_AIRFLOW_URL, _USER and _PASSWORD"
+    )
     try:
         ill = [name for name, status in api.health().items() if status != "healthy"]
         dags = api.dags()

@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     news_cpu: float = 2
     news_memory: str = "4Gi"
 
-    airflow_url: str = Field("", description="Airflow that the doctor asks where no stack of this checkout is up")
+    airflow_url: str = Field("", description="Airflow that commands ask where no stack of this checkout is up")
     airflow_user: str = Field("", description="its user; empty where the password is an access token")
     airflow_password: str = Field("", description="password of that user, or a token (a secret)", repr=False)
     notifier: str = Field("", description="import path of an Airflow notifier called with a run's failure")

@@ -175,7 +175,7 @@ def test_a_pod_step_claims_its_sessions_first_and_waits_for_who_writes_them(run,
     assert held == [("technical_indicators", "2025-12-04"), ("technical_indicators", "2025-12-05")]
     assert sent["indicators"]["technical_indicators"]["inserted"] == 59
 
-    monkeypatch.setattr(partitions, "airflow_state", lambda *_: "running")
+    monkeypatch.setattr(partitions, "active_in_airflow", lambda runs: runs)
     dag_run.run_id = "another"
     with pytest.raises(TaskDeferred) as deferred:
         type(step).execute.__wrapped__(step, {"dag_run": dag_run, "params": form})

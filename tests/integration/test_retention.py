@@ -47,9 +47,9 @@ def test_a_run_that_waits_keeps_its_stage_however_old_and_one_that_ended_does_no
     staged(database, "ended", {"b": bars([(1, 1.0)])})
     with database.begin() as connection:
         connection.execute(text("UPDATE ops.stages SET opened_at = now() - interval '30 days'"))
-    lives = partitions.lives(database, lambda dag_id, run_id: "running" if run_id == "waits" else "failed")
+    living = partitions.living(database, lambda runs: [run for run in runs if run[1] == "waits"])
     with partitions.claimed_by_command(command, ["corporate_actions"]):
-        assert retention.housekeep(database, landing, lives=lives)["stages"] == 1
+        assert retention.housekeep(database, landing, living=living)["stages"] == 1
     status = dict(rows(database, "SELECT run_id, status FROM ops.stages"))
     assert status == {"waits": "open", "command": "open", "ended": "abandoned"}
     held = staging_tables(database)

@@ -226,6 +226,45 @@ def test_the_universe_takes_what_the_dags_form_takes(ran: Ran, monkeypatch) -> N
     assert ran[0][4] == {"full": True, "source": "stocks_table"}
 
 
+def test_housekeeping_keeps_what_runs_of_the_deployments_airflow_wait_for(
+    database: Engine, monkeypatch, tmp_path: Path, capsys
+) -> None:
+    from closingbell.airflow_api import AirflowAPI, AirflowError
+    from closingbell.settings import settings
+
+    monkeypatch.setattr(record, "ROOT", tmp_path / "stack")
+    monkeypatch.setenv("CLOSINGBELL_AIRFLOW_URL", "http://airflow.example.com")
+    monkeypatch.setenv("CLOSINGBELL_AIRFLOW_PASSWORD", "a-token")
+    settings.cache_clear()
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ops.stages (stage_id, dag_id, run_id, table_name, partition_key, status, opened_at)"
+                " SELECT run, 'market_close', run, 'filings', 'x', 'open', now() - interval '30 days'"
+                " FROM unnest(ARRAY['waits', 'waits too', 'ended']) AS run"
+            )
+        )
+
+    def down(*_: Any, **__: Any) -> Any:
+        raise AirflowError("Airflow at http://airflow.example.com does not answer")
+
+    def listing(api: AirflowAPI, path: str, *, offset: int, **asked: Any) -> dict[str, Any]:
+        assert (api.base_url, path) == ("http://airflow.example.com", "/dags/~/dagRuns")
+        assert asked == {"limit": 100, "state": ["running", "queued"]}
+        runs = [{"dag_id": "market_close", "dag_run_id": name} for name in ("waits", "waits too", "another")]
+        return {"dag_runs": runs[offset : offset + 1], "total_entries": len(runs)}
+
+    monkeypatch.setattr(AirflowAPI, "get", down)
+    assert command(monkeypatch, "housekeeping") == 1  # who cannot be asked may have runs that wait
+    assert "does not answer" in capsys.readouterr().err
+    monkeypatch.setattr(AirflowAPI, "get", listing)
+    assert command(monkeypatch, "housekeeping") == 0
+    assert capsys.readouterr().out.startswith("stages: 1\n")
+    with database.connect() as connection:
+        dropped = connection.scalars(text("SELECT run_id FROM ops.stages WHERE status = 'abandoned'")).all()
+    assert dropped == ["ended"]
+
+
 def test_sql_reads_and_changes_nothing(database: Engine, monkeypatch, tmp_path: Path, capsys) -> None:
     monkeypatch.setattr(record, "ROOT", tmp_path / "stack")
     assert command(monkeypatch, "sql", "SELECT 1 AS one, 'a,b' AS text WHERE 'x' LIKE '%x' -- all;") == 0

@@ -11,8 +11,8 @@ it holds the advisory lock of its name, which PostgreSQL frees with its connecti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, text
@@ -20,14 +20,17 @@ from sqlalchemy import Connection, Engine, text
 if TYPE_CHECKING:
     from closingbell.pipelines.base import Run
 
-ACTIVE = ("running", "queued")
 WHOLE = "*"  # the partition of a table without sessions, and every partition of one that has them
 
 _ONE_CLAIMANT = text("SELECT pg_advisory_xact_lock(hashtextextended('partition_claims', 0))")
 _LIVE = text("SELECT pg_advisory_lock_shared(hashtextextended(:name, 0))")
-_DEAD = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
+_ALIVE = text(
+    "SELECT name FROM unnest(CAST(:names AS text[])) AS name"
+    " WHERE NOT pg_try_advisory_xact_lock(hashtextextended(name, 0))"
+)
 
-StateOf = Callable[[str, str], str]
+Runs = Collection[tuple[str, str]]  # (dag_id, run_id)
+Active = Callable[[Runs], Runs]  # those of the runs that have not ended
 
 
 class PartitionBusy(RuntimeError):
@@ -37,15 +40,15 @@ class PartitionBusy(RuntimeError):
 def claim(
     run: Run,
     tables: Sequence[str],
-    state_of: StateOf | None = None,
+    active: Active | None = None,
     *,
     keys: Sequence[str] | None = None,
     by_command: bool = False,
 ) -> None:
     """Make `run` the only one that writes its partitions of `tables`: all of them, or none and PartitionBusy.
 
-    keys: the sessions, or WHOLE; by default those that the run was asked for, or its own. state_of: (dag_id, run_id)
-    -> the run's state; Airflow's answer by default, inside a task only.
+    keys: the sessions, or WHOLE; by default those that the run was asked for, or its own. active: of Airflow's runs;
+    its own answer by default, inside a task only.
     """
     from closingbell.warehouse import db
     from closingbell.warehouse.tables import TABLES
@@ -62,66 +65,69 @@ def claim(
     }
     with run.engine.begin() as connection:
         connection.execute(_ONE_CLAIMANT)
-        for holder in connection.execute(db.statement("partition_holders"), values).all():
-            of = (holder.dag_id, holder.run_id)
-            alive = _alive(connection, *of) if holder.by_command else (state_of or airflow_state)(*of) in ACTIVE
-            if alive:
-                more = f" and {holder.partitions - 1} more" if holder.partitions > 1 else ""
-                raise PartitionBusy(
-                    f"{holder.partition}{more} is written by {holder.dag_id} {holder.run_id}, which has not ended: "
-                    "wait for it"
-                )
+        rows = connection.execute(db.statement("partition_holders"), values).all()
+        holders = {(row.dag_id, row.run_id): row for row in rows}
+        commands = [run for run, row in holders.items() if row.by_command]
+        runs = [run for run, row in holders.items() if not row.by_command]
+        busy = {*_alive(connection, commands), *((active or active_in_airflow)(runs) if runs else ())}
+        for holder in (row for run, row in holders.items() if run in busy):
+            more = f" and {holder.partitions - 1} more" if holder.partitions > 1 else ""
+            raise PartitionBusy(
+                f"{holder.partition}{more} is written by {holder.dag_id} {holder.run_id}, which has not ended: "
+                "wait for it"
+            )
         connection.execute(db.statement("partition_claim"), values | {"by_command": by_command})
 
 
 @contextmanager
 def claimed_by_command(
-    run: Run, tables: Sequence[str], state_of: StateOf | None = None, *, keys: Sequence[str] | None = None
+    run: Run, tables: Sequence[str], active: Active | None = None, *, keys: Sequence[str] | None = None
 ) -> Iterator[None]:
     """The partitions claimed for as long as the block runs, by a command outside Airflow; raises PartitionBusy.
 
-    keys: see `claim`. state_of: what is known here of Airflow's runs; by default a run counts as active while it has
-    an unpublished stage.
+    keys: see `claim`. active: of Airflow's runs, where it can be asked; else a run counts as active while it has an
+    unpublished stage.
     """
 
-    def unpublished(dag_id: str, run_id: str) -> str:
+    def unpublished(runs: Runs) -> Runs:
         from closingbell.warehouse import db
 
-        found = db.query(run.engine, "run_unpublished", dag_id=dag_id, run_id=run_id)["unpublished"][0]
-        return "running" if found else "ended"
+        dag_ids, run_ids = (list(names) for names in zip(*runs, strict=True))
+        return db.query(run.engine, "runs_unpublished", dag_ids=dag_ids, run_ids=run_ids).rows()
 
     with run.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(_LIVE, {"name": _lock_of(run.dag_id, run.run_id)})
-        claim(run, tables, state_of or unpublished, keys=keys, by_command=True)
+        connection.execute(_LIVE, {"name": _lock_of((run.dag_id, run.run_id))})
+        claim(run, tables, active or unpublished, keys=keys, by_command=True)
         yield  # NullPool: leaving closes the connection, and with it the lock
 
 
-def lives(engine: Engine, state_of: StateOf | None) -> Callable[[str, str], bool]:
-    """(dag_id, run_id) -> whether it has not ended: a command by its lock, a run by Airflow where that can be asked."""
+def living(engine: Engine, active: Active | None) -> Active:
+    """Which runs have not ended: commands by their locks, Airflow's where it can be asked."""
 
-    def alive(dag_id: str, run_id: str) -> bool:
+    def alive(runs: Runs) -> Runs:
         with engine.begin() as connection:
-            if _alive(connection, dag_id, run_id):
-                return True
-        return state_of is not None and state_of(dag_id, run_id) in ACTIVE
+            return {*_alive(connection, runs), *(active(runs) if active else ())}
 
     return alive
 
 
-def airflow_state(dag_id: str, run_id: str) -> str:
-    """The run's state, asked through the task's supervisor; 'gone' where Airflow knows no such run."""
+def active_in_airflow(runs: Runs) -> Runs:
+    """Those that have not ended, asked through the task's supervisor; a run that Airflow does not know has."""
     from airflow.sdk.exceptions import AirflowRuntimeError
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    try:
-        return str(RuntimeTaskInstance.get_dagrun_state(dag_id, run_id))
-    except AirflowRuntimeError:
-        return "gone"
+    found = []
+    for dag_id, run_id in runs:
+        with suppress(AirflowRuntimeError):
+            if str(RuntimeTaskInstance.get_dagrun_state(dag_id, run_id)) in ("running", "queued"):
+                found.append((dag_id, run_id))
+    return found
 
 
-def _alive(connection: Connection, dag_id: str, run_id: str) -> bool:
-    return not connection.scalar(_DEAD, {"name": _lock_of(dag_id, run_id)})
+def _alive(connection: Connection, runs: Runs) -> Runs:
+    names = {_lock_of(run): run for run in runs}
+    return [names[name] for name in connection.scalars(_ALIVE, {"names": list(names)})]
 
 
-def _lock_of(dag_id: str, run_id: str) -> str:
-    return f"command {dag_id} {run_id}"
+def _lock_of(run: tuple[str, str]) -> str:
+    return f"command {run[0]} {run[1]}"

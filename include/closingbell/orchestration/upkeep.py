@@ -24,7 +24,7 @@ def clean_warehouse() -> dict[str, int]:
     from closingbell.pipelines import housekeeping
 
     run = current_run()
-    counts = housekeeping.clean(run, partitions.lives(run.engine, partitions.airflow_state))
+    counts = housekeeping.clean(run, partitions.living(run.engine, partitions.active_in_airflow))
     log.info("Removed: %s", counts)
     return counts
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 from closingbell.pipelines.base import Run
 from closingbell.warehouse import retention
@@ -11,9 +10,9 @@ from closingbell.warehouse import retention
 log = logging.getLogger(__name__)
 
 
-def clean(run: Run, lives: Callable[[str, str], bool]) -> dict[str, int]:
-    """Apply the retention settings; how much of each was dropped, nothing in a dry run. lives: see retention."""
+def clean(run: Run, living: retention.Living) -> dict[str, int]:
+    """Apply the retention settings; how much of each was dropped, nothing in a dry run. living: see retention."""
     if run.params.get("dry_run"):
         log.info("Dry run: nothing is dropped")
         return {}
-    return retention.housekeep(run.engine, run.landing, lives=lives)
+    return retention.housekeep(run.engine, run.landing, living=living)

@@ -9,7 +9,7 @@ import os
 import secrets
 from collections.abc import Callable
 
-from closingbell.airflow_api import AirflowError
+from closingbell.airflow_api import AirflowAPI, AirflowError
 from closingbell.stack import checks, processes, record, services
 from closingbell.stack.airflow_settings import load_settings_into
 from closingbell.stack.environment import (
@@ -25,8 +25,8 @@ from closingbell.stack.processes import MARK
 from closingbell.stack.record import USER, Spec, StackError, State, last_state, libpq_url, spec
 
 __all__ = [
-    "MARK", "USER", "Spec", "StackError", "State", "adopt", "airflow_environ", "down", "environment", "is_up",
-    "last_state", "libpq_url", "load_settings_into", "price_vendor", "spec", "up",
+    "MARK", "USER", "Spec", "StackError", "State", "adopt", "airflow", "airflow_environ", "down", "environment",
+    "is_up", "last_state", "libpq_url", "load_settings_into", "price_vendor", "spec", "up",
 ]  # fmt: skip
 
 
@@ -124,6 +124,18 @@ def adopt() -> State | None:
         os.environ.update(environment(state))
     settings.cache_clear()
     return state
+
+
+def airflow(state: State | None) -> AirflowAPI | None:
+    """Airflow of the stack that is up, else that of CLOSINGBELL_AIRFLOW_URL; None where neither is there."""
+    from closingbell.settings import settings
+
+    if state is not None and state.processes:
+        return state.airflow()
+    given = settings()
+    if given.airflow_url and given.airflow_password:
+        return AirflowAPI(given.airflow_url, given.airflow_user, given.airflow_password)
+    return None
 
 
 def airflow_environ() -> dict[str, str]:

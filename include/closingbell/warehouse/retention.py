@@ -7,7 +7,7 @@ never deleted: promises 2 and 3 rest on them. Airflow's own tables are Airflow's
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from psycopg2 import sql
 from sqlalchemy import Engine, text
@@ -20,20 +20,22 @@ from closingbell.warehouse.tables import SCHEMA, TABLES, shape
 
 log = logging.getLogger(__name__)
 
+Living = Callable[[Collection[tuple[str, str]]], Collection[tuple[str, str]]]
+
 
 def housekeep(
     engine: Engine,
     landing: Landing,
     limits: Settings | None = None,
     *,
-    lives: Callable[[str, str], bool] = lambda dag_id, run_id: False,
+    living: Living = lambda runs: (),
 ) -> dict[str, int]:
     """Apply the retention settings; how many of each were dropped: stages, audits, quarantine, revisions, landings.
 
-    lives: whether a run (dag_id, run_id) has not ended; it may wait for a vendor's quota, and its stages stay.
+    living: which runs (dag_id, run_id) have not ended; they may wait for a vendor's quota, and their stages stay.
     """
     keep = limits or settings()
-    counts = {"stages": drop_abandoned(engine, keep.retain_stages_hours, lives)}
+    counts = {"stages": drop_abandoned(engine, keep.retain_stages_hours, living)}
     with engine.begin() as connection, db.cursor_of(connection) as cursor:
         for name, days in (
             ("audit_results", keep.retain_audits_days),
@@ -47,14 +49,14 @@ def housekeep(
     return counts
 
 
-def drop_abandoned(engine: Engine, hours: int, lives: Callable[[str, str], bool]) -> int:
+def drop_abandoned(engine: Engine, hours: int, living: Living) -> int:
     """Mark unpublished stages older than `hours`, of runs that have ended, abandoned and drop their tables.
 
     Tables of no stage go too. How many.
     """
     with engine.connect() as connection:
         found = connection.execute(db.statement("retain_stages"), {"hours": hours}).all()
-    waiting = {run for run in {(row.dag_id, row.run_id) for row in found} if lives(*run)}
+    waiting = set(living({(row.dag_id, row.run_id) for row in found}))
     old = {row.stage_id: row.opened_at for row in found if (row.dag_id, row.run_id) not in waiting}
     for stage_id, opened_at in old.items():
         with engine.begin() as connection, db.cursor_of(connection) as cursor:
