@@ -56,6 +56,38 @@ def test_a_run_that_waits_keeps_its_stage_however_old_and_one_that_ended_does_no
     assert all(any(stage_id in name for name in held) for stage_id in kept.values())
 
 
+def test_plans_of_runs_that_published_or_were_given_up_are_dropped_after_the_stages_hours(database, landing):
+    """market_close fills two tables; its plan stands with the first one's stage."""
+    at = "clock_timestamp() - make_interval(hours => :ago)"
+    stage = (
+        "INSERT INTO ops.stages (stage_id, dag_id, run_id, table_name, partition_key, status, opened_at, published_at)"
+        f" VALUES (:id, 'market_close', :run, :table, 'x', :status, now() - interval '90 days',"
+        f" CASE :status WHEN 'published' THEN {at} END)"
+    )
+    plan = (
+        "INSERT INTO ops.planned_batches (stage_id, key, number, batch)"
+        " SELECT :id, n, n, '{}' FROM generate_series(1, 3) n"
+    )
+    runs = {  # (status and hours since it published) of the stages of either table
+        "published": (("published", 169), ("published", 169)),
+        "just published": (("published", 167), ("published", 169)),
+        "half published": (("published", 169), ("audited", 0)),
+        "abandoned": (("abandoned", 0), ("abandoned", 0)),
+    }
+    with database.begin() as connection:
+        for run, tables in runs.items():
+            for table, (status, ago) in zip(("corporate_actions", "stock_prices"), tables, strict=True):
+                id_ = f"{run} {table}"
+                values = {"id": id_, "run": run, "table": table, "status": status, "ago": ago}
+                connection.execute(text(stage), values)
+            connection.execute(text(plan), {"id": f"{run} corporate_actions"})
+    waits = {("market_close", "half published")}
+    counts = retention.housekeep(database, landing, living=lambda runs: waits)
+    assert counts["planned_batches"] == 6
+    kept = rows(database, "SELECT DISTINCT run_id FROM ops.planned_batches JOIN ops.stages USING (stage_id) ORDER BY 1")
+    assert kept == [("half published",), ("just published",)]
+
+
 def test_old_landings_go_but_the_newest_answer_to_each_question_stays(database, landing):
     def put(body: bytes, days: int, key: str = "all") -> int:
         at = datetime.now(UTC) - timedelta(days=days)

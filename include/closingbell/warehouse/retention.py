@@ -30,19 +30,20 @@ def housekeep(
     *,
     living: Living = lambda runs: (),
 ) -> dict[str, int]:
-    """Apply the retention settings; how many of each were dropped: stages, audits, quarantine, revisions, landings.
+    """Apply the retention settings; how many of each were dropped: stages, plans, audits and so on.
 
     living: which runs (dag_id, run_id) have not ended; they may wait for a vendor's quota, and their stages stay.
     """
     keep = limits or settings()
     counts = {"stages": drop_abandoned(engine, keep.retain_stages_hours, living)}
     with engine.begin() as connection, db.cursor_of(connection) as cursor:
-        for name, days in (
-            ("audit_results", keep.retain_audits_days),
-            ("quarantine", keep.retain_audits_days),
-            ("revisions", keep.retain_revisions_days),
+        for name, limit in (
+            ("planned_batches", {"hours": keep.retain_stages_hours}),
+            ("audit_results", {"days": keep.retain_audits_days}),
+            ("quarantine", {"days": keep.retain_audits_days}),
+            ("revisions", {"days": keep.retain_revisions_days}),
         ):
-            db.run(cursor, f"retain_{name}", {}, days=days)
+            db.run(cursor, f"retain_{name}", {}, **limit)
             counts[name] = cursor.rowcount
     counts["landings"] = drop_landings(engine, landing, keep.retain_landings_days)
     log.info("housekeeping: %s", counts)
