@@ -64,6 +64,18 @@ class Deployment:
     def figis(self) -> pl.DataFrame:
         return db.query(self.engine, "securities_all").select("security_id", "figi")
 
+    def indexes(self) -> dict[str, int]:
+        """How often the index of each day was read."""
+        with self.engine.connect() as connection:
+            statement = "SELECT key, count(*) FROM ops.landings WHERE endpoint = 'daily_index' GROUP BY key"
+            return dict(connection.execute(text(statement)).tuples().all())
+
+    def filings_from(self) -> dict[date, date]:
+        """What each session's sums say of the day that filings are loaded from; each session says one day."""
+        rows = self.table("insider_activity").select("session", "filings_from").unique()
+        assert rows["session"].is_unique().all()
+        return dict(rows.iter_rows())
+
     def asked(self) -> int:
         with self.engine.connect() as connection:
             return int(connection.scalar(text("SELECT count(*) FROM ops.landings WHERE endpoint = 'ownership'")) or 0)
@@ -111,6 +123,11 @@ def first_day(market: Any) -> date:
     return market.default_clock.astimezone(NEW_YORK).date() - timedelta(days=90)
 
 
+def from_weekend(day: date) -> date:
+    """The day, or the Saturday before it where it is a Sunday: nothing is filed then."""
+    return day - timedelta(days=max(0, day.weekday() - 5))
+
+
 def assert_trades(deployment: Deployment, truth: pl.DataFrame) -> None:
     stored = deployment.table("insider_trades").join(deployment.figis(), on="security_id", how="left")
     stored = stored.select(list(insider_truth.TRADES)).cast(insider_truth.TRADES).sort(KEY)
@@ -143,6 +160,12 @@ def test_ninety_days_fill_an_empty_table_and_equal_the_ground_truth(clean, marke
 def test_buying_equals_the_ground_truth_on_every_session_looked_at(clean, market):
     for session in last_sessions(market.last_session, 12):
         assert_activity(clean, market, session, first_day(market))
+
+
+def test_sums_say_from_which_day_filings_are_loaded(clean, market):
+    found = clean.filings_from()
+    assert found[market.last_session] == market.last_session - timedelta(days=89)  # the ninety days are whole
+    assert found[last_sessions(market.last_session, 12)[0]] == from_weekend(first_day(market))
 
 
 def test_an_issuer_outside_the_universe_is_stored_without_a_security(clean):
@@ -192,6 +215,19 @@ def test_days_seen_by_scheduled_runs_equal_the_ground_truth_and_amendments_mark_
         with hourly.engine.connect() as connection:
             statement = "SELECT count(*) FROM ops.revisions WHERE table_name = 'insider_trades'"
             assert connection.scalar(text(statement)) == marked
+        # the index that was read on its own evening is read once more
+        hourly.at(days[-1] + timedelta(days=1), 6)
+        for counts in hourly.run("next morning").values():
+            assert counts["inserted"] == counts["updated"] == counts["deleted"] == 0
+        assert hourly.indexes()[days[-1].isoformat()] == 2
+        # a backfill makes sums of days before it whole
+        assert hourly.filings_from() == {session: from_weekend(since) for session in hourly.filings_from()}
+        longer = since - timedelta(days=20)
+        hourly.run("longer", backfill=(hourly.box.clock.astimezone(NEW_YORK).date() - longer).days)
+        assert hourly.filings_from()[days[-1]] == from_weekend(longer)
+        assert hourly.indexes()[days[-1].isoformat()] == 2, "and no more"
+        for session in days:
+            assert_activity(hourly, market, session, longer)
 
 
 def test_faults_change_no_row(market, template, new_database, tmp_path, clean):
@@ -246,15 +282,31 @@ def test_documents_somebody_has_load_or_are_quarantined_by_name(market, template
     (folder / "0000000001-25-000004.xml").write_bytes(
         xml(original).replace(b"<transactionCode>", b"<transactionCode>Q")
     )
-    named = {"0000000001-25-000004": original.filed_on}
+    (folder / "0000000001-25-000005.xml").write_bytes(
+        xml(original).replace(f"<value>{original.lines[0].day.year}-".encode(), b"<value>0025-")
+    )
+    used = {amendment.accession_no, original.accession_no, by_name.accession_no}
+    monday = next(
+        f
+        for f in reversed(market.insiders.filings)
+        if f.form == "4" and f.filed_on.weekday() == 0 and f.lines and f.accession_no not in used
+        and f.accepted < market.default_clock
+    )  # fmt: skip
+    friday = datetime.combine(monday.filed_on - timedelta(days=3), time(22, 5), NEW_YORK)
+    header, _, rest = market.ownership(monday.accession_no, market.default_clock).partition("<ACCEPTANCE-DATETIME>")
+    (folder / "after_ten.txt").write_text(f"{header}<ACCEPTANCE-DATETIME>{friday:%Y%m%d%H%M%S}{rest[14:]}")
+    named = {f"0000000001-25-00000{n}": original.filed_on for n in (4, 5)}
     for accession, day in named.items():
         beside = {"ACCESSION-NUMBER": accession, "FILING-DATE": f"{day:%Y%m%d}"}
         (folder / f"{accession}.metadata.json").write_text(json.dumps({"submission": beside}))
     for deployment in deployed(market, new_database(template), tmp_path / "landing"):
         counts = deployment.run("files", from_files=[str(folder)])
         stored = deployment.table("insider_trades")
-        assert set(stored["accession_no"]) == {amendment.accession_no, original.accession_no, by_name.accession_no}
-        nights = stored.filter(pl.col("accession_no") != amendment.accession_no).select("known_at", "filed_on").unique()
+        assert set(stored["accession_no"]) == used | {monday.accession_no}
+        late = stored.filter(accession_no=monday.accession_no)
+        assert late.select("known_at", "filed_on").unique().rows() == [(friday.astimezone(UTC), monday.filed_on)]
+        nights = stored.filter(pl.col("accession_no").is_in([original.accession_no, by_name.accession_no]))
+        nights = nights.select("known_at", "filed_on").unique()
         for known_at, filed_on in nights.iter_rows():  # no acceptance time: when EDGAR closes
             assert known_at == datetime.combine(filed_on, time(22), NEW_YORK)
         marked = stored.filter(pl.col("superseded_by").is_not_null())
@@ -268,7 +320,12 @@ def test_documents_somebody_has_load_or_are_quarantined_by_name(market, template
             "document type declaration": 2,
             "not well-formed XML": 1,
             "unknown transaction code": len(original.lines),
+            "traded_in_living_memory": len(original.lines),
         }
+        assert (
+            deployment.table("insider_activity")["filings_from"].null_count()
+            == deployment.table("insider_activity").height
+        )  # no index was read
         again = deployment.run("files again", from_files=[str(folder)])
         assert not any(count[kind] for count in again.values() for kind in ("inserted", "updated", "deleted"))
 

@@ -148,12 +148,51 @@ def test_daily_index_lists_each_ownership_filing_once(recordings: Path):
     assert rows["accession_no"].is_unique().all()
 
 
+def natera_listing() -> pl.DataFrame:
+    columns = {"security_id": pl.Int64, "cik": pl.Int64, "share_class": pl.String, "ticker": pl.String}
+    return pl.DataFrame([(1604821001, 1604821, None, "NTRA")], schema=columns, orient="row")
+
+
+def test_a_4a_in_the_shape_of_a_recorded_form_4_supersedes_what_it_restates(folder: Path, ownership: parse.Parsed):
+    """No 4/A is recorded: this one restates the second of three tranches of 0001062993-22-008150."""
+    text = (folder / "0001062993-22-008150.xml").read_text()
+    lines = text.split("<nonDerivativeTransaction>")
+    amended = (
+        lines[0] + "<nonDerivativeTransaction>" + lines[2] + "</nonDerivativeTable></ownershipDocument>"
+    ).replace("<documentType>4<", "<documentType>4/A<")
+    day = ownership.documents.filter(accession_no="0001062993-22-008150")["filed_on"].item()
+    amended = amended.replace(
+        "<issuer>", f"<dateOfOriginalSubmission>{day}</dateOfOriginalSubmission>\n    <issuer>"
+    ).replace("<value>32.5947</value>", "<value>32.6947</value>")
+    header = edgar.Header(
+        accession_no="0001062993-22-009999",
+        filed_on=date(2022, 4, 1),
+        accepted_at=datetime(2022, 4, 1, 21, tzinfo=UTC),
+    )
+    second = parse.ownership([parse.Document(body=amended.encode(), header=header)])
+    assert second.problems.is_empty()
+    assert second.trades.select("form", "row_no", "shares", "price_per_share").rows() == [("4/A", 1, 85903, 32.6947)]
+    trades = compute.supersede(pl.concat([ownership.trades, second.trades]))
+    gone = trades.filter(pl.col("superseded_by").is_not_null())
+    assert gone.select("accession_no", "row_no", "superseded_by").rows() == [
+        ("0001062993-22-008150", 2, "0001062993-22-009999")
+    ]
+    days = [date(2022, 4, 1), date(2022, 4, 4)]
+    sessions = pl.DataFrame(
+        {"session": days, "closes_at": [datetime(day.year, day.month, day.day, 20, tzinfo=UTC) for day in days]}
+    )
+    known = compute.activity(compute.with_securities(trades, natera_listing()), sessions)
+    tranches = (26402 * 31.9154, 85903 * 32.5947, 40695 * 33.4881, 85903 * 0.1)
+    natera = known.filter(security_id=1604821001)
+    assert natera["net_shares_30d"].to_list() == [153000, 153000]
+    assert natera["net_value_30d"].to_list() == pytest.approx([sum(tranches[:3]), sum(tranches)])
+
+
 def test_natera_buying_as_known_on_each_session(ownership: parse.Parsed):
     # 0001062993-22-008150: 26402 at 31.9154, 85903 at 32.5947, 40695 at 33.4881 on 2022-03-16
     bought = 26402 * 31.9154 + 85903 * 32.5947 + 40695 * 33.4881
     trades = ownership.trades.filter(accession_no="0001062993-22-008150")
-    listings = pl.DataFrame({"security_id": [1604821001], "cik": [1604821], "ticker": ["NTRA"]})
-    trades = compute.with_securities(compute.supersede(trades), listings)
+    trades = compute.with_securities(compute.supersede(trades), natera_listing())
     days = [date(2022, 3, 17), date(2022, 3, 21), date(2022, 4, 14), date(2022, 4, 18)]
     sessions = pl.DataFrame(
         {"session": days, "closes_at": [datetime(day.year, day.month, day.day, 20, tzinfo=UTC) for day in days]}

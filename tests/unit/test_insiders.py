@@ -9,6 +9,7 @@ import pytest
 
 from closingbell import edgar
 from closingbell.insiders import compute, parse
+from closingbell.pipelines import insider_trades
 
 ACCESSION = "0001234567-24-000001"
 FILED = edgar.Header(accession_no=ACCESSION, form="4", filed_on=date(2024, 5, 3))
@@ -195,6 +196,25 @@ def test_one_bad_document_does_not_stop_the_others():
     assert (result.trades.height, result.problems.height) == (1, 1)
 
 
+def test_a_filing_of_many_hundred_lines_and_owners_is_whole():
+    trades = parsed(document(*(line(shares=str(n), price="0") for n in range(400)), owners=tuple(range(1, 11)))).trades
+    assert trades["row_no"].to_list() == list(range(1, 401))
+    assert trades.select("shares", "total_value").row(0) == (0.0, 0.0)  # a gift of nothing is no missing value
+    assert trades["owner_ciks"].list.len().unique().to_list() == [10]
+
+
+def test_a_document_of_derivatives_alone_has_no_other_rows():
+    body = document(line(code="M", title="Option")).decode()
+    body = body.replace("nonDerivativeTable", "derivativeTable")
+    body = body.replace("nonDerivativeTransaction", "derivativeTransaction")
+    assert parsed(body.encode()).trades.select("is_derivative", "row_no").rows() == [(True, 1)]
+
+
+def test_an_owner_without_a_cik_is_refused_by_name():
+    body = document(line()).replace(b"<rptOwnerCik>0000000011</rptOwnerCik>", b"")
+    assert only_problem(body) == "bad value"
+
+
 def test_form_3_is_holdings_not_trades():
     held = """<nonDerivativeHolding><securityTitle><value>Common</value></securityTitle><postTransactionAmounts>
 <sharesOwnedFollowingTransaction><value>7</value></sharesOwnedFollowingTransaction></postTransactionAmounts><ownershipNature>
@@ -226,6 +246,15 @@ def test_feed_shows_a_filing_once_keyed_on_its_issuer():
     assert (row["form"], row["issuer_cik"], row["filer_ciks"]) == ("4/A", 77, [12, 77, 11])
     assert row["accepted_at"] == datetime(2024, 5, 3, 22, 2, 43, tzinfo=UTC)
     assert row["url"].endswith("/data/12/000123456724000001/0001234567-24-000001.txt")
+
+
+def test_a_filing_whose_entries_lie_on_two_pages_keeps_all_its_filers():
+    def listed(role: str, cik: int) -> pl.DataFrame:
+        entry = FEED_ENTRY.format(form="4", name="Somebody", cik=cik, role=role)
+        return parse.feed(f'<feed xmlns="http://www.w3.org/2005/Atom">{entry}</feed>'.encode())
+
+    row = insider_trades._once(pl.concat([listed("Reporting", 11), listed("Issuer", 77)])).row(0, named=True)
+    assert (row["filer_ciks"], row["issuer_cik"]) == ([11, 77], 77)
 
 
 def test_feed_of_another_shape_is_an_error():
@@ -289,6 +318,24 @@ def test_amendment_that_corrects_the_code_takes_the_line_of_its_place():
     assert superseded(original, amendment) == [(ORIGINAL, 1)]
 
 
+def test_an_amendment_that_reports_a_trade_the_original_left_out_supersedes_nothing():
+    original = filing(ORIGINAL, date(2024, 5, 3), line(price="10", after="1100"), line(price="11", after="1200"))
+    left_out = line(shares="50", price="11", after="1250")
+    assert superseded(original, filing(AMENDMENT, date(2024, 5, 20), left_out, form="4/A", more=NAMES_ORIGINAL)) == []
+    # both shares and price of the second line corrected: it goes on from the first line, as the second did
+    corrected = line(shares="60", price="12", after="1160")
+    amendment = filing(AMENDMENT, date(2024, 5, 20), line(price="10", after="1100"), corrected, form="4/A")
+    assert superseded(original, amendment) == [(ORIGINAL, 1), (ORIGINAL, 2)]
+
+
+def test_an_amendment_known_at_the_moment_of_its_original_counts_alone():
+    """Files without an acceptance time: both are known at 22:00 of one day."""
+    original = filing("0001234567-24-000005", date(2024, 5, 3), line(shares="100"))
+    amendment = filing("0001111111-24-000001", date(2024, 5, 3), line(shares="150"), form="4/A", more=NAMES_ORIGINAL)
+    assert superseded(amendment, original) == [("0001234567-24-000005", 1)]
+    assert activity(original, amendment)[date(2024, 5, 6)]["shares_bought_30d"] == 150
+
+
 def test_amendment_leaves_other_owners_issuers_days_and_forms_alone():
     mine = filing(ORIGINAL, date(2024, 5, 3), line())
     others = filing("0001234567-24-000002", date(2024, 5, 3), line(), owners=(12,))
@@ -311,7 +358,14 @@ SESSIONS = pl.DataFrame(
         "closes_at": [datetime(2024, m, d, 20, tzinfo=UTC) for m, d in ((5, 3), (5, 6), (5, 21), (5, 31), (8, 1))],
     }
 )
-LISTINGS = pl.DataFrame({"security_id": [77002, 77001, 5], "cik": [77, 77, 6], "ticker": ["EXM", "EXM.B", "XYZ"]})
+LISTINGS = pl.DataFrame(
+    {
+        "security_id": [77002, 77001, 5],
+        "cik": [77, 77, 6],
+        "share_class": ["A", "B", None],
+        "ticker": ["EXM", "EXM.B", "XYZ"],
+    }
+)
 
 
 def activity(*documents: parse.Document) -> dict[date, dict]:
@@ -326,6 +380,12 @@ def test_issuer_outside_the_universe_has_no_security_and_ticker_chooses_the_clas
     assert compute.with_securities(unknown, LISTINGS)["security_id"].to_list() == [77001]
     assert compute.with_securities(trades, LISTINGS.filter(cik=6))["security_id"].to_list() == [None]
     assert compute.with_securities(trades.clear(), LISTINGS)["security_id"].to_list() == []
+
+
+def test_a_title_names_the_class_whatever_the_ticker():
+    titles = ("Class B Common Stock", "CLASS A ordinary shares", "Common Stock", "Class C Capital Stock")
+    trades = parse.ownership([filing(ORIGINAL, date(2024, 5, 3), *(line(title=title) for title in titles))]).trades
+    assert compute.with_securities(trades, LISTINGS)["security_id"].to_list() == [77001, 77002, 77002, 77002]
 
 
 def test_net_buying_counts_what_the_session_knew():

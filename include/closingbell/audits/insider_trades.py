@@ -14,9 +14,11 @@ AUDIT = TableAudit(
         "code_known": f"transaction_code IN ({CODES})",
         "has_an_owner": "cardinality(owner_ciks) >= 1",
         "traded_by_filing": "transaction_date <= filed_on",
-        "known_near_filing": "known_at BETWEEN filed_on - interval '1 day' AND filed_on + interval '10 days'",
+        "traded_in_living_memory": "transaction_date > filed_on - interval '60 years'",  # a year typed as 0024
+        # what EDGAR takes after 22:00 is filed the next business day, which may be four days later
+        "known_near_filing": "known_at BETWEEN filed_on - interval '5 days' AND filed_on + interval '10 days'",
         "amounts_not_negative": "shares >= 0 AND price_per_share >= 0 AND total_value >= 0 AND shares_owned_after >= 0",
-        "superseded_later": "superseded_at > known_at",
+        "superseded_later": "superseded_at >= known_at",
         "superseded_wholly": "(superseded_by IS NULL) = (superseded_at IS NULL)",
     },
     expectations=(

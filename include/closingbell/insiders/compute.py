@@ -51,13 +51,15 @@ Row = dict[str, Any]
 def supersede(trades: pl.DataFrame) -> pl.DataFrame:
     """`trades` with SUPERSEDED added. Give all rows of the issuers in it: an amendment is matched to what it amends.
 
-    Candidates are rows of the same issuer, base form, table and a common owner, known before the amendment and still
+    Candidates are rows of the same issuer, base form, table and a common owner, filed before the amendment and still
     live; of the day the amendment names as its original's, where some are. A line is matched within its transaction
     date, code and security title: to the line equal in all amounts, else in shares, in price, or by its place. A line
     left over corrects the date or the code itself: it takes the leftover line of the named original in its own place.
+    A trade that the original left out supersedes nothing: what is owned after it goes on from the original's last line.
     """
     amended = trades.filter(pl.col("form").str.ends_with("/A"))["issuer_cik"].unique()
-    rows = trades.filter(pl.col("issuer_cik").is_in(amended.implode())).sort("known_at", "accession_no").to_dicts()
+    rows = trades.filter(pl.col("issuer_cik").is_in(amended.implode())).to_dicts()
+    rows.sort(key=_came)
     by_issuer: dict[int, list[Row]] = defaultdict(list)
     amendments: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -81,8 +83,7 @@ def _supersede_by(lines: list[Row], of_issuer: list[Row]) -> None:
     live = [
         row
         for row in of_issuer
-        if row["known_at"] < first["known_at"]
-        and row["accession_no"] != first["accession_no"]
+        if _came(row) < _came(first)
         and row["superseded_by"] is None
         and row["form"].removesuffix("/A") == first["form"].removesuffix("/A")
         and not set(row["owner_ciks"]).isdisjoint(first["owner_ciks"])
@@ -90,11 +91,32 @@ def _supersede_by(lines: list[Row], of_issuer: list[Row]) -> None:
     original = first["amends_filed_on"]
     named = [row for row in live if original and original in (row["filed_on"], row["amends_filed_on"])]
     candidates = named or live
-    for alike in (_same_line, _same_amounts, _same_shares, _same_price, _same_place):
+    for alike in (_same_line, _same_amounts, _same_shares):
+        lines, candidates = _match(lines, candidates, alike)
+    lines = _without_additions(lines, named or live)
+    for alike in (_same_price, _same_place):
         lines, candidates = _match(lines, candidates, alike)
     if named:
         for alike in (_same_place_and_shares, _same_place_of_filing):
             lines, candidates = _match(lines, candidates, alike)
+
+
+def _came(row: Row) -> tuple[Any, ...]:
+    """The order of filings. Without acceptance times an original and its amendment are known at one moment."""
+    return row["known_at"], row["form"].endswith("/A"), row["accession_no"]
+
+
+def _without_additions(lines: list[Row], rows: list[Row]) -> list[Row]:
+    """The lines but for trades that the original left out: what is owned after them goes on from its last line."""
+
+    def follows(line: Row, row: Row) -> bool:
+        before, after, shares = row["shares_owned_after"], line["shares_owned_after"], line["shares"]
+        if None in (before, after, shares) or _same_holding(line) != _same_holding(row):
+            return False
+        return bool(shares) and abs(before + (shares if line["acquired"] else -shares) - after) < 0.01
+
+    last = [row for row in rows if not any(follows(other, row) for other in rows)]
+    return [line for line in lines if not any(follows(line, row) for row in last)]
 
 
 def _match(lines: list[Row], candidates: list[Row], alike: Callable[[Row], Any]) -> tuple[list[Row], list[Row]]:
@@ -114,9 +136,16 @@ def _match(lines: list[Row], candidates: list[Row], alike: Callable[[Row], Any])
     return left, [row for row in candidates if id(row) not in taken]
 
 
+def _title(row: Row) -> str:
+    return re.sub(r"[^a-z0-9]+", " ", (row["security_title"] or "").lower()).strip()
+
+
+def _same_holding(row: Row) -> tuple[Any, ...]:
+    return row["is_derivative"], row["direct"], row["ownership_nature"], _title(row)
+
+
 def _same_trade(row: Row) -> tuple[Any, ...]:
-    title = re.sub(r"[^a-z0-9]+", " ", (row["security_title"] or "").lower()).strip()
-    return row["is_derivative"], row["transaction_date"], row["transaction_code"], title
+    return row["is_derivative"], row["transaction_date"], row["transaction_code"], _title(row)
 
 
 def _same_line(row: Row) -> tuple[Any, ...]:
@@ -150,23 +179,33 @@ def _same_place_of_filing(row: Row) -> tuple[Any, ...]:
 
 
 def with_securities(trades: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
-    """`trades` with security_id: the issuer's class with the ticker the document gives, else the issuer's first class.
+    """`trades` with security_id: the issuer's class that the line's title names, else the one with the ticker that the
+    document gives, else the issuer's first.
 
-    listings: security_id, cik, ticker (house spelling; any number of tickers a security). Keyed by the issuer's CIK:
-    an issuer that is not listed has null. Documents write tickers freely ("NYSE: ABC", "goog, googl").
+    listings: security_id, cik, share_class, ticker (house spelling; any number of tickers a security). Keyed by the
+    issuer's CIK: an issuer that is not listed has null. Documents write tickers freely ("NYSE: ABC", "goog, googl").
     """
     classes = listings.select("cik", "security_id", "ticker").unique()
     first = classes.group_by("cik").agg(pl.col("security_id").min().alias("first_class"))
     by_ticker = classes.group_by("cik", "ticker").agg(pl.col("security_id").min())
+    by_title = (
+        listings.drop_nulls("share_class")
+        .group_by("cik", "share_class")
+        .agg(pl.col("security_id").min().alias("of_title"))
+    )
     written = pl.col("issuer_ticker").fill_null("").str.split(",").list.first().str.split(":").list.last()
     tickers = trades.with_row_index("_row").select(
-        "_row", "issuer_cik", ticker=normal_tickers(trades.select(written.str.strip_chars()).to_series())
+        "_row",
+        "issuer_cik",
+        ticker=normal_tickers(trades.select(written.str.strip_chars()).to_series()),
+        share_class=pl.col("security_title").str.extract(r"(?i)\bclass\s+([a-z])\b").str.to_uppercase(),
     )
     matched = (
         tickers.join(by_ticker, left_on=["issuer_cik", "ticker"], right_on=["cik", "ticker"], how="left")
+        .join(by_title, left_on=["issuer_cik", "share_class"], right_on=["cik", "share_class"], how="left")
         .join(first, left_on="issuer_cik", right_on="cik", how="left")
         .sort("_row")
-        .select(pl.coalesce("security_id", "first_class").cast(pl.Int64).alias("security_id"))
+        .select(pl.coalesce("of_title", "security_id", "first_class").cast(pl.Int64).alias("security_id"))
     )
     return trades.drop("security_id", strict=False).hstack(matched)
 

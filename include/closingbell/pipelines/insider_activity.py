@@ -32,8 +32,10 @@ LONGEST = timedelta(days=max(compute.WINDOWS))
 
 
 def plan(run: Run) -> list[Batch]:
-    """One batch: rows published since the last time, sessions up to EDGAR's newest answer."""
+    """One batch: rows published since the last time, sessions up to EDGAR's newest answer. After a backfill all."""
     state = db.query(run.engine, "insider_activity_state").row(0, named=True)
+    if state["counted_from"] != state["filings_from"]:
+        return _batch(state, since=None, last=None)  # a backfill: older sessions are whole now
     return _batch(state, since=state["since"], last=state["last"])
 
 
@@ -49,13 +51,14 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     touched = db.query(run.engine, "insiders_touched", since=since)
     changed = _changed(run, touched["issuer_cik"].to_list())
     log.info("insider_activity: rows of %d issuers are new, %d rows are marked", touched.height, changed.height)
-    yield NAME, _sums(run, touched, changed, last and date.fromisoformat(last), until)
+    sums = _sums(run, touched, changed, last and date.fromisoformat(last), until)
+    yield NAME, sums.with_columns(filings_from=_filings_from(batch["filings_from"]))
     yield "insider_trades", changed
 
 
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
-    """Until when rows are counted: the next run begins there."""
-    return {NAME: {"upto": batches[0]["upto"]}} if batches else {}
+    """Until when rows are counted, where the next run begins; and the day that filings were loaded from."""
+    return {NAME: {name: batches[0][name] for name in ("upto", "filings_from")}} if batches else {}
 
 
 def replay(run: Run) -> list[Batch]:
@@ -76,7 +79,18 @@ def _batch(state: dict[str, Any], *, since: datetime | None, last: date | None) 
     if ends := settings().market_ends_on:
         until = min(until, ends)
     said = {"since": since and since.isoformat(), "last": last and last.isoformat()}
+    said["filings_from"] = state["filings_from"] and state["filings_from"].isoformat()
     return [{"key": f"until {until}", "until": until.isoformat(), "upto": state["upto"].isoformat()} | said]
+
+
+def _filings_from(first: str | None) -> pl.Expr:
+    """The day that a session's filings are loaded from, at most its longest window's first; null: no index was read."""
+    if first is None:
+        return pl.lit(None, pl.Date)
+    day = date.fromisoformat(first)
+    while (day - timedelta(days=1)).weekday() > 4:  # EDGAR takes nothing on a weekend
+        day -= timedelta(days=1)
+    return pl.max_horizontal(pl.lit(day), pl.col("session") - LONGEST + timedelta(days=1))
 
 
 def _changed(run: Run, ciks: list[int]) -> pl.DataFrame:

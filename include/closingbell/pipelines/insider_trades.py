@@ -157,7 +157,18 @@ def _listed(run: Run, hook: SecEdgar) -> tuple[pl.DataFrame, list[int]]:
             continue
         lists.append(run.landing.put(answer))
         found.append(parse.index(run.landing.read(lists[-1]).content))
-    return pl.concat(found).unique("accession_no", keep="first", maintain_order=True), lists
+    return _once(pl.concat(found)), lists
+
+
+def _once(listed: pl.DataFrame) -> pl.DataFrame:
+    """One row a filing, with the filers of all its entries: they may lie on two pages of the feed."""
+    filers = pl.col("filer_ciks").explode().unique(maintain_order=True)
+    rest = [name for name in parse.FILINGS if name not in ("accession_no", "filer_ciks")]
+    return (
+        listed.group_by("accession_no", maintain_order=True)
+        .agg(filers, *(pl.col(name).drop_nulls().first() for name in rest))
+        .select(list(parse.FILINGS))
+    )
 
 
 def _feed(run: Run, hook: SecEdgar, first_page: int, since: datetime) -> tuple[list[pl.DataFrame], list[int]]:

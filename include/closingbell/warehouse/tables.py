@@ -93,7 +93,10 @@ TABLES: dict[str, TableSpec] = {
         TableSpec(name="technical_indicators", key=("security_id", "session"), derived=True, excludable=True),
         TableSpec(name="valuation_ratios", key=("security_id", "session"), derived=True, excludable=True),
         TableSpec(
-            name="insider_trades", key=("accession_no", "is_derivative", "row_no"), feeds=(("sec_edgar", "ownership"),)
+            name="insider_trades",
+            key=("accession_no", "is_derivative", "row_no"),
+            parser_version="2",
+            feeds=(("sec_edgar", "ownership"),),
         ),
         TableSpec(name="insider_activity", key=("security_id", "session"), derived=True, excludable=True),
         TableSpec(
