@@ -3,8 +3,9 @@
 
 Owner: closing-bell. 07:00 New York, every day. Fetches the last session's bars again (vendors correct them into the
 night), publishes what changed, marks them final, then makes the indicators and valuations anew of every session with a
-publish since its score, with rows known by its close but loaded after it, or with no score at all, and starts its
-scores. Tells the operators of sessions that have no scores in time, whatever kept them from running.
+publish since its score, with rows known by its close but loaded after it, or with no score at all where its indicators
+are there or it is one of the last ten, and starts its scores. Older sessions without a score are left to a backfill of
+market_close. Tells the operators of sessions that have no scores in time, whatever kept them from running.
 
 **When it fails**
 - `reconcile.land`: as in `market_close`. `reconcile.audit`: read the failed expectation on the run's page *Loads*.

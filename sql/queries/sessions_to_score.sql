@@ -1,4 +1,5 @@
--- Sessions up to :last (date), of the last 400 days, whose scores are missing or older than what they are made of.
+-- Sessions up to :last (date), of the last 400 days, whose scores are missing or older than what they are made of; those
+-- with bars alone from :recent (date) on.
 -- When a session was scored is when its last whole run began to read (rows that came out equal keep their old times).
 WITH runs AS (
     SELECT CAST(day AS date) AS session, max(s.opened_at) AS scored_at
@@ -58,9 +59,10 @@ SELECT p.session, 'bars, but no score'
 FROM closingbell.technical_indicators p
 WHERE p.session BETWEEN CAST(:last AS date) - 400 AND :last AND NOT EXISTS (SELECT FROM scored s WHERE s.session = p.session)
 GROUP BY p.session
-UNION  -- not those before the first one scored: their bars are its history
+UNION  -- what a run broke off; not those before the first one scored, nor long ago: their bars are other sessions' history
 SELECT d.session, 'bars, but no score'
-FROM (SELECT CAST(generate_series(min(session) + 1, CAST(:last AS date), interval '1 day') AS date) AS session FROM scored) d
-WHERE EXISTS (SELECT FROM closingbell.stock_prices p WHERE p.session = d.session)
+FROM (SELECT CAST(generate_series(CAST(:recent AS date), CAST(:last AS date), interval '1 day') AS date) AS session) d
+WHERE d.session > (SELECT min(session) FROM scored)
+  AND EXISTS (SELECT FROM closingbell.stock_prices p WHERE p.session = d.session)
   AND NOT EXISTS (SELECT FROM scored s WHERE s.session = d.session)
 ORDER BY session;

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 from closingbell.orchestration import metrics, partitions
 from closingbell.pipelines import reconcile
 from closingbell.pipelines.base import Run
+from closingbell.sessions import last_sessions
 from closingbell.settings import settings
 from closingbell.warehouse import db
 
@@ -85,24 +86,34 @@ def test_sessions_without_scores_are_late_once_they_are_due(database):
     assert reconcile.late_sessions(database, friday_evening) == missing[:1]
 
 
+def bars(run: Run, *sessions: date) -> None:
+    put = (
+        "INSERT INTO closingbell.stock_prices (security_id, session, open, high, low, close, volume, source, final,"
+        " fetched_at) VALUES (1, :day, 1, 1, 1, 1, 1, 'polygon', true, :at)"
+    )
+    with run.engine.begin() as connection:
+        connection.execute(text(put), [{"day": day, "at": NOW - timedelta(days=9)} for day in sessions])
+
+
 def test_a_session_with_bars_alone_is_scored_and_the_history_before_the_first_score_is_not(run):
     """market_close failed after it published the prices of Thursday."""
 
-    def bars(*days: int) -> None:
-        put = (
-            "INSERT INTO closingbell.stock_prices (security_id, session, open, high, low, close, volume, source, final,"
-            " fetched_at) VALUES (1, :day, 1, 1, 1, 1, 1, 'polygon', true, :at)"
-        )
-        with run.engine.begin() as connection:
-            for day in days:
-                connection.execute(text(put), {"day": date(2025, 12, day), "at": NOW - timedelta(days=9)})
-
-    bars(1, 2, 3, 4)
+    bars(run, *(date(2025, 12, day) for day in (1, 2, 3, 4)))
     assert reconcile.sessions_to_score(run) == []
     for day in (3, 5):
         published(run.engine, "ic_scores", f"2025-12-0{day}", NOW, f"2025-12-0{day}", run_id=f"r{day}")
         scored(run.engine, date(2025, 12, day))
     assert reconcile.sessions_to_score(run) == [date(2025, 12, 4)]
+
+
+def test_an_old_session_scored_by_hand_asks_for_no_scores_of_the_months_after_it(run):
+    """A month of bars; of those without a score only the last ten sessions are what a run broke off."""
+    month = last_sessions(date(2025, 12, 5), 21)
+    bars(run, *month)
+    for session in (month[0], month[-3]):
+        published(run.engine, "ic_scores", session.isoformat(), NOW, session.isoformat(), run_id=f"r{session}")
+        scored(run.engine, session)
+    assert reconcile.sessions_to_score(run) == [*month[-10:-3], *month[-2:]]
 
 
 def test_no_session_is_late_where_the_market_stands_still(database, monkeypatch):

@@ -55,11 +55,13 @@ LOAD = Load(
 def sessions_to_score(run: Run) -> list[date]:
     """Sessions whose indicators, valuations or scores are older than what they are made of.
 
-    Those are sessions with bars corrected after their score, with statements known by their close but loaded later,
-    with indicators or, after the first session ever scored, with bars, and no score. Whoever asks makes their
-    indicators and valuations anew, then their scores.
+    Those are sessions of the last 400 days with bars corrected after their score, with statements known by their close
+    but loaded later, with indicators and no score; and, of the last ten and after the first ever scored, those with
+    bars and no score. Longer gaps are a backfill's: one old session scored by hand asks for none after it. Whoever asks
+    makes their indicators and valuations anew, then their scores.
     """
-    found = db.query(run.engine, "sessions_to_score", last=run.session)
+    recent = last_sessions(run.session, LATE_SESSIONS)[0]
+    found = db.query(run.engine, "sessions_to_score", last=run.session, recent=recent)
     for session, reason in found.select("session", "reason").iter_rows():
         log.info("%s: %s", session, reason)
     return found["session"].unique().sort().to_list()
