@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from closingbell import cli
+from closingbell.cli import loads
 from closingbell.stack import record
 
 
@@ -42,7 +43,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ran:
     monkeypatch.setattr(partitions, "claimed_by_command", lambda *_, **__: contextlib.nullcontext())
     monkeypatch.setattr(record, "ROOT", tmp_path / "stack")
     monkeypatch.setattr(
-        pipelines, "LOADS", {name: Load(name) for names in cli.LOADS.values() for name in names}, raising=False
+        pipelines, "LOADS", {name: Load(name) for names in loads.LOADS.values() for name in names}, raising=False
     )
     monkeypatch.setattr(base, "open_run", lambda *run, by_command=False: run)
 
@@ -102,6 +103,17 @@ def test_insiders_are_of_hours_of_days_or_of_files(ran: Ran, monkeypatch, tmp_pa
 def test_a_session_is_the_partition_key(ran: Ran, monkeypatch) -> None:
     assert command(monkeypatch, "prices", "--all", "--session", "2025-12-05") == 0
     assert ran[0][3:] == ("2025-12-05", {"all": True, "session": "2025-12-05"})
+
+
+def test_the_session_is_the_last_that_the_sandbox_serves_by_default(ran: Ran, monkeypatch) -> None:
+    from closingbell.settings import settings
+
+    monkeypatch.setenv("CLOSINGBELL_MARKET_ENDS_ON", "2025-12-05")
+    settings.cache_clear()
+    assert command(monkeypatch, "valuations", "--limit", "9") == 0
+    monkeypatch.delenv("CLOSINGBELL_MARKET_ENDS_ON")
+    settings.cache_clear()
+    assert ran[0][3:] == ("2025-12-05", {"limit": 9, "session": "2025-12-05"})
 
 
 def test_a_range_ends_with_its_last_session(ran: Ran, monkeypatch) -> None:

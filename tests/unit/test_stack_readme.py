@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from typer.main import get_command
 
 from closingbell import cli
 from closingbell.settings import REPOSITORY, Settings
@@ -44,8 +45,7 @@ def test_every_target_and_variable_it_names_is_the_makefiles() -> None:
 
 
 def test_every_command_it_names_exists() -> None:
-    known = {command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback}
-    known |= {group.name for group in cli.app.registered_groups if group.name}
+    known = set(get_command(cli.app).commands)
     for line in re.findall(r"closingbell ((?:[a-z][a-z-]*(?: \| )?)+)", README):
         assert {name.strip().split(" ")[0] for name in line.split("|")} <= known, line
 

@@ -1,0 +1,5 @@
+"""python -m closingbell.cli"""
+
+from closingbell.cli import main
+
+main()
