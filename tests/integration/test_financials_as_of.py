@@ -8,6 +8,7 @@ import polars as pl
 from sqlalchemy import Engine, text
 
 from closingbell.fundamentals import compute
+from closingbell.fundamentals.versions import FIGURES
 from closingbell.warehouse import db
 
 INSERT = """
@@ -39,4 +40,4 @@ def test_the_table_has_the_columns_of_the_rows(database: Engine):
             text("SELECT attname FROM pg_attribute WHERE attrelid = 'closingbell.financials'::regclass AND attnum > 0")
         ).scalars()
         assert set(columns) - {"landing_id", "fetched_at"} == set(compute.SCHEMA)
-    assert set(pl.Schema(compute.SCHEMA)) >= set(compute.FIGURES + compute.RATIOS)
+    assert set(pl.Schema(compute.SCHEMA)) >= set(FIGURES + compute.RATIOS)

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from closingbell import connections
-from closingbell.fundamentals.compute import FIGURES, RATIOS
+from closingbell.fundamentals.compute import RATIOS
+from closingbell.fundamentals.versions import FIGURES
 from closingbell.landing import Landing
 from closingbell.pipelines import LOADS, base, reconcile
 from closingbell.pipelines.base import Run

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from closingbell.fundamentals import compute, filings, parse
+from closingbell.fundamentals.versions import PER_SHARE
 
 NO_FILINGS = pl.DataFrame(schema=filings.SCHEMA)
 REVENUE, NET, ASSETS = "RevenueFromContractWithCustomerExcludingAssessedTax", "NetIncomeLoss", "Assets"
@@ -312,7 +313,7 @@ def on_split_basis(rows: pl.DataFrame, splits: pl.DataFrame, on: date) -> pl.Dat
     return (
         keyed.join(factors, on="row", how="left", maintain_order="left")
         .with_columns(
-            pl.col(*compute.PER_SHARE) / pl.col("eps_factor").fill_null(1.0),
+            pl.col(*PER_SHARE) / pl.col("eps_factor").fill_null(1.0),
             pl.col("shares_outstanding") * pl.col("shares_factor").fill_null(1.0),
         )
         .drop("row", "eps_factor", "shares_factor")

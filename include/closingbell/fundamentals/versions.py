@@ -1,0 +1,210 @@
+"""Observations -> rows and their versions: each period's figures as every filing day knew them.
+
+In: observations (see observations.py). Out: Versions: rules 3 and 4 of `compute` (whose word counts: events.py), then
+the figures of concepts.toml, without amounts that contradict others of the same version. Set-wise over all companies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from closingbell.fundamentals import events
+from closingbell.fundamentals.concepts import Term, concept_map
+from closingbell.fundamentals.events import Ends, Events, Ints, dates, day_numbers, decided, last, new, with_balances
+from closingbell.fundamentals.observations import LENGTHS, ROW, SPAN
+
+FLOWS = (
+    "revenue", "cost_of_revenue", "gross_profit", "operating_expenses", "operating_income", "interest_expense",
+    "net_income", "operating_cash_flow", "investing_cash_flow", "financing_cash_flow", "capex", "free_cash_flow",
+    "dividends_paid",
+)  # fmt: skip
+PER_SHARE = ("eps_basic", "eps_diluted")
+BALANCES = (
+    "shares_outstanding", "total_assets", "total_liabilities", "current_assets", "current_liabilities", "inventory",
+    "shareholders_equity", "cash_and_equivalents", "short_term_debt", "long_term_debt",
+)  # fmt: skip
+FIGURES = (
+    "revenue", "cost_of_revenue", "gross_profit", "operating_expenses", "operating_income", "interest_expense",
+    "net_income", "eps_basic", "eps_diluted", "shares_outstanding", "total_assets", "total_liabilities",
+    "current_assets", "current_liabilities", "inventory", "shareholders_equity", "cash_and_equivalents",
+    "short_term_debt", "long_term_debt", "operating_cash_flow", "investing_cash_flow", "financing_cash_flow", "capex",
+    "free_cash_flow", "dividends_paid",
+)  # fmt: skip
+TAX = ("pretax_income", "income_tax")
+VALUES = (*FIGURES, *TAX, "shares_average_diluted")
+
+
+@dataclass(frozen=True)
+class Told:
+    """Events of every row, and what an end number stands for: cik, currency, end of each."""
+
+    events: Events
+    ends: Ends
+    names: pl.DataFrame
+
+
+def events_of(seen: pl.DataFrame) -> Told:
+    """What each row's items are from each day on (see events.py)."""
+    end = day_numbers(seen["end"])
+    company = seen["cik"].rank("dense").cast(pl.Int64).to_numpy() << 8 | seen["currency"].to_physical().to_numpy()
+    codes, one, number = np.unique(company * events.DAYS + end, return_index=True, return_inverse=True)
+    ends = Ends(company=codes // events.DAYS, day=codes % events.DAYS)
+    stated = Events(
+        row=number * events.SPANS + seen["span"].to_physical().to_numpy(),
+        code=_integers(seen["tag"]),
+        rank=_integers(seen["rank"]),
+        day=day_numbers(seen["day"]),
+        start=day_numbers(seen["start"]),
+        value=seen["value"].to_numpy(),
+        source=_integers(seen["accession"]),
+        less=np.full(seen.height, -1, dtype=np.int64),
+        accession=_integers(seen["accession"]),
+        known=_integers(seen["known_at"]),
+    )
+    items = _integers(seen["item"])
+    # one filing day's last word, where several filings or dates of a cover give one
+    key = ((stated.row * events.ITEMS + items) * events.TAGS + stated.code) * events.DAYS + stated.day
+    stated_end, days = day_numbers(seen["stated_end"]), seen["days"].fill_null(0).to_numpy()
+    order = np.argsort(key, kind="stable")
+    if not new(key[order]).all():
+        order = np.lexsort((days, stated_end, stated.accession, stated.known, key))
+        order = order[last(key[order])]
+    kinds = concept_map().kinds.values()
+    lengths = np.zeros(1 << 9, dtype=np.bool_)
+    for low, high in LENGTHS["Q"]:
+        lengths[low : high + 1] = True
+    told = decided(stated.take(order), items[order], np.array([kind == "flow" for kind in kinds]), ends, lengths)
+    told = with_balances(told)
+    told = told.take(np.argsort((told.row * events.ITEMS + told.code) * events.DAYS + told.day, kind="stable"))
+    return Told(told, ends, seen.select("cik", "currency", "end")[one])
+
+
+def _integers(column: pl.Series) -> Ints:
+    return column.to_physical().cast(pl.Int64).to_numpy()
+
+
+@dataclass(frozen=True)
+class Versions:
+    """frame: ROW and day -> all figures as known that day, start, known_at, accession, *_filed_on, version (a number),
+    sorted by `row` and day. made_of: by version and item the event, -1 for none."""
+
+    frame: pl.DataFrame
+    row: Ints
+    day: Ints
+    made_of: npt.NDArray[np.int32]
+
+
+def versions_of(told: Told) -> Versions:
+    made = told.events
+    items = list(concept_map().kinds)
+    when = made.row * events.DAYS + made.day
+    versions, of = np.unique(when, return_inverse=True)
+    row, day = versions // events.DAYS, versions % events.DAYS
+    made_of = np.full((len(versions), len(items)), -1, dtype=np.int32)
+    made_of[of, made.code] = np.arange(len(made))
+    np.maximum.accumulate(made_of, axis=0, out=made_of)
+    first_of_row = np.searchsorted(made.row, row)  # events are sorted by row: smaller numbers are another row's
+    made_of[made_of < first_of_row[:, None]] = -1
+
+    order = np.lexsort((made.start, made.accession, made.known, of))
+    newest = order[last(of[order])]
+    start = np.zeros(len(versions), dtype=np.int64)
+    np.maximum.at(start, of, made.start)
+    stated = events.latest(start > 0, new(row))
+    start = np.where(stated >= 0, start[stated], 0)
+
+    value, filed = np.append(made.value, np.nan), np.append(made.day, 0)
+    known = told.names[row // events.SPANS].with_columns(
+        pl.Series("span", SPAN.categories, dtype=SPAN).gather(row % events.SPANS),
+        dates(day).alias("day"),
+        pl.Series("known_at", made.known[newest]).cast(pl.Datetime("us", "UTC")),
+        pl.Series("accession", made.accession[newest]),
+        dates(start).alias("start"),
+        pl.Series("version", np.arange(len(versions), dtype=np.int32)),
+        *[pl.Series(item, value[made_of[:, at]], nan_to_null=True) for at, item in enumerate(items)],
+        *[
+            dates(filed[made_of[:, at]]).alias(f"{item}_day")
+            for at, item in enumerate(items)
+            if item.startswith(("eps_", "shares_"))
+        ],
+    )
+    frame = (
+        _with_figures(_plausible(known))
+        .with_columns(
+            pl.coalesce("eps_diluted_reported_day", "eps_basic_reported_day").alias("eps_filed_on"),
+            _shares_filed_on().alias("shares_filed_on"),
+        )
+        .select(*ROW, "day", *VALUES, "eps_filed_on", "shares_filed_on", "version", "known_at", "accession", "start")
+    )
+    return Versions(frame, row, day, made_of)
+
+
+def _plausible(known: pl.DataFrame) -> pl.DataFrame:
+    """Items that contradict the statement they stand beside dropped.
+
+    Costs of goods that are one of many costs: revenue less them would be no gross profit. McDonald's tags its own
+    restaurants' costs so, beside those of franchised ones. They are parts where the company shows a total of all costs
+    and no gross profit, and selling, administration and research explain too little of what lies between them and
+    operating income. CostOfRevenue is everything by definition.
+    A gross profit that leads to operating income less well than revenue less costs does (Costco's of merchandise).
+    Other income that leaves something between pretax income and gross profit less running costs unexplained: pretax
+    income less it and interest is operating income only where the two agree (Nike).
+    Equity "with minority" that is far from the parent's: a part of it (Nike 2013: 274 million of 11 billion).
+    """
+    c = pl.col
+    costs = pl.coalesce(c("cost_total"), _formula((Term("cost_of_goods", 1, True), Term("cost_of_services", 1, True))))
+    running = pl.coalesce(c("selling_general"), c("selling").fill_null(0.0) + c("administration").fill_null(0.0)) + c(
+        "research"
+    ).fill_null(0.0)
+    between = c("revenue_reported") - costs - c("operating_income_reported")
+    part = (
+        c("cost_by_definition").is_null()
+        & c("gross_profit_reported").is_null()
+        & ((between - running) > 0.25 * c("costs_and_expenses"))
+    ).fill_null(False)
+    reported_gap = (c("gross_profit_reported") - c("operating_income_reported") - running).abs()
+    contradicted = (
+        ((c("gross_profit_reported") - c("revenue_reported") + costs).abs() > 0.005 * c("revenue_reported"))
+        & (running > 0)
+        & ((between - running).abs() < reported_gap)
+    ).fill_null(False)
+    operating = c("pretax_income") - c("interest_net") - c("other_nonoperating")
+    unexplained = ((c("gross_profit_reported") - running - operating).abs() <= 0.005 * c("revenue_reported")).fill_null(
+        False
+    ).not_() | (running <= 0).fill_null(True)
+    astray = ((c("equity_with_minority") - c("equity_of_parent")).abs() > 0.25 * c("assets")).fill_null(False)
+    dropped = {
+        **dict.fromkeys(("cost_total", "cost_of_goods", "cost_of_services"), part),
+        "gross_profit_reported": contradicted,
+        "other_nonoperating": unexplained,
+        "equity_with_minority": astray,
+    }
+    return known.with_columns(pl.when(~drop).then(c(name)).alias(name) for name, drop in dropped.items())
+
+
+def _with_figures(known: pl.DataFrame) -> pl.DataFrame:
+    for figure, formulas in concept_map().figures.items():
+        known = known.with_columns(pl.coalesce(_formula(terms) for terms in formulas).alias(figure))
+    return known
+
+
+def _formula(terms: tuple[Term, ...]) -> pl.Expr:
+    total = pl.sum_horizontal(
+        pl.col(term.name).fill_null(0.0) * term.sign if term.optional else pl.col(term.name) * term.sign
+        for term in terms
+    )
+    needed = [pl.col(term.name).is_not_null() for term in terms if not term.optional]
+    some = pl.any_horizontal(pl.col(term.name).is_not_null() for term in terms)
+    return pl.when(pl.all_horizontal(*needed, some)).then(total)
+
+
+def _shares_filed_on() -> pl.Expr:
+    day: Any = pl.when(False).then(pl.lit(None, dtype=pl.Date))
+    for terms in concept_map().figures["shares_outstanding"]:
+        day = day.when(_formula(terms).is_not_null()).then(pl.col(f"{terms[0].name}_day"))
+    return day
