@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ from closingbell.sandbox.server import Sandbox, open_market, running
 from closingbell.sessions import close_of, last_sessions
 from closingbell.settings import settings
 from closingbell.warehouse import db
+from closingbell.warehouse.load import AuditFailed
 from closingbell.warehouse.quota import QuotaExhausted
 
 COLUMNS = [
@@ -353,6 +355,88 @@ def test_files_that_are_here_already(deployment, tmp_path):
     deployment.run(from_files=[str(tmp_path)])
     assert deployment.ratings() == truth(deployment.market.ratings.truth(now, tickers, since=a_year_before(now)))
     assert not asked_questions(deployment)
+
+
+def test_ratings_get_their_security_once_it_is_known_and_count(deployment, tmp_path, monkeypatch):
+    market, now, since = deployment.market, deployment.box.clock, deployment.box.clock.date() - timedelta(days=90)
+    members = deployment.members()
+    rows = market.ratings.calendar(members, since, now.date(), None, now)
+    (tmp_path / "ratings.json").write_text(json.dumps({"ratings": rows}))
+    os.utime(tmp_path / "ratings.json", (now.timestamp(), now.timestamp()))
+    with deployment.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE ops.kept AS SELECT * FROM closingbell.ticker_history"))
+        connection.execute(text("DELETE FROM closingbell.ticker_history"))
+    deployment.run(from_files=[str(tmp_path)])
+    deployment.run("analyst_consensus")
+    stored = "SELECT rating_id, security_id, landing_id FROM closingbell.analyst_ratings ORDER BY rating_id"
+    before = deployment.rows(stored)
+    assert {row["security_id"] for row in before} == {None}
+    assert not deployment.rows("SELECT FROM closingbell.analyst_consensus")
+
+    with deployment.engine.begin() as connection:
+        connection.execute(text("INSERT INTO closingbell.ticker_history SELECT * FROM ops.kept"))
+    monkeypatch.setattr(market, "benzinga_ratings", lambda *asked: [], raising=False)
+    (counts,) = deployment.run().values()
+    assert counts["updated"] == len(before)
+    after = deployment.rows(stored)
+    assert [row["landing_id"] for row in after] == [row["landing_id"] for row in before]
+    assert None not in {row["security_id"] for row in after}
+    deployment.run("analyst_consensus")
+    for session in (last_sessions(now.date(), 30)[0], now.date()):
+        expected = told(deployment, session, since, members, loaded=now)
+        assert expected
+        assert consensus(deployment, session) == expected
+    assert no_change(deployment.run())
+
+
+def test_a_rating_under_a_name_that_came_later_is_of_the_company_that_took_it():
+    """Vendors move a company's old ratings to its new ticker; a reused ticker is another's."""
+    days = [date(2010, 1, 4), date(2022, 6, 9), date(2015, 1, 2)]
+    history = pl.DataFrame(
+        {
+            "ticker": ["FB", "META", "OLD"],
+            "valid_from": days,
+            "valid_to": [date(2022, 6, 8), None, None],
+            "security_id": [1, 1, 2],
+        }
+    )
+    rows = [("META", 2020), ("FB", 2020), ("META", 2023), ("OLD", 2012), ("META", 2009)]
+    ratings = pl.DataFrame(
+        [{"ticker": ticker, "rated_at": datetime(year, 3, 2, 15, tzinfo=UTC)} for ticker, year in rows],
+        schema_overrides={"rated_at": pl.Datetime("us", "UTC")},
+    )
+    blank = {
+        name: dtype for name, dtype in (analyst_ratings.FRAME | base.LINEAGE).items() if name not in ratings.columns
+    }
+    ratings = ratings.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in blank.items())
+    assert analyst_ratings._mapped(ratings, history)["security_id"].to_list() == [1, 1, 1, None, None]
+
+
+def test_one_unknown_word_among_few_ratings_is_quarantined_and_the_others_are_published(deployment, tmp_path):
+    now = deployment.box.clock
+    rows = deployment.market.ratings.calendar(deployment.members()[:2], a_year_before(now), now.date(), None, now)[:3]
+    (tmp_path / "few.json").write_text(json.dumps({"ratings": [rows[0] | {"rating_current": "Buyish"}, *rows[1:]]}))
+    (counts,) = deployment.run(from_files=[str(tmp_path)]).values()
+    assert (counts["inserted"], counts["quarantined"]) == (2, 1)
+    many = [row | {"id": f"{row['id']}{n}", "rating_current": "Buyish"} for n in range(10) for row in rows]
+    (tmp_path / "few.json").write_text(json.dumps({"ratings": many}))
+    with pytest.raises(AuditFailed, match="has Benzinga changed its answer"):
+        deployment.run(from_files=[str(tmp_path)])
+
+
+def test_a_removal_without_a_time_counts_from_when_it_was_seen_first(deployment, monkeypatch):
+    deployment.run(sp500=True)
+    (row,) = deployment.rows("SELECT rating_id FROM closingbell.analyst_ratings ORDER BY rating_id LIMIT 1")
+    undated = [{"id": row["rating_id"], "type": "ratings", "updated": 0}]
+    monkeypatch.setattr(deployment.market, "benzinga_removed", lambda *asked: undated, raising=False)
+    seen = deployment.box.clock
+    for later in (0, 1, 2):
+        deployment.box.clock = seen + timedelta(days=later)
+        deployment.run(sp500=True)
+        found = deployment.rows("SELECT removed_at FROM closingbell.analyst_ratings WHERE removed_at IS NOT NULL")
+        assert [mark["removed_at"].date() for mark in found] == [seen.date()]
+    base.replay(LOADS["analyst_ratings"], deployment.named("replay_analyst_ratings", "replay"))
+    assert deployment.rows("SELECT removed_at FROM closingbell.analyst_ratings WHERE removed_at IS NOT NULL") == found
 
 
 def test_replay_from_the_landing_zone_changes_nothing(deployment):

@@ -211,6 +211,15 @@ def test_benzinga_is_asked_by_header_page_by_page_until_one_is_not_full(vendor, 
         list(hook.ratings(["A"] * 51))
 
 
+def test_benzingas_removals_go_on_where_it_does_not_obey_the_page_size(vendor):
+    """Its reference gives their list a page of 100 by default, and a path that ends with a slash."""
+    bodies = [b'{"removed":[%s]}' % b",".join([b"{}"] * rows) for rows in (100, 100, 7)]
+    vendor.script = lambda request: answer(request, body=bodies.pop(0))
+    hook = Benzinga(vendor.endpoint("benzinga"), vendor.tokens)
+    assert len(list(hook.removed(datetime(2025, 11, 28, tzinfo=UTC)))) == 3
+    assert {path.partition("?")[0] for path, _ in vendor.asked} == {"/api/v2.1/calendar-removed/"}
+
+
 def test_benzingas_404_for_nothing_is_no_page_and_another_is_an_error(vendor):
     hook = Benzinga(vendor.endpoint("benzinga"), vendor.tokens)
     vendor.answers(404, b'{"ok": false, "errors": [{"code": "no_data_found", "id": "not_found"}]}')

@@ -173,18 +173,26 @@ def test_a_corrected_rating_is_known_from_its_correction():
 
 def test_removed_ratings():
     removed = [{"id": "a", "type": "ratings", "updated": 1702301347}, {"id": "b", "type": "splits", "updated": 0}]
-    found = parse_removed(json.dumps({"removed": removed}).encode())
+    seen_at = datetime(2024, 1, 2, tzinfo=UTC)
+    found = parse_removed(json.dumps({"removed": removed}).encode(), seen_at=seen_at)
     assert found.rows() == [("a", datetime(2023, 12, 11, 13, 29, 7, tzinfo=UTC))]
-    assert parse_removed(b"[]").is_empty()
+    undated = {"removed": [{"id": "c", "type": "ratings", "updated": 0}]}  # as in the published example
+    assert parse_removed(json.dumps(undated).encode(), seen_at=seen_at).rows() == [("c", seen_at)]
+    assert parse_removed(b"[]", seen_at=seen_at).is_empty()
     with pytest.raises(ValueError, match="benzinga calendar_removed: column updated is missing"):
-        parse_removed(b'{"removed": [{"id": "a", "type": "ratings"}]}')
+        parse_removed(b'{"removed": [{"id": "a", "type": "ratings"}]}', seen_at=seen_at)
     with pytest.raises(ValueError, match="column removed is missing"):
-        parse_removed(b'{"ratings": []}')
+        parse_removed(b'{"ratings": []}', seen_at=seen_at)
 
 
 def test_a_target_that_was_not_given_is_null_never_zero():
     assert parsed_row(pt_current="", pt_prior="0.00")["price_target"] is None
     assert parsed_row(pt_prior="0.0000")["price_target_before"] is None
+
+
+def test_currencies_are_codes_and_pence_are_no_pounds():
+    codes = {"": "USD", "cad": "CAD", "GBP": "GBP", "GBp": "GBX"}
+    assert {given: parsed_row(currency=given)["currency"] for given in codes} == codes
 
 
 def test_columns_that_are_missing_or_unknown_are_named():

@@ -15,6 +15,11 @@ AUDIT = TableAudit(
     },
     expectations=(
         Expect(
+            name="ratings_readable",
+            query="audit_ratings_readable",
+            todo="many ratings were refused, by the rules listed in ops.quarantine: has Benzinga changed its answer?",
+        ),
+        Expect(
             name="nothing_deferred",
             query="audit_nothing_deferred",
             severity="warning",
@@ -27,6 +32,5 @@ AUDIT = TableAudit(
             todo="many ratings are of tickers that nobody is known to have borne: run universe, then replay",
         ),
     ),
-    # a day brings few ratings, so that a single new word can be a large part of them
-    max_quarantined=0.25,
+    max_quarantined=1.0,  # a day brings few ratings, and one new word may be half of them: see ratings_readable
 )

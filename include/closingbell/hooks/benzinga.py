@@ -21,6 +21,8 @@ from closingbell.hooks.errors import BadAnswer, NotFound, VendorError
 from closingbell.hooks.http import Client, Tokens
 
 PAGE = 1000
+DEFAULT_PAGE = 100
+"""Rows of a page where the size that was asked for is not obeyed; one of so many may not be the last."""
 MAX_PAGES = 100
 MAX_TICKERS = 50
 NOTHING = "no_data_found"
@@ -76,7 +78,8 @@ class Benzinga:
         """Ratings that were removed since a moment, a page at a time; since now where it is None."""
         updated = int(((since or datetime.now(UTC)) - LAG).timestamp())
         params = {"type": "ratings", "updated": updated}
-        yield from self._pages("/api/v2.1/calendar-removed", "calendar_removed", f"updated {updated}", params)
+        # with the slash that its reference has: a redirect would be refused
+        yield from self._pages("/api/v2.1/calendar-removed/", "calendar_removed", f"updated {updated}", params)
 
     def test(self) -> tuple[bool, str]:
         """Whether the vendor takes the key, and what it said."""
@@ -101,7 +104,7 @@ class Benzinga:
                     raise
                 return
             yield answer
-            if _rows(answer) < PAGE:
+            if (rows := _rows(answer)) < PAGE and rows != DEFAULT_PAGE:
                 return
         raise BadAnswer(self.vendor, endpoint, name, 200, f"more than {MAX_PAGES} pages; ask for a shorter window")
 

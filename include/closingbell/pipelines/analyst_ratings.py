@@ -35,6 +35,7 @@ MONTHS = 12
 RATINGS_A_YEAR = 45  # of a stock that many firms follow: what a window may take of the day's requests
 ENDPOINTS = ("calendar_ratings", "calendar_removed")
 FRAME: dict[str, Any] = {**compute.RATINGS, "refused": pl.String}
+REMOVED = parse.REMOVED | base.LINEAGE
 
 
 def plan(run: Run) -> list[Batch]:
@@ -43,7 +44,7 @@ def plan(run: Run) -> list[Batch]:
         ids = [run.landing.put(answer) for answer in files.read_all(paths, endpoints=ENDPOINTS)]
         if not ids:
             raise files.UnknownFile(f"--from-files {' '.join(paths)}: no ratings among them")
-        return [{"key": f"files {ids[0]}-{ids[-1]}", "landing_ids": ids}]
+        return [{"key": f"files {ids[0]}-{ids[-1]}", "landing_ids": ids, "attach": True}]
     if not configured("benzinga") and not run.by_command:
         log.warning("no ratings are asked for: connection benzinga has no key (BENZINGA_API_KEY, or its password)")
         return []
@@ -55,7 +56,8 @@ def plan(run: Run) -> list[Batch]:
         batches, wanted = _batches(run, today, filled=state["filled"])
         batches, deferred = _within_budget(batches, hook.client.quota)
     log.info("ratings: %d securities asked for in %d batches, %d deferred", wanted - deferred, len(batches), deferred)
-    first: Batch = {"key": "removed", "landing_ids": [run.landing.put(answer) for answer in reversed(removed)]}
+    ids = [run.landing.put(answer) for answer in reversed(removed)]
+    first: Batch = {"key": "removed", "landing_ids": ids, "attach": True}
     if deferred:
         first["deferred"] = deferred
     return [first, *batches]
@@ -72,12 +74,20 @@ def land(run: Run, batch: Batch) -> Batch:
 
 
 def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
-    """analyst_ratings of one landed batch."""
+    """analyst_ratings of one landed batch; with the first, the stored ratings whose security is known by now."""
     history = db.query(run.engine, "ticker_history")
-    found, removed = [pl.DataFrame(schema=FRAME | base.LINEAGE)], [pl.DataFrame(schema=parse.REMOVED | base.LINEAGE)]
+    found, removed = [pl.DataFrame(schema=parse.SCHEMA | base.LINEAGE)], [pl.DataFrame(schema=REMOVED)]
     for answer, parsed in _parsed(run, landed):
         (removed if answer.endpoint == "calendar_removed" else found).append(base.with_lineage(parsed, answer))
-    ratings = pl.concat(found[:1] + [_mapped(part, history) for part in found[1:]])
+    ratings = _mapped(pl.concat(found).with_columns(removed_at=pl.lit(None, pl.Datetime("us", "UTC"))), history)
+    if unmapped := ratings.filter(pl.col("security_id").is_null())["ticker"].drop_nulls().to_list():
+        names = ", ".join(sorted(set(unmapped))[:20])
+        log.warning("%d ratings are of nobody known on their day: %s", len(unmapped), names)
+    if landed.get("attach"):
+        stored = db.query(run.engine, "ratings_without_security").with_columns(refused=pl.lit(None, pl.String))
+        known_now = _mapped(stored.cast(pl.Schema(ratings.schema)), history).drop_nulls("security_id")
+        log.info("ratings: %d get their security now", known_now.height)
+        ratings = pl.concat([ratings, known_now])
     refused = ratings["refused"].drop_nulls()
     for said in refused.head(20):
         log.warning("benzinga: %s", said)
@@ -188,7 +198,9 @@ def _window(batch: Batch) -> dict[str, Any]:
 
 def _parsed(run: Run, landed: Batch) -> Iterator[tuple[Landed, pl.DataFrame]]:
     def read(answer: Landed) -> pl.DataFrame:
-        return (parse.parse_removed if answer.endpoint == "calendar_removed" else parse.parse_ratings)(answer.content)
+        if answer.endpoint == "calendar_removed":
+            return parse.parse_removed(answer.content, seen_at=answer.answered_at)
+        return parse.parse_ratings(answer.content)
 
     answers = run.landing.read_each(landed["landing_ids"])
     if landed.get("replay"):
@@ -198,39 +210,50 @@ def _parsed(run: Run, landed: Batch) -> Iterator[tuple[Landed, pl.DataFrame]]:
 
 
 def _mapped(ratings: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
-    """The rows with the security that bore the ticker on the New York day of the rating; null where nobody did."""
+    """The rows with the security that bore the ticker on the New York day of the rating; null where none is known.
+
+    Vendors move ratings to a company's new ticker: where nobody bore it that day, it is the next that did, if that one
+    bore another ticker on the day.
+    """
     days = pl.col("rated_at").dt.convert_time_zone("America/New_York").dt.date()
-    rows = ratings.with_row_index("order_").with_columns(rated_on=days)
+    rows = ratings.drop("security_id", strict=False).with_row_index("order_").with_columns(rated_on=days)
     dated = rows.filter(pl.col("rated_on").is_not_null() & pl.col("ticker").is_not_null())
     mapped, unmapped = map_tickers(dated, history, on="rated_on")
-    if unmapped.height:
-        names = unmapped["ticker"].unique().sort()
-        log.warning("%d ratings are of nobody known on their day: %s", unmapped.height, ", ".join(names.head(20)))
-    securities = mapped.select("order_", "security_id")
-    return (
-        rows.join(securities, on="order_", how="left")
-        .sort("order_")
-        .with_columns(removed_at=pl.lit(None, pl.Datetime("us", "UTC")))
-        .select([*FRAME, *base.LINEAGE])
-    )
+    borne = history.filter(pl.col("valid_to").is_null() | (pl.col("valid_to") >= pl.col("valid_from")))
+    renamed = (
+        unmapped.sort("rated_on")
+        .join_asof(
+            borne.select("ticker", "valid_from", "security_id").sort("valid_from"),
+            left_on="rated_on", right_on="valid_from", by="ticker", strategy="forward", check_sortedness=False,
+        )
+        .drop("valid_from")
+        .join(borne.select("security_id", "valid_from", "valid_to"), on="security_id")
+        .filter(pl.col("rated_on").is_between("valid_from", pl.col("valid_to").fill_null(date.max)))
+        .unique("order_")
+    )  # fmt: skip
+    securities = pl.concat([part.select("order_", "security_id") for part in (mapped, renamed)])
+    return rows.join(securities, on="order_", how="left").sort("order_").select([*FRAME, *base.LINEAGE])
 
 
 def _without_removed(run: Run, ratings: pl.DataFrame, removed: pl.DataFrame) -> pl.DataFrame:
     """The ratings, and those that Benzinga removed after their last change, marked; unknown ones are nobody's loss."""
     if removed.is_empty():
         return ratings
-    removed = removed.sort("fetched_at", "landing_id").unique("rating_id", keep="last")
     ratings = ratings.sort("fetched_at", "landing_id")
     given = ratings.filter(pl.col("refused").is_null()).unique("rating_id", keep="last", maintain_order=True)
-    ids = removed.join(given, on="rating_id", how="anti")["rating_id"].to_list()
+    ids = removed.join(given, on="rating_id", how="anti")["rating_id"].unique().to_list()
     stored = db.query(run.engine, "ratings_by_id", ids=ids).cast(pl.Schema(compute.RATINGS))
     known = pl.concat([given.select(list(compute.RATINGS)), stored.select(list(compute.RATINGS))])
     marked = (
-        known.drop("removed_at")
+        known.rename({"removed_at": "removed_before"})
         .join(removed, on="rating_id")
         .filter(pl.col("updated_at") <= pl.col("removed_at"))
-        .with_columns(pl.lit(None, pl.String).alias("refused"))
+        .sort(
+            "removed_at", "fetched_at", "landing_id"
+        )  # a removal without a time is told anew each time it is asked for
+        .unique("rating_id", keep="first", maintain_order=True)
+        .with_columns(removed_at=pl.min_horizontal("removed_before", "removed_at"), refused=pl.lit(None, pl.String))
         .select(ratings.columns)
     )
-    log.info("benzinga removed %d ratings, %d of them ours", removed.height, marked.height)
+    log.info("benzinga removed %d ratings, %d of them ours", removed["rating_id"].n_unique(), marked.height)
     return pl.concat([ratings.join(marked, on="rating_id", how="anti"), marked])

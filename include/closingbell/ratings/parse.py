@@ -77,6 +77,8 @@ TARGET_ACTIONS = {word: word for word in ("announces", "maintains", "lowers", "r
 ENDING = ("terminates", "removes", "suspends", "firm_dissolved")
 NO_OPINION = "no_opinion"
 SCALE = {"strong_buy": 5, "buy": 4, "hold": 3, "sell": 2, "strong_sell": 1, NO_OPINION: None}
+CENTS = {"GBp": "GBX", "ILa": "ILX", "ZAc": "ZAX"}
+"""Currencies of a hundredth, which vendors tell from the whole one by a small letter."""
 NO_TIME = ("", "00:00:00", "00:00")
 WHERE = "benzinga calendar_ratings"
 WHERE_REMOVED = "benzinga calendar_removed"
@@ -100,8 +102,11 @@ def parse_ratings(body: bytes) -> pl.DataFrame:
     return pl.DataFrame(kept, schema=SCHEMA)
 
 
-def parse_removed(body: bytes) -> pl.DataFrame:
-    """One page of `/api/v2.1/calendar-removed`: the ratings that Benzinga withdrew, REMOVED; other types are out."""
+def parse_removed(body: bytes, *, seen_at: datetime) -> pl.DataFrame:
+    """One page of `/api/v2.1/calendar-removed/`: the ratings that Benzinga withdrew, REMOVED; other types are out.
+
+    `updated` may be 0, as in Benzinga's own example: such a removal is known from `seen_at`, when it was asked for.
+    """
     try:
         answer = msgspec.json.decode(body)
     except msgspec.DecodeError as error:
@@ -115,7 +120,8 @@ def parse_removed(body: bytes) -> pl.DataFrame:
             raise ValueError(f"{WHERE_REMOVED}: column {', '.join(sorted(missing))} is missing; it has {sorted(row)}")
         if row["type"] == "ratings":
             try:
-                found.append({"rating_id": str(row["id"]), "removed_at": _updated_at(str(row["updated"]))})
+                removed_at = _updated_at(str(row["updated"])) if row["updated"] else seen_at
+                found.append({"rating_id": str(row["id"]), "removed_at": removed_at})
             except _Refused as error:
                 raise ValueError(f"{WHERE_REMOVED}: {error}") from None
     return pl.DataFrame(found, schema=REMOVED)
@@ -173,7 +179,7 @@ def _rating(row: dict[str, str]) -> dict[str, Any]:
         "rating_numeric": read(_numeric, row["rating_current"], firm),
         "price_target": read(_target, row, "pt_current"),
         "price_target_before": read(_target, row, "pt_prior"),
-        "currency": (row.get("currency") or "USD").upper(),
+        "currency": CENTS.get(currency := row.get("currency") or "USD", currency.upper()),
         "rated_at": rated.at if rated else None,
         "rated_at_source": rated.source if rated else None,
         "known_at": _known_at(rated, updated_at) if rated and updated_at else None,
