@@ -6,6 +6,8 @@ audited before it is published and changes nothing where nothing is new.
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import Param
 
 
@@ -37,56 +39,31 @@ def dry_run() -> Param:
 
 def years() -> Param:
     """How much history of statements is kept."""
-    return Param(
-        None,
-        type=["null", "integer"],
-        minimum=1,
-        maximum=40,
-        title="Years",
-        description="Load only the last so many years of statements (5 is usual). Empty: all history.",
+    return _number(
+        "Years", "Load only the last so many years of statements (5 is usual). Empty: all history.", maximum=40
     )
 
 
 def session() -> Param:
     """A day of the New York Stock Exchange."""
-    return Param(
-        None,
-        type=["null", "string"],
-        format="date",
-        title="Session",
-        description="A New York trading day. Empty: the last one that closed.",
-    )
+    return _day("Session", "A New York trading day. Empty: the last one that closed.")
 
 
 def sessions() -> dict[str, Param]:
     """The fields `session` and `last_session`: one trading day, or a range of them."""
     return {
-        "session": Param(
-            None,
-            type=["null", "string"],
-            format="date",
-            title="Session",
-            description="A New York trading day, or the first day of a range. Empty: the last session that closed.",
+        "session": _day(
+            "Session", "A New York trading day, or the first day of a range. Empty: the last session that closed."
         ),
-        "last_session": Param(
-            None,
-            type=["null", "string"],
-            format="date",
-            title="Last session",
-            description="Makes it a range: its last day, included. Weekends and holidays in it are left out.",
+        "last_session": _day(
+            "Last session", "Makes it a range: its last day, included. Weekends and holidays in it are left out."
         ),
     }
 
 
 def limit() -> Param:
     """A cap, for trying things out."""
-    return Param(
-        None,
-        type=["null", "integer"],
-        minimum=1,
-        title="Limit",
-        description="At most so many companies. Empty: all that are due.",
-    )
+    return _number("Limit", "At most so many companies. Empty: all that are due.")
 
 
 def sp500() -> Param:
@@ -101,34 +78,21 @@ def sp500() -> Param:
 
 def months() -> Param:
     """A window of ratings to ask for again."""
-    return Param(
-        None,
-        type=["null", "integer"],
-        minimum=1,
+    return _number(
+        "Months",
+        "Ask for the last so many months again. Empty: what changed since each stock was asked for.",
         maximum=240,
-        title="Months",
-        description="Ask for the last so many months again. Empty: what changed since each stock was asked for.",
     )
 
 
 def news() -> dict[str, Param]:
     """The window of news: `hours` or `backfill` days; both empty, what came since the last run. `model` scores it."""
     return {
-        "hours": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            maximum=720,
-            title="Hours",
-            description="Only the last so many hours. Empty: since each source was read last.",
-        ),
-        "backfill": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
+        "hours": _number("Hours", "Only the last so many hours. Empty: since each source was read last.", maximum=720),
+        "backfill": _number(
+            "Days to backfill",
+            "Ask for the last so many days again, as far back as the vendor's plan reaches.",
             maximum=3650,
-            title="Days to backfill",
-            description="Ask for the last so many days again, as far back as the vendor's plan reaches.",
         ),
         "model": Param(
             "auto",
@@ -149,21 +113,11 @@ def news() -> dict[str, Param]:
 def insiders() -> dict[str, Param]:
     """The window of ownership filings: `hours` of the feed or `backfill` days of indexes; both empty, what is new."""
     return {
-        "hours": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            maximum=720,
-            title="Hours",
-            description="So many hours of EDGAR's feed. Empty: since the last run.",
-        ),
-        "backfill": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
+        "hours": _number("Hours", "So many hours of EDGAR's feed. Empty: since the last run.", maximum=720),
+        "backfill": _number(
+            "Days to backfill",
+            "Read the indexes of so many days, today's included. Empty: those that were not read so far.",
             maximum=7300,
-            title="Days to backfill",
-            description="Read the indexes of so many days, today's included. Empty: those that were not read so far.",
         ),
     }
 
@@ -178,13 +132,8 @@ def quarters() -> dict[str, Param]:
             title="Quarters",
             description="One a line, for example 2024Q3. Empty: what is new.",
         ),
-        "backfill": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            maximum=50,
-            title="Quarters to backfill",
-            description="The last so many quarters, those that are here already left out.",
+        "backfill": _number(
+            "Quarters to backfill", "The last so many quarters, those that are here already left out.", maximum=50
         ),
     }
 
@@ -199,3 +148,12 @@ def universe_source() -> Param:
         title="Source",
         description="'Our own stocks table' reads the PostgreSQL connection named by CLOSINGBELL_STOCKS_CONN_ID.",
     )
+
+
+def _number(title: str, description: str, *, maximum: int | None = None) -> Param:
+    limits: dict[str, Any] = {"minimum": 1, **({"maximum": maximum} if maximum else {})}
+    return Param(None, type=["null", "integer"], title=title, description=description, **limits)
+
+
+def _day(title: str, description: str) -> Param:
+    return Param(None, type=["null", "string"], format="date", title=title, description=description)

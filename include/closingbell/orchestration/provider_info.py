@@ -8,113 +8,48 @@ from __future__ import annotations
 
 from typing import Any
 
-_HOOKS = "closingbell.orchestration.airflow_hooks"
-
 
 def get_provider_info() -> dict[str, Any]:
     """The provider's description, as airflow/provider_info.schema.json defines it."""
     return {
         "package-name": "closing-bell",
         "name": "Closing Bell",
-        "description": "Vendors of filings and prices",
+        "description": "Vendors of filings, prices, ratings and news",
         "connection-types": [
-            {
-                "connection-type": "sec_edgar",
-                "hook-class-name": f"{_HOOKS}.SecEdgarHook",
-                "hook-name": "SEC EDGAR",
-                "conn-fields": {
-                    "contact": _text("Contact", "E-mail address for the User-Agent; SEC answers to no other"),
-                    **_TIMEOUT,
-                },
-                "ui-field-behaviour": _form(
-                    hidden=["schema", "port", "login", "password"], host="https://www.sec.gov (the default)"
-                ),
-            },
-            {
-                "connection-type": "polygon",
-                "hook-class-name": f"{_HOOKS}.PolygonHook",
-                "hook-name": "Polygon (Massive)",
-                "conn-fields": {"plan": _choice("free", "starter", "developer", "advanced"), **_TIMEOUT},
-                "ui-field-behaviour": _form(
-                    hidden=["schema", "port", "login"],
-                    host="https://api.massive.com (the default)",
-                    relabel={"password": "API key"},
-                ),
-            },
-            {
-                "connection-type": "tiingo",
-                "hook-class-name": f"{_HOOKS}.TiingoHook",
-                "hook-name": "Tiingo",
-                "conn-fields": {"plan": _choice("free", "power"), **_TIMEOUT},
-                "ui-field-behaviour": _form(
-                    hidden=["schema", "port", "login"],
-                    host="https://api.tiingo.com (the default)",
-                    relabel={"password": "API token"},
-                ),
-            },
-            {
-                "connection-type": "benzinga",
-                "hook-class-name": f"{_HOOKS}.BenzingaHook",
-                "hook-name": "Benzinga",
-                "conn-fields": {"plan": _choice("standard"), **_TIMEOUT},
-                "ui-field-behaviour": _form(
-                    hidden=["schema", "port", "login"],
-                    host="https://api.benzinga.com (the default)",
-                    relabel={"password": "API key"},
-                ),
-            },
-            {
-                "connection-type": "marketaux",
-                "hook-class-name": f"{_HOOKS}.MarketauxHook",
-                "hook-name": "Marketaux",
-                "conn-fields": {"plan": _choice("free", "basic", "standard", "pro"), **_TIMEOUT},
-                "ui-field-behaviour": _form(
-                    hidden=["schema", "port", "login"],
-                    host="https://api.marketaux.com (the default)",
-                    relabel={"password": "API token"},
-                ),
-            },
-            {
-                "connection-type": "gemini",
-                "hook-class-name": f"{_HOOKS}.GeminiHook",
-                "hook-name": "Gemini",
-                "conn-fields": {"plan": _choice("free", "tier1"), **_TIMEOUT},
-                "ui-field-behaviour": _form(
-                    hidden=["schema", "port", "login"],
-                    host="https://generativelanguage.googleapis.com (the default)",
-                    relabel={"password": "API key"},
-                ),
-            },
-            {
-                "connection-type": "web",
-                "hook-class-name": f"{_HOOKS}.WebHook",
-                "hook-name": "Web pages",
-                "conn-fields": {
-                    "contact": _text("Contact", "E-mail address for the User-Agent, for who runs the sites"),
-                    **_TIMEOUT,
-                },
-                "ui-field-behaviour": _form(
-                    hidden=["schema", "port", "login", "password"],
-                    host="not used: the hosts are those of news/sources.toml",
-                ),
-            },
-            {
-                "connection-type": "yahoo",
-                "hook-class-name": f"{_HOOKS}.YahooHook",
-                "hook-name": "Yahoo Finance (yfinance)",
-                "conn-fields": {
-                    "cache_dir": _text(
-                        "Cache folder", "Where yfinance keeps cookies; the setting YAHOO_CACHE if empty"
-                    ),
-                    **_TIMEOUT,
-                },
-                "ui-field-behaviour": _form(
-                    hidden=["schema", "port", "login", "password"],
-                    host="https://query2.finance.yahoo.com (the default)",
-                ),
-            },
+            _vendor(
+                "sec_edgar", "SecEdgarHook", "SEC EDGAR", "https://www.sec.gov (the default)",
+                contact=_text("Contact", "E-mail address for the User-Agent; SEC answers to no other"),
+            ),
+            _vendor(
+                "polygon", "PolygonHook", "Polygon (Massive)", "https://api.massive.com (the default)", key="API key",
+                plan=_choice("free", "starter", "developer", "advanced"),
+            ),
+            _vendor(
+                "tiingo", "TiingoHook", "Tiingo", "https://api.tiingo.com (the default)", key="API token",
+                plan=_choice("free", "power"),
+            ),
+            _vendor(
+                "benzinga", "BenzingaHook", "Benzinga", "https://api.benzinga.com (the default)", key="API key",
+                plan=_choice("standard"),
+            ),
+            _vendor(
+                "marketaux", "MarketauxHook", "Marketaux", "https://api.marketaux.com (the default)", key="API token",
+                plan=_choice("free", "basic", "standard", "pro"),
+            ),
+            _vendor(
+                "gemini", "GeminiHook", "Gemini", "https://generativelanguage.googleapis.com (the default)",
+                key="API key", plan=_choice("free", "tier1"),
+            ),
+            _vendor(
+                "web", "WebHook", "Web pages", "not used: the hosts are those of news/sources.toml",
+                contact=_text("Contact", "E-mail address for the User-Agent, for who runs the sites"),
+            ),
+            _vendor(
+                "yahoo", "YahooHook", "Yahoo Finance (yfinance)", "https://query2.finance.yahoo.com (the default)",
+                cache_dir=_text("Cache folder", "Where yfinance keeps cookies; the setting YAHOO_CACHE if empty"),
+            ),
         ],
-    }
+    }  # fmt: skip
 
 
 def _text(label: str, description: str) -> dict[str, Any]:
@@ -129,11 +64,18 @@ def _choice(first: str, *others: str) -> dict[str, Any]:
     }
 
 
-def _form(*, hidden: list[str], host: str, relabel: dict[str, str] | None = None) -> dict[str, Any]:
+def _vendor(vendor: str, hook: str, name: str, host: str, *, key: str = "", **fields: dict[str, Any]) -> dict[str, Any]:
+    """A connection type; `key` is what its vendor calls the password, where it has one."""
     return {
-        "hidden-fields": hidden,
-        "relabeling": {"host": "Base URL", **(relabel or {})},
-        "placeholders": {"host": host},
+        "connection-type": vendor,
+        "hook-class-name": f"closingbell.orchestration.airflow_hooks.{hook}",
+        "hook-name": name,
+        "conn-fields": fields | _TIMEOUT,
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "port", "login", *([] if key else ["password"])],
+            "relabeling": {"host": "Base URL"} | ({"password": key} if key else {}),
+            "placeholders": {"host": host},
+        },
     }
 
 
