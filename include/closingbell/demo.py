@@ -1,4 +1,4 @@
-"""The main job, once, through Airflow as an operator would run it: filings, prices, scores, and the board printed.
+"""The main job, once, through Airflow as an operator would run it: everything loaded, scored, and the board printed.
 
 In: a stack that is up, a session and perhaps tickers. Out: lines on the terminal; raises DemoFailed with the task that
 failed, its last log lines, and what to do.
@@ -7,6 +7,7 @@ failed, its last log lines, and what to do.
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +17,9 @@ from typing import Any
 from closingbell.airflow_api import AirflowAPI
 from closingbell.stack import USER, State, libpq_url
 
-DAGS = ("universe", "sec_financials", "market_close", "scores_and_recommendations")
+SCORES = "scores_and_recommendations"
+NEIGHBOURS = ("insider_trades", "institutional_holdings", "analyst_ratings", "news_sentiment")
+DAGS = ("universe", "sec_financials", *NEIGHBOURS, "market_close", SCORES)
 _PARSE_SECONDS = 180.0  # DAG files are parsed within so long after Airflow's start
 _ADOPT_SECONDS = 30.0  # a scheduled run that is due starts within so long after its DAG was unpaused
 _CONSUMER_SECONDS = 120.0  # the scores' run appears within so long after market_close
@@ -52,22 +55,31 @@ class Progress:
 
 
 def demo(state: State, *, session: str, tickers: list[str], say: Callable[[str], None]) -> str:
-    """Run universe, sec_financials and market_close of `session`, wait for its scores; the scoreboard as text."""
+    """Run every load and the scores of `session`; the scoreboard as text.
+
+    With live vendors insiders, institutions, ratings and news are left to their schedules: what the vendors allow makes
+    their first loads last hours.
+    """
     began = time.monotonic()
     api, progress = state.airflow(), Progress()
     chosen = _session(state, session)
     await_dags(api, progress)
     conf = {"tickers": tickers} if tickers else {}
-    for dag_id in ("universe", "sec_financials"):
+    asked = conf | ({"quarters": state.quarters} if state.quarters else {})
+    live = state.spec.mode == "live"
+    for dag_ids in (("universe",), ("sec_financials", *(() if live else NEIGHBOURS))):
+        for dag_id in dag_ids:
+            api.unpause(dag_id)
+        finish_all(api, {dag_id: start(api, dag_id, asked, None) for dag_id in dag_ids}, progress)
+    for dag_id in (SCORES, "market_close"):
         api.unpause(dag_id)
-        finish(api, dag_id, start(api, dag_id, conf, None), progress)
-    for dag_id in ("scores_and_recommendations", "market_close"):
-        api.unpause(dag_id)
-    known = {run["dag_run_id"] for run in api.runs("scores_and_recommendations", partition_key=chosen.isoformat())}
+    known = {run["dag_run_id"] for run in api.runs(SCORES, partition_key=chosen.isoformat())}
     finish(api, "market_close", start(api, "market_close", conf, chosen.isoformat()), progress)
-    finish(api, "scores_and_recommendations", consumer(api, chosen.isoformat(), known, progress), progress)
-    for dag_id in ("reconcile", "housekeeping"):  # their runs wait for the morning
+    finish(api, SCORES, consumer(api, chosen.isoformat(), known, progress), progress)
+    for dag_id in ("reconcile", "housekeeping", *NEIGHBOURS):  # these run when they are due
         api.unpause(dag_id)
+    if live:
+        say(f"{', '.join(NEIGHBOURS)} run when they are due; the first time some take hours")
     say(f"all runs succeeded in {clock(time.monotonic() - began)}")
     return board(state, chosen)
 
@@ -80,7 +92,17 @@ def board(state: State, session: date, *, limit: int | None = 50) -> str:
     rows = db.query(db.engine(state.warehouse_url()), "scoreboard", session=session)
     if rows.is_empty():
         raise DemoFailed(f"no security has a score for {session}: were there prices, and statements known by then?")
-    return scoreboard.text(rows, session, limit=limit, simulated=state.spec.mode == "simulated") + "\n" + places(state)
+    text = scoreboard.text(rows, session, limit=limit, simulated=state.spec.mode == "simulated")
+    return f"{text}\n{_loaded(state)}{places(state)}"
+
+
+def _loaded(state: State) -> str:
+    """How much there is of what no score reads yet."""
+    from closingbell.warehouse import db
+
+    counts = db.query(db.engine(state.warehouse_url()), "demo_loaded").row(0, named=True)
+    said = ", ".join(f"{table} {rows:,}" for table, rows in counts.items())
+    return textwrap.fill(said, 120, initial_indent="Rows loaded ", subsequent_indent=" " * 12) + "\n"
 
 
 def places(state: State) -> str:
@@ -146,7 +168,12 @@ def await_dags(api: AirflowAPI, progress: Progress) -> None:
 
 
 def start(api: AirflowAPI, dag_id: str, conf: dict[str, Any], partition_key: str | None) -> str:
-    """Take the run that the scheduler makes of its own accord, where one is due, or trigger one."""
+    """Take the run that the scheduler makes of its own accord, where one is due, or trigger one.
+
+    One that is asked for something that the DAG takes (`conf`) is triggered always.
+    """
+    taken = api.params(dag_id)
+    conf = {name: value for name, value in conf.items() if name in taken}
     deadline = time.monotonic() + _ADOPT_SECONDS
     due = str(api.dags()[dag_id]["next_dagrun_run_after"] or "9999") <= datetime.now(UTC).isoformat()
     while not conf:
@@ -156,50 +183,72 @@ def start(api: AirflowAPI, dag_id: str, conf: dict[str, Any], partition_key: str
         if not due or time.monotonic() > deadline:
             break
         time.sleep(1)
-    taken = api.params(dag_id)
-    return api.trigger(dag_id, {name: value for name, value in conf.items() if name in taken}, partition_key)
+    return api.trigger(dag_id, conf, partition_key)
 
 
 def consumer(api: AirflowAPI, partition_key: str, known: set[str], progress: Progress) -> str:
     """Id of the scores' run of a session that is not among `known`; waits for it."""
     began = time.monotonic()
-    dag_id = "scores_and_recommendations"
     while (waited := time.monotonic() - began) < _CONSUMER_SECONDS:
-        for run in api.runs(dag_id, partition_key=partition_key):
+        for run in api.runs(SCORES, partition_key=partition_key):
             if run["dag_run_id"] not in known:
                 return str(run["dag_run_id"])
-        progress.show(f"waiting for {dag_id} of {partition_key} to start", clock(waited))
+        progress.show(f"waiting for {SCORES} of {partition_key} to start", clock(waited))
         time.sleep(1)
-    raise DemoFailed(f"market_close of {partition_key} started no run of {dag_id} within {_CONSUMER_SECONDS:.0f} s")
+    raise DemoFailed(f"market_close of {partition_key} started no run of {SCORES} within {_CONSUMER_SECONDS:.0f} s")
 
 
 def finish(api: AirflowAPI, dag_id: str, run_id: str, progress: Progress) -> None:
     """Show the run until it has succeeded; raises DemoFailed with the task that failed and its last log lines."""
+    finish_all(api, {dag_id: run_id}, progress)
+
+
+def finish_all(api: AirflowAPI, runs: dict[str, str], progress: Progress) -> None:
+    """Show runs ({DAG: run id}), which go on side by side, until all have succeeded; raises as `finish` does."""
     began = time.monotonic()
+    left = dict(runs)
     while True:
-        run = api.run(dag_id, run_id)
-        tasks = api.tasks(dag_id, run_id)
-        counts = Counter(task["state"] or "waiting" for task in tasks)
+        shown: list[str] = []
         waited = time.monotonic() - began
-        name = " ".join(filter(None, (dag_id, run.get("partition_key"))))
-        if run["state"] == "success":
-            progress.done(f"{name}: {counts['success']} tasks in {clock(waited)}")
+        for dag_id, run_id in list(left.items()):
+            run = api.run(dag_id, run_id)
+            tasks = api.tasks(dag_id, run_id)
+            counts = Counter(task["state"] or "waiting" for task in tasks)
+            name = " ".join(filter(None, (dag_id, run.get("partition_key"))))
+            if run["state"] == "success":
+                progress.done(f"{name}: {counts['success']} tasks in {clock(waited)}")
+                del left[dag_id]
+            elif run["state"] == "failed":
+                progress.done(f"{name}: failed after {clock(waited)}")
+                raise DemoFailed(_why(api, dag_id, tasks))
+            elif waited > _RUN_SECONDS:
+                raise DemoFailed(f"{name} is not finished after {clock(waited)}: look at {api.base_url}/dags/{dag_id}")
+            else:
+                shown.append(_where(name, tasks, counts) if len(runs) == 1 else _briefly(name, tasks, counts))
+        if not left:
             return
-        if run["state"] == "failed":
-            progress.done(f"{name}: failed after {clock(waited)}")
-            raise DemoFailed(_why(api, dag_id, tasks))
-        if waited > _RUN_SECONDS:
-            raise DemoFailed(f"{name} is not finished after {clock(waited)}: look at {api.base_url}/dags/{dag_id}")
-        active = [
-            task["task_id"] if task["map_index"] < 0 else f"{task['task_id']} {task['rendered_map_index']}"
-            for task in tasks
-            if task["state"] == "running"
-        ]
-        states = ", ".join(f"{counts[state]} {state}" for state in _SHOWN if counts[state])
-        done = counts["success"] + counts["skipped"]
-        detail = ": " + ", ".join(active[:3]) if active else ""
-        progress.show(f"{name}: {done} of {len(tasks)} tasks done, {states or 'starting'}{detail}", clock(waited))
+        progress.show("; ".join(shown), clock(waited))
         time.sleep(2)
+
+
+def _where(name: str, tasks: list[dict[str, Any]], counts: Counter[str]) -> str:
+    active = [
+        task["task_id"] if task["map_index"] < 0 else f"{task['task_id']} {task['rendered_map_index']}"
+        for task in tasks
+        if task["state"] == "running"
+    ]
+    states = ", ".join(f"{counts[state]} {state}" for state in _SHOWN if counts[state])
+    detail = ": " + ", ".join(active[:3]) if active else ""
+    return f"{name}: {_done(counts)} of {len(tasks)} tasks done, {states or 'starting'}{detail}"
+
+
+def _briefly(name: str, tasks: list[dict[str, Any]], counts: Counter[str]) -> str:
+    states = ", ".join(f"{counts[state]} {state}" for state in _SHOWN[2:] if counts[state])
+    return " ".join(filter(None, (name, f"{_done(counts)} of {len(tasks)}", states)))
+
+
+def _done(counts: Counter[str]) -> int:
+    return counts["success"] + counts["skipped"]
 
 
 def _why(api: AirflowAPI, dag_id: str, tasks: list[dict[str, Any]]) -> str:

@@ -22,7 +22,7 @@ from closingbell.warehouse import db
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-KEYLESS = ("SEC_EDGAR", "YAHOO", "REFERENCE")
+KEYLESS = ("SEC_EDGAR", "YAHOO", "REFERENCE", "WEB")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def market() -> Iterator[Market]:
     with running(Sandbox(market, mode="simulated")) as address, pytest.MonkeyPatch.context() as patch:
         patch.setattr(record, "ROOT", folder)
         patch.setattr(keys, "dotenv", lambda: dict(os.environ))
-        for name in (*sum(keys.KEYS.values(), ()), "AIRFLOW_CONN_POLYGON", "AIRFLOW_CONN_TIINGO"):
+        for name in (*sum(keys.KEYS.values(), ()), *(f"AIRFLOW_CONN_{vendor.upper()}" for vendor in keys.KEYS)):
             patch.delenv(name, raising=False)
         for name in ("CLOSINGBELL_DATABASE_URL", "CLOSINGBELL_PRICE_VENDOR", "CLOSINGBELL_TICKERS"):
             patch.delenv(name, raising=False)

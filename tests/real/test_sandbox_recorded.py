@@ -5,13 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from closingbell.connections import environment
 from closingbell.hooks import open_hook
+from closingbell.insiders import parse
+from closingbell.sandbox.recorded import Recorded
 from closingbell.sandbox.server import Sandbox, open_market, running
 
 pytestmark = pytest.mark.real
@@ -69,3 +71,31 @@ def test_older_pages_come_out_of_the_merged_history(vendors, recordings):
     assert "0001193125-14-383437" in page["accessionNumber"]  # Apple's 10-K of fiscal 2014, filed 2014-10-27
     assert not set(page["accessionNumber"]) & set(first["recent"]["accessionNumber"])
     assert {len(values) for values in page.values()} == {len(page["accessionNumber"])}
+
+
+def test_the_index_of_a_day_lists_the_recorded_ownership_documents_that_were_filed_then(recordings):
+    # 0001626431-17-000083.metadata.json: Form 4 of MICROSOFT CORP, CIK 789019, filed 2017-09-18
+    if not (recordings / "www.sec.gov/ownership/0001626431-17-000083.metadata.json").is_file():
+        pytest.skip("the Form 4 of 2017-09-18 is not in these recordings")
+    market, day = Recorded(recordings), date(2017, 9, 18)
+    listed = parse.index(market.daily_index(day, datetime(2017, 11, 10, 23, tzinfo=UTC)) or b"")
+    assert listed.select("accession_no", "form", "filer_ciks").rows() == [("0001626431-17-000083", "4", [789019])]
+    assert market.daily_index(day, datetime(2017, 9, 15, 23, tzinfo=UTC)) is None
+
+
+def test_the_recorded_feed_is_empty_before_its_filings(recordings):
+    if not (recordings / "www.sec.gov/cgi-bin/browse-edgar").is_dir():
+        pytest.skip("not recorded here: www.sec.gov/cgi-bin/browse-edgar")
+    market = Recorded(recordings)
+    heights = [
+        parse.feed(market.getcurrent("4", 0, 100, datetime(year, 12, 13, 1, tzinfo=UTC))).height
+        for year in (2017, 2025)
+    ]
+    assert heights[0] == 0 < heights[1]
+
+
+def test_the_market_says_of_which_quarters_13f_is_recorded(recordings):
+    # the pairs were filed in the first quarters of 2021 and 2023, the last of 2023, and in January 2025
+    if not (recordings / "www.sec.gov/form13f").is_dir():
+        pytest.skip("not recorded here: www.sec.gov/form13f")
+    assert {"2020Q4", "2022Q4", "2023Q3", "2024Q4"} <= set(Recorded(recordings).quarters)

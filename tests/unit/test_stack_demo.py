@@ -12,10 +12,11 @@ LIVE = stack.Spec(mode="live", tickers="AAPL,COST")
 
 
 class Airflow:
-    """Remembers which DAGs run."""
+    """Remembers which DAGs run, and which of them are waited for, side by side or one after the other."""
 
     def __init__(self) -> None:
         self.unpaused: set[str] = set()
+        self.awaited: list[set[str]] = []
 
     def unpause(self, dag_id: str) -> None:
         self.unpaused.add(dag_id)
@@ -31,7 +32,7 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Airflow:
     monkeypatch.setattr(demo, "await_dags", lambda *_: None)
     monkeypatch.setattr(demo, "start", lambda *_: "run")
     monkeypatch.setattr(demo, "consumer", lambda *_: "run")
-    monkeypatch.setattr(demo, "finish", lambda *_: None)
+    monkeypatch.setattr(demo, "finish_all", lambda _, runs, __: api.awaited.append(set(runs)))
     monkeypatch.setattr(demo, "board", lambda *_: "board")
     return api
 
@@ -57,3 +58,49 @@ def test_a_stack_that_only_starts_says_what_it_does_with_session_and_tickers() -
 def test_everything_runs_by_itself_after_the_demo(spec: stack.Spec, airflow: Airflow) -> None:
     assert run(spec, []) == "board"
     assert airflow.unpaused == {*demo.DAGS, "reconcile", "housekeeping"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "beside"),
+    [(LIVE, set()), (stack.Spec(), set(demo.NEIGHBOURS))],
+    ids=["live, where they take hours", "simulated"],
+)
+def test_insiders_institutions_ratings_and_news_are_loaded_before_the_scores(
+    spec: stack.Spec, beside: set[str], airflow: Airflow
+) -> None:
+    run(spec, said := [])
+    assert airflow.awaited == [{"universe"}, {"sec_financials", *beside}, {"market_close"}, {demo.SCORES}]
+    assert any("the first time some take hours" in line for line in said) is (not beside)
+
+
+class Runs:
+    """Two runs side by side: each question moves both a step on."""
+
+    base_url = "http://localhost"
+
+    def __init__(self, **states: list[str]) -> None:
+        self.states = states
+
+    def run(self, dag_id: str, _: str) -> dict[str, Any]:
+        states = self.states[dag_id]
+        return {"state": states.pop(0) if len(states) > 1 else states[0], "partition_key": None}
+
+    def tasks(self, dag_id: str, _: str) -> list[dict[str, Any]]:
+        task = {"dag_id": dag_id, "task_id": "land", "map_index": -1, "try_number": 1, "end_date": "2025-12-05"}
+        return [task | {"state": state} for state in ("success", self.states[dag_id][0])]
+
+    def log(self, task: dict[str, Any]) -> list[str]:
+        return [f"{task['dag_id']} said why"]
+
+
+def test_runs_side_by_side_are_waited_for_until_the_last_has_ended(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(demo.time, "sleep", lambda _: None)
+    api = Runs(one=["running", "success"], other=["running", "running", "success"])
+    demo.finish_all(api, {"one": "1", "other": "2"}, demo.Progress())
+    assert [line.split(":")[0].strip() for line in capsys.readouterr().err.splitlines()[-2:]] == ["one", "other"]
+
+
+def test_one_of_several_runs_that_fails_ends_the_demo_with_its_reason(monkeypatch) -> None:
+    monkeypatch.setattr(demo.time, "sleep", lambda _: None)
+    with pytest.raises(demo.DemoFailed, match=r"other: task land failed .* other said why"):
+        demo.finish_all(Runs(one=["running"], other=["running", "failed"]), {"one": "1", "other": "2"}, demo.Progress())

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 FIRST_DAYS = 30
 OVERLAP = timedelta(hours=6)
-DAYS_PER_BATCH = 5
+DAYS_PER_BATCH = 10
 FILES_PER_BATCH = 100
 SYMBOLS_PER_BATCH = 50
 MOST_SYMBOLS = 500  # asked for one by one in a run, where the plan has no day budget

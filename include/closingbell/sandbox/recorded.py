@@ -14,6 +14,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -87,14 +88,22 @@ class Recorded:
         return _read(self._facts / f"CIK{cik:010d}.json")
 
     def daily_index(self, day: date, now: datetime) -> bytes | None:
-        path = self._indices.get(f"{day:%Y%m%d}")
-        return _read(path) if path else None
+        """The recorded index, else one of the recorded ownership documents that were filed that day."""
+        from closingbell.sandbox.simulated.sec import daily_index
+
+        if path := self._indices.get(f"{day:%Y%m%d}"):
+            return _read(path)
+        filed = self._ownership_of_day.get(f"{day:%Y%m%d}")
+        return daily_index(day, filed).encode() if filed and day <= now.astimezone(NEW_YORK).date() else None
 
     def getcurrent(self, form: str, start: int, count: int, now: datetime) -> bytes | None:
-        """The recorded page of that number; a page without entries behind the last one."""
+        """The recorded page of that number; one without entries behind the last, and before the page's filings."""
         folder = self.folder / "www.sec.gov/cgi-bin/browse-edgar"
-        name = f"type{form}_count{count}_start{start:04d}.atom.xml"
-        return _read(folder / name) or b'<?xml version="1.0"?>\n<feed xmlns="http://www.w3.org/2005/Atom"></feed>\n'
+        body = _read(folder / f"type{form}_count{count}_start{start:04d}.atom.xml") or b""
+        accepted = [_at(found.decode()) for found in re.findall(rb"<updated>([^<]+)</updated>", body)]
+        if accepted and min(accepted) <= now:
+            return body
+        return b'<?xml version="1.0"?>\n<feed xmlns="http://www.w3.org/2005/Atom"></feed>\n'
 
     def ownership(self, accession_no: str, now: datetime) -> bytes | None:
         """A recorded submission, else the recorded document with its header before it, as in EDGAR's own files."""
@@ -124,6 +133,14 @@ class Recorded:
             f'<a href="/files/structureddata/data/form-13f-data-sets/{name}_form13f.zip">' for name in self._form13f
         ]
         return f"<!DOCTYPE html>\n<html><body>{''.join(links)}</body></html>\n" if links else None
+
+    @property
+    def quarters(self) -> list[str]:
+        """Of whose reports those data sets are, as 2024Q3."""
+        from closingbell.institutions.catalog import last_quarters
+
+        ends = sorted({last_quarters(last, 1)[0] for _, last, _ in self._form13f.values()})
+        return [f"{end.year}Q{end.month // 3}" for end in ends]
 
     def form13f_set(self, name: str, now: datetime) -> bytes | None:
         return self._form13f[name][2] if name in self._form13f else None
@@ -266,6 +283,19 @@ class Recorded:
     def _indices(self) -> dict[str, Path]:
         root = self.folder / "www.sec.gov/Archives/edgar/daily-index"
         return {m[1]: p for p in root.rglob("form.*") if (m := re.match(r"form\.(\d{8})\.idx", p.name))}
+
+    @cached_property
+    def _ownership_of_day(self) -> dict[str, list[tuple[Any, Any]]]:
+        """Issuer (name, cik) and filing (form, accession_no) of the recorded headers, by day of filing (YYYYMMDD)."""
+        found: dict[str, list[tuple[Any, Any]]] = {}
+        for path in sorted((self.folder / "www.sec.gov/ownership").glob("*.metadata.json*")):
+            header = msgspec.json.decode(_read(path) or b"null")["submission"]
+            for issuer in header.get("ISSUER", [])[:1]:
+                of = issuer["COMPANY-DATA"]
+                company = SimpleNamespace(name=of["CONFORMED-NAME"], cik=int(of["CIK"]))
+                filing = SimpleNamespace(form=header["TYPE"], accession_no=header["ACCESSION-NUMBER"])
+                found.setdefault(header["FILING-DATE"], []).append((company, filing))
+        return found
 
     @cached_property
     def _bars(self) -> pl.DataFrame:

@@ -137,6 +137,7 @@ class Sandbox:
                 "seed": self.seed,
                 "companies": len(self.market.ciks),
                 "last_session": self.market.last_session,
+                "quarters": getattr(self.market, "quarters", []),
                 "now": self.clock,
             }
 

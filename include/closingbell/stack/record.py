@@ -71,6 +71,7 @@ class State:
     server: str
     sandbox_url: str = ""
     last_session: str = ""
+    quarters: list[str] = field(default_factory=list)  # that 13F is recorded of
     password: str = field(default="", repr=False)
     processes: dict[str, tuple[int, float]] = field(default_factory=dict)
     postgres: str = ""

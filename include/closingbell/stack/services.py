@@ -63,6 +63,7 @@ def start_sandbox(state: State) -> None:
     state.last_session = str(market.get("last_session") or "")
     if not state.last_session:
         raise StackError(f"the {wanted.mode} vendors have no prices, so there is no session to score")
+    state.quarters = list(market.get("quarters") or [])
     record.save(state)
 
 
