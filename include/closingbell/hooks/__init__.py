@@ -28,6 +28,10 @@ class Allowance:
     symbols: int | None = None
 
 
+# What each vendor says of its plans: SEC "Accessing EDGAR Data"; the pricing pages of Polygon (Massive), Tiingo and
+# Marketaux, which gives no figure a minute; Google's "Rate limits" of the Gemini API, which says that a project's day
+# ends at midnight Pacific, and names a model's figures only in AI Studio since 2025: those here were its last. Benzinga
+# publishes none: a contract's 500 a day. Yahoo has no API. A figure that none of them gives is our own, and modest.
 # A GCRA lets burst + rate x window through in any window, so hourly limits keep a part of them as burst.
 ALLOWANCES: dict[str, dict[str, Allowance]] = {
     "sec_edgar": {"default": Allowance(8)},  # SEC throttles at 10 a second over all machines
@@ -44,14 +48,14 @@ ALLOWANCES: dict[str, dict[str, Allowance]] = {
     },
     "yahoo": {"default": Allowance(1), "sandbox": Allowance(50, burst=10)},
     "reference": {"default": Allowance(1)},
-    "marketaux": {  # the day's are the plans' own; the minute's are not published, and 30 was never refused
+    "marketaux": {
         "free": Allowance(0.5, day_limit=100),
         "basic": Allowance(0.5, day_limit=2_500),
         "standard": Allowance(1, day_limit=10_000),
         "pro": Allowance(1, day_limit=50_000),
         "sandbox": Allowance(200, burst=20),
     },
-    "gemini": {  # of gemini-2.5-flash, as Google published them in 2025
+    "gemini": {  # of gemini-2.5-flash
         "free": Allowance(10 / 60, day_limit=250, day_zone="America/Los_Angeles"),
         "tier1": Allowance(1000 / 60, burst=10, day_limit=10_000, day_zone="America/Los_Angeles"),
         "sandbox": Allowance(200, burst=20),
