@@ -1,9 +1,7 @@
-"""EDGAR's envelopes: XML that is refused rather than guessed at, and the header of a submission.
+"""EDGAR's envelopes: the header of a submission, and the documents in it.
 
-In: bytes as EDGAR serves them. Out: an lxml tree, or a `Header` with the documents of a full submission (.txt, .nc).
-Sources: EDGAR Filer Manual vol. II (submission header tags), PITFALLS of ownership documents: a document type
-declaration is refused, and nothing is parsed in recover mode, which returns a part of a document for the whole.
-lxml, not the standard library: it bounds depth, text and entity expansion itself.
+In: bytes as EDGAR serves them. Out: a `Header`, with the documents of a full submission (.txt, .nc).
+Source: EDGAR Filer Manual vol. II (submission header tags).
 """
 
 from __future__ import annotations
@@ -11,19 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 
 import msgspec
-from lxml import etree
 
 from closingbell.sessions import NEW_YORK
-
-XML_BYTES = 64 * 2**20
-"""The largest XML document read; the largest information tables are about a third of it."""
+from closingbell.shapes import Refused
 
 ACCESSION = re.compile(r"(?<!\d)(\d{10})-?(\d{2})-?(\d{6})(?!\d)")
 DAY_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d{2})-?(\d{2})-?(\d{2})(?!\d)")
-DOCTYPE = re.compile(rb"<!\s*DOCTYPE", re.IGNORECASE)
 HEADER_FIELDS = {
     "accession_no": re.compile(rb"ACCESSION[- ]NUMBER(?:>|:\s*)([\d-]{18,20})"),
     "form": re.compile(rb"(?:<TYPE>|CONFORMED SUBMISSION TYPE:\s*)([^<\r\n]+)"),
@@ -32,14 +25,6 @@ HEADER_FIELDS = {
 }
 DOCUMENT = re.compile(rb"<DOCUMENT>(.*?)</DOCUMENT>", re.DOTALL)
 EMBEDDED_XML = re.compile(rb"<XML>\s*(.*?)\s*</XML>", re.DOTALL)
-
-
-class Refused(ValueError):
-    """A document that is not loaded. `problem` is the reason's name, the message says what and what to do."""
-
-    def __init__(self, problem: str, message: str) -> None:
-        super().__init__(message)
-        self.problem = problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,32 +54,6 @@ class Header:
             )
         gaps = {name: getattr(other, name) for name in vars(self) if getattr(self, name) is None}
         return replace(self, **gaps)
-
-
-def read_xml(body: bytes, *, root: str) -> Any:
-    """The root element of a document whose root is named `root`, in any namespace. Refused otherwise, by name."""
-    if len(body) > XML_BYTES:
-        raise Refused("document too large", f"{len(body):,} bytes of XML where at most {XML_BYTES:,} are read")
-    if DOCTYPE.search(body):
-        raise Refused("document type declaration", "XML with a DOCTYPE is refused; EDGAR's schemas have none")
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        recover=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
-    try:
-        element = etree.fromstring(body.strip(), parser)
-    except etree.XMLSyntaxError as error:
-        raise Refused("not well-formed XML", f"{error}; the document was cut or is none: fetch it again") from error
-    if element.getroottree().docinfo.doctype:  # in an encoding that hid it from the search above
-        raise Refused("document type declaration", "XML with a DOCTYPE is refused; EDGAR's schemas have none")
-    if (name := etree.QName(element).localname) != root:
-        raise Refused("another document", f"the root element is {name}, not {root}")
-    return element
 
 
 def is_submission(body: bytes) -> bool:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from closingbell import edgar
+from closingbell import edgar, shapes
 from closingbell.insiders import compute, parse
 from closingbell.pipelines import insider_trades
 
@@ -187,7 +187,7 @@ def test_other_documents_and_depth_are_refused():
         == "not well-formed XML"
     )
     assert (
-        only_problem(b"<ownershipDocument>" + b" " * edgar.XML_BYTES + b"</ownershipDocument>") == "document too large"
+        only_problem(b"<ownershipDocument>" + b" " * shapes.XML_BYTES + b"</ownershipDocument>") == "document too large"
     )
 
 

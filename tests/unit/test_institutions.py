@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from closingbell import archives, edgar
+from closingbell import archives, edgar, shapes
 from closingbell.institutions import compute, parse
 
 Q3, Q4 = date(2023, 9, 30), date(2023, 12, 31)
@@ -283,11 +283,11 @@ def test_filing_gives_the_same_rows_as_its_data_set():
 
 def test_filing_refuses_what_it_cannot_tell():
     primary = PRIMARY.format(form="13F-HR", amendment="").encode()
-    with pytest.raises(edgar.Refused, match="without a header") as refused:
+    with pytest.raises(shapes.Refused, match="without a header") as refused:
         parse.filing(primary, TABLE.encode())
     assert refused.value.problem == "no accession"
     for cover, table in ((b"<!DOCTYPE a>" + primary[21:], TABLE.encode()), (primary, b"<!DOCTYPE a>" + TABLE.encode())):
-        with pytest.raises(edgar.Refused, match="DOCTYPE"):
+        with pytest.raises(shapes.Refused, match="DOCTYPE"):
             parse.filing(cover, table, header=HEADER)
 
 

@@ -261,7 +261,7 @@ def test_a_page_that_changed_fails_by_its_sources_name():
         page_news(HTML.replace("small", "em").encode(), GAZETTE)
     with pytest.raises(ValueError, match=r"web wire: nothing matches"):
         page_news(b"<rss><channel/></rss>", WIRE)
-    with pytest.raises(ValueError, match=r"web wire: the feed is no XML"):
+    with pytest.raises(ValueError, match=r"web wire: the feed: no XML"):
         page_news(b"<rss><channel>", WIRE)
 
 
@@ -290,7 +290,7 @@ def test_a_story_within_a_story_is_a_part_of_it():
 
 def test_a_feed_with_a_doctype_is_refused():
     bomb = b'<!DOCTYPE r [<!ENTITY a "aaaa">]>' + RSS.split("?>", 1)[1].encode()
-    with pytest.raises(ValueError, match="web wire: the feed has a DOCTYPE"):
+    with pytest.raises(ValueError, match="web wire: the feed: XML with a DOCTYPE"):
         page_news(bomb, WIRE)
 
 

@@ -22,16 +22,15 @@ import polars as pl
 
 from closingbell.edgar import (
     Header,
-    Refused,
     accession_in,
     is_submission,
     name_header,
-    read_xml,
     submission_documents,
     submission_header,
 )
 from closingbell.fundamentals import daily_index
 from closingbell.fundamentals.filings import OWNERSHIP_FORMS
+from closingbell.shapes import Refused, read_xml
 
 FILINGS: dict[str, Any] = {
     "accession_no": pl.String,
@@ -182,10 +181,7 @@ def feed(body: bytes) -> pl.DataFrame:
     lacks its accession number, form, filing day or time.
     """
     where = "sec_edgar getcurrent"
-    try:
-        root = read_xml(body, root="feed")
-    except Refused as refused:
-        raise Refused(refused.problem, f"{where}: {refused}") from refused
+    root = read_xml(body, root="feed", what=where)
     filings: dict[str, dict[str, Any]] = {}
     for number, entry in enumerate(root.iterfind("{*}entry"), 1):
         title, address = entry.findtext("{*}title", ""), entry.find("{*}link")

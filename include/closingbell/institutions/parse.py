@@ -23,13 +23,12 @@ import polars as pl
 from closingbell.archives import Archive
 from closingbell.edgar import (
     Header,
-    Refused,
     is_submission,
-    read_xml,
     submission_documents,
     submission_header,
 )
 from closingbell.fundamentals.filings import known_without_acceptance
+from closingbell.shapes import Refused, read_xml
 
 FILINGS: dict[str, Any] = {
     "accession_no": pl.String,

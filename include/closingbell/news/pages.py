@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from closingbell.news.parse import Collector, Parsed, Refused, canonical_url
-from closingbell.shapes import plain_xml
+from closingbell.shapes import read_xml
 
 MAX_BYTES = 4_000_000
 MAX_TAGS = 30_000
@@ -178,7 +178,7 @@ def _pick(item: Any, selector: str) -> str:
 
 
 def _feed(body: bytes, where: str) -> Iterator[dict[str, str]]:
-    root = plain_xml(body, f"{where}: the feed")
+    root = read_xml(body, what=f"{where}: the feed")
     for item in [*root.iter("item"), *root.iter(f"{ATOM}entry")]:
         atom = item.tag.startswith(ATOM)
         prefix = ATOM if atom else ""

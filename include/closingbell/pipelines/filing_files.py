@@ -12,12 +12,12 @@ from typing import Any
 
 from closingbell.edgar import (
     Header,
-    Refused,
     accession_in,
     is_submission,
     metadata_header,
     submission_header,
 )
+from closingbell.shapes import Refused
 
 HEADER_BYTES = 1 << 20
 METADATA = ".metadata.json"

@@ -20,13 +20,12 @@ from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple, TypeVar
-from xml.etree import ElementTree
 
 import msgspec
 import polars as pl
 
 from closingbell.sessions import NEW_YORK
-from closingbell.shapes import plain_xml
+from closingbell.shapes import read_xml
 from closingbell.universe.tickers import normal_ticker
 
 T = TypeVar("T")
@@ -284,12 +283,12 @@ def _json(body: bytes) -> list[dict[str, Any]]:
 
 
 def _xml(body: bytes) -> list[dict[str, Any]]:
-    root = plain_xml(body, f"{WHERE}: the body")
+    root = read_xml(body, what=f"{WHERE}: the body")
     ratings = root if root.tag == "ratings" else root.find("ratings")
     if ratings is None:
         raise ValueError(f"{WHERE}: element ratings is missing under {root.tag}; this is not the calendar's answer")
     return [_fields(item) for item in ratings]
 
 
-def _fields(item: Iterable[ElementTree.Element]) -> dict[str, Any]:
+def _fields(item: Iterable[Any]) -> dict[str, Any]:
     return {field.tag: ({} if len(field) else field.text) for field in item}

@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from closingbell.edgar import read_xml
+from closingbell.shapes import read_xml
 
 SIGNED_TO_FILED = timedelta(days=9)
 Tables = dict[str, list[dict[str, str | None]]]
