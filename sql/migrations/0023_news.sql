@@ -1,5 +1,14 @@
 -- depends: 0013_score_evidence
--- One vendor's copy of a story, as it came. What the vendor thinks of it stands beside it.
+-- What was read of each stream of news, as windows of time: of every batch that was read to its end and published.
+CREATE VIEW ops.news_read AS
+SELECT stream, range_agg(tstzrange(CAST(span ->> 0 AS timestamptz), CAST(span ->> 1 AS timestamptz), '[]')) AS windows
+FROM ops.stages
+JOIN ops.planned_batches USING (stage_id)
+CROSS JOIN LATERAL json_each(landed -> 'read') AS r (stream, span)
+WHERE table_name = 'news_sightings' AND status = 'published' AND opened_at > clock_timestamp() - interval '1 year'
+GROUP BY stream;
+
+-- One vendor's copy of a story, as it came first. What the vendor thinks of it stands beside it.
 CREATE TABLE closingbell.news_sightings (
     vendor        text NOT NULL,         -- polygon, marketaux, tiingo, web, fnspid
     vendor_id     text NOT NULL,
@@ -10,7 +19,7 @@ CREATE TABLE closingbell.news_sightings (
     published_at  timestamptz NOT NULL,
     seen_at       timestamptz,           -- when the vendor found it, where it says so
     tickers       text[] NOT NULL,
-    opinions      jsonb NOT NULL,        -- [{ticker, model, model_version, score, relevance, reason}]
+    opinions      jsonb NOT NULL,        -- [{ticker, model, model_version, score, relevance, reason, known_at}]
     first_seen_at timestamptz NOT NULL,  -- when it was first landed here
     landing_id    bigint,
     fetched_at    timestamptz NOT NULL,
@@ -40,6 +49,7 @@ CREATE TABLE closingbell.news_articles (
     source       text,
     url          text NOT NULL,
     published_at timestamptz NOT NULL,   -- the earliest: publication is when it became known
+    told_at      timestamptz NOT NULL,   -- when title and summary were published: later where they are a later copy's
     sources      text[] NOT NULL,
     vendors      text[] NOT NULL,
     tickers      text[] NOT NULL,
@@ -66,7 +76,7 @@ CREATE TABLE closingbell.news_sentiment (
     score         double precision NOT NULL,  -- -1 to 1
     relevance     double precision,           -- 0 to 1; NULL where the model says none, which counts as 1
     impact        double precision,           -- 0 to 1
-    known_at      timestamptz NOT NULL,       -- publication
+    known_at      timestamptz NOT NULL,       -- publication of what was scored
     landing_id    bigint,                     -- the answer that holds it; NULL where it was computed here
     fetched_at    timestamptz NOT NULL,
     PRIMARY KEY (article_id, security_id, model)

@@ -99,7 +99,8 @@ def test_the_first_of_two_opinions_of_a_ticker_counts():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Sure! Here you are: []", "```json\n[]\n```", '{"ticker": "ACM"}', "[NaN]", '"x"']
+    "text",
+    ["", "Sure! Here you are: []", "```json\n[]\n```", '{"ticker": "ACM"}', "[NaN]", '"x"', "[" * 9000 + "]" * 9000],
 )
 def test_what_is_no_json_list_is_an_error_that_shows_the_text(text):
     with pytest.raises(AnswerError, match=r"gemini answer: .*the text was: '"):
@@ -128,6 +129,10 @@ def test_an_answer_whole_or_in_chunks_without_its_thoughts():
         (json.dumps(chunk("[", "MAX_TOKENS")).encode(), "ended with MAX_TOKENS"),
         (json.dumps([chunk("[")]).encode(), "ended with None"),
         (b"[]", "ended with None"),
+        (b'{"candidates": [], "usageMetadata": {}}', "ended with None"),
+        (b'{"candidates": [{"finishReason": "SAFETY", "index": 0}]}', "ended with SAFETY"),
+        (b'{"usageMetadata": {"promptTokenCount": 5}}', "column candidates is missing"),
+        (b"[" * 9000 + b"]" * 9000, "not JSON"),
     ],
 )
 def test_an_answer_without_opinions_is_a_named_error(body, message):

@@ -92,6 +92,29 @@ def test_what_is_another_story(title, change):
     assert groups(members) == [["p"], ["t"]]
 
 
+def test_of_two_stories_that_a_copy_is_like_the_earlier_one_is_its_own():
+    words = [f"w{number}" for number in range(1, 13)]
+    one, two = " ".join(words[:10]), " ".join(words[:8] + words[10:12])  # 8 of 12 words: two stories
+    between = " ".join(words[:9] + words[10:11])  # 9 of 11 with each
+    rows = [
+        sighting("polygon", "p", one),
+        sighting("tiingo", "t", two, hours=1),
+        sighting("marketaux", "m", between, hours=2),
+    ]
+    assert groups(unified(*rows)[1]) == [["m", "p"], ["t"]]
+
+
+def test_words_that_a_later_copy_brought_are_told_when_that_was_published():
+    early = sighting("tiingo", "t", hours=1, seen=9)
+    first = sighting("polygon", "p", hours=3, seen=4)
+    assert unified(first, early)[0].select("published_at", "told_at").row(0) == (
+        T0 + timedelta(hours=1), T0 + timedelta(hours=3)
+    )  # fmt: skip
+    summed = sighting("web", "w", hours=5, seen=5) | {"summary": "Revenue rose."}
+    row = unified(first, early, summed)[0].row(0, named=True)
+    assert (row["summary"], row["told_at"]) == ("Revenue rose.", T0 + timedelta(hours=5))
+
+
 def test_the_same_sentence_with_other_numbers_is_another_story():
     one, two = "Acme declares quarterly dividend of $0.25 a share", "Acme declares quarterly dividend of $0.30 a share"
     _, members = unified(sighting("polygon", "p", one), sighting("tiingo", "t", two))
@@ -191,6 +214,12 @@ def test_sources_are_weighted_by_relevance_and_the_unified_mood_is_the_mean_of_t
     assert row["hours_since"] == 1.0
     for days in ("7d", "30d"):
         assert sum(each[f"share_{days}"] for each in by_source.values()) == pytest.approx(row[f"sentiment_{days}"])
+
+
+def test_the_order_of_the_scores_does_not_change_a_bit():
+    rows = [score(n % 40, f"s{n % 3}", 1 / (n + 3), hours=n % 700, relevance=1 / (n % 7 + 1)) for n in range(2_000)]
+    forward = mood(*rows)
+    assert all(mood(*rows[n:], *rows[:n]).equals(forward) for n in (1, 333, 1_999))
 
 
 def test_weights_of_the_settings():

@@ -11,11 +11,12 @@ import httpx
 import pytest
 
 from closingbell.connections import ConnectionMissing, Endpoint
-from closingbell.hooks.errors import AuthFailed, BadAnswer, NotFound, RateLimited, ServerError
+from closingbell.hooks.errors import AuthFailed, BadAnswer, RateLimited, ServerError
 from closingbell.hooks.gemini import Gemini
 from closingbell.hooks.marketaux import Marketaux
 from closingbell.hooks.web import Web
 from closingbell.news.pages import MAX_BYTES, sources
+from closingbell.news.robots import allows
 from closingbell.warehouse.quota import QuotaExhausted
 
 SECRET = "s3cr3t-KEY-0123456789"
@@ -68,6 +69,8 @@ def test_marketaux_takes_its_key_in_the_query_and_no_answer_or_error_shows_it(ve
     (answer,) = marketaux(vendor).news("AAPL", SINCE)
     assert vendor.asked[0].url.params["api_token"] == SECRET
     assert vendor.asked[0].url.params["limit"] == "3"
+    # with it a story names only the symbol asked for, whose relevance against the best match would always be 1
+    assert "filter_entities" not in vendor.asked[0].url.params
     assert SECRET not in str(answer)
     assert answer.key == "AAPL@2025-12-05T00:00:00:1"
     vendor.script = lambda request: httpx.Response(401, text=f"bad api_token={SECRET} in {request.url}")
@@ -104,13 +107,16 @@ def test_marketaux_402_is_the_day_spent_and_429_the_minute(vendor):
 
 def test_gemini_posts_the_body_once_with_the_key_in_a_header(vendor):
     hook = vendor.played(Gemini(Endpoint("gemini", "https://generativelanguage.googleapis.com", password=SECRET)))
-    answer = hook.generate_content("gemini-2.5-flash", {"contents": []}, "7:1")
+    answer = hook.generate_content({"contents": []}, "7:1")
     (asked,) = vendor.asked
     assert asked.method == answer.request["method"] == "POST"
     assert asked.url.path == "/v1beta/models/gemini-2.5-flash:generateContent"
     assert asked.headers["x-goog-api-key"] == SECRET
     assert json.loads(asked.content) == {"contents": []}
     assert SECRET not in str(asked.url) + str(answer)
+    endpoint = Endpoint("gemini", "https://x.example.org", password=SECRET, extra={"model": "gemini-3-flash"})
+    vendor.played(Gemini(endpoint)).generate_content({"contents": []}, "7:1")
+    assert vendor.asked[-1].url.path == "/v1beta/models/gemini-3-flash:generateContent"
 
 
 @pytest.mark.parametrize("hook", [Gemini, Marketaux])
@@ -139,6 +145,35 @@ def test_what_robots_txt_forbids_is_never_asked_for(vendor):
     with pytest.raises(BadAnswer, match=r"web page prnewswire: robots\.txt of www\.prnewswire\.com forbids"):
         web(vendor).page(SOURCE)
     assert len(vendor.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "allowed"),
+    [
+        ("User-agent: *\nDisallow: /news-releases/*", "/news-releases/list/", False),
+        ("User-agent: *\nDisallow: /*/list/$", "/news-releases/list/", False),
+        ("User-agent: *\nDisallow: /*/list/$", "/news-releases/list/2", True),
+        ("User-agent: *\nDisallow: /*?page=", "/list?page=2", False),
+        ("User-agent: *\nDisallow: /\nAllow: /news", "/newsroom", True),  # the longest rule, not the first
+        ("User-agent: *\nAllow: /\nDisallow: /news", "/newsroom", False),
+        ("User-agent: *\nDisallow: /news\nAllow: /news", "/newsroom", True),
+        ("User-agent: ClosingBell/1.0\nDisallow: /\n\nUser-agent: *\nAllow: /", "/x", False),
+        ("User-agent: a\nUser-agent: closingbell\nDisallow: /x", "/x", False),  # one group of two agents
+        (
+            "User-agent: closingbell\nCrawl-delay: 9\n\nUser-agent: *\nDisallow: /",
+            "/x",
+            False,
+        ),  # its delay ends no group
+        ("User-agent: closingbell\nDisallow: /a\n\nUser-agent: closingbell\nDisallow: /b", "/b", False),
+        ("\ufeffUser-agent: *  # all\nDisallow: /x # no", "/x", False),
+        ("User-agent: *\nDisallow:", "/x", True),
+        ("User-agent: *\nDisallow: /caf%C3%A9", "/caf\u00e9", False),
+        ("User-agent: *\nDisallow: " + "/*a" * 400 + "$", "/" + "a/" * 5000, True),  # without an end in a regex
+        ("<html>not found</html>", "/x", True),
+    ],
+)
+def test_robots_rules_of_rfc_9309(rules, path, allowed):
+    assert allows(rules, "ClosingBell", f"https://www.example.org{path}") is allowed
 
 
 def test_no_robots_txt_allows_and_one_that_cannot_be_read_does_not(vendor):
@@ -179,5 +214,5 @@ def test_a_host_that_no_source_declares_is_never_asked(vendor):
 
 def test_a_page_that_is_gone_is_named(vendor):
     vendor.script = pages_of(httpx.Response(404), httpx.Response(410))
-    with pytest.raises(NotFound, match="web page prnewswire"):
+    with pytest.raises(BadAnswer, match=r"web page prnewswire \(HTTP 410\): the page is not there any more; correct"):
         web(vendor).page(SOURCE)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from closingbell.news.pages import MAX_BYTES, MAX_TAGS, page_news, read_sources, sources
+from closingbell.news import pages
+from closingbell.news.pages import MAX_BYTES, MAX_TAGS, read_sources, sources
 from closingbell.news.parse import (
     OPINIONS,
     SIGHTINGS,
@@ -110,6 +111,11 @@ def test_marketaux_errors_are_named():
         marketaux_news(b'{"error": {"code": "usage_limit_reached", "message": "spent"}}')
     with pytest.raises(ValueError, match="column data is missing"):
         marketaux_news(b'{"meta": {}}')
+
+
+def test_an_answer_nested_without_end_is_named():
+    with pytest.raises(ValueError, match="polygon news: the body is not JSON"):
+        polygon_news(b"[" * 100_000 + b"]" * 100_000)
 
 
 def test_missing_and_unknown_columns_are_named():
@@ -224,6 +230,7 @@ zone = "America/New_York"
 tickers = '(?:NYSE|NASDAQ):\s*([A-Z.]+)'
 """
 WIRE, GAZETTE = read_sources(DECLARED)
+SEEN = datetime(2024, 7, 3, 21, tzinfo=UTC)
 HTML = """<html><body><article><h3><small>Jul 03, 2024, 09:05 ET</small> Acme &amp; Sons raises guidance</h3>
 <a href="/news/acme-1?utm_source=home">more</a><p class=lead>Acme (NYSE: ACM) said <b>more</b></p></article>
 <article><h3><small>Jul 03, 2024, 08:00 ET</small> Elsewhere</h3><a href="https://evil.example.net/x">x</a></article>
@@ -231,6 +238,10 @@ HTML = """<html><body><article><h3><small>Jul 03, 2024, 09:05 ET</small> Acme &a
 RSS = """<?xml version="1.0"?><rss version="2.0"><channel><item><title>Acme wins order</title>
 <link>https://wire.example.com/a1?utm_medium=rss</link><pubDate>Wed, 03 Jul 2024 09:05:00 -0400</pubDate>
 <description>&lt;p&gt;Acme won.&lt;/p&gt;</description><category>NASDAQ:ACM</category></item></channel></rss>"""
+
+
+def page_news(body, source, seen_at=SEEN):
+    return pages.page_news(body, source, seen_at=seen_at)
 
 
 def test_an_html_page_by_its_declared_selectors():
@@ -241,6 +252,54 @@ def test_an_html_page_by_its_declared_selectors():
     assert (row["source"], row["summary"], row["tickers"]) == ("The Gazette", "Acme (NYSE: ACM) said more", ["ACM"])
     assert row["url"] == "https://www.gazette.example.com/news/acme-1"
     assert answer.problems["problem"].to_list() == ["other_host"]  # a page may name only its own host
+
+
+CARD = """<div class="row newsCards" lang="en-US"><div class="col-sm-12 card">
+<a class="newsreleaseconsolidatelink display-outline w-100" href="/news-releases/acme-302470771.html" role="group">
+<h3 class="no-top-margin remove-outline"><small>{}</small> ACME PROGRESSES</h3>
+<p class="remove-outline">Acme Corp. (NASDAQ: ACM) announced today</p></a></div></div>"""
+
+
+@pytest.mark.parametrize(
+    ("shown", "seen_at", "published"),
+    [
+        ("10:10 ET", datetime(2024, 7, 3, 21, tzinfo=UTC), datetime(2024, 7, 3, 14, 10, tzinfo=UTC)),
+        ("23:55 ET", datetime(2024, 7, 4, 4, 1, tzinfo=UTC), datetime(2024, 7, 4, 3, 55, tzinfo=UTC)),
+        ("Jul 02, 2024, 17:04 ET", datetime(2024, 7, 3, 21, tzinfo=UTC), datetime(2024, 7, 2, 21, 4, tzinfo=UTC)),
+        # the hour that comes twice: the later one, so that nothing is known too early
+        ("Nov 03, 2024, 01:30 ET", datetime(2024, 11, 4, tzinfo=UTC), datetime(2024, 11, 3, 6, 30, tzinfo=UTC)),
+    ],
+)
+def test_pr_newswire_gives_the_days_own_stories_a_time_without_a_date(shown, seen_at, published):
+    source = next(source for source in sources() if source.name == "prnewswire")
+    row = page_news(CARD.format(shown).encode(), source, seen_at).sightings.row(0, named=True)
+    assert (row["published_at"], row["title"], row["tickers"]) == (published, "ACME PROGRESSES", ["ACM"])
+    assert row["url"] == "https://www.prnewswire.com/news-releases/acme-302470771.html"
+
+
+def test_a_feed_on_another_host_than_its_stories_declares_it():
+    source = next(source for source in sources() if source.name == "businesswire")
+    link = "https://www.businesswire.com/news/home/20260301000001/en"
+    feed = RSS.replace("https://wire.example.com/a1?utm_medium=rss", f"{link}/?feedref=JjAwJuNHiystnCoBq")
+    assert page_news(feed.encode(), source).sightings["url"].to_list() == [link]
+    with pytest.raises(
+        ValueError, match=r"web businesswire: none of its 1 stories .* is not on www\.businesswire\.com"
+    ):
+        page_news(RSS.encode(), source)
+
+
+def test_the_feed_of_globenewswire_as_it_is_printed():
+    feed = """<?xml version="1.0" encoding="utf-8"?><rss version="2.0"
+ xmlns:dc="http://dublincore.org/documents/dcmi-namespace/"><channel><item>
+<guid isPermaLink="true">https://www.globenewswire.com/news-release/1.html</guid>
+<link>https://www.globenewswire.com/news-release/1.html</link>
+<category domain="https://www.globenewswire.com/rss/stock">Nasdaq:ACME</category>
+<category domain="https://www.globenewswire.com/rss/ISIN">US0000000001</category>
+<title>Acme Receives Approval</title><description><![CDATA[<p><b>Acme</b> receives</p>]]></description>
+<pubDate>Fri, 02 Oct 2026 18:06 GMT</pubDate><dc:identifier>1</dc:identifier></item></channel></rss>"""
+    row = page_news(feed.encode(), sources()[0]).sightings.row(0, named=True)
+    assert (row["published_at"], row["tickers"]) == (datetime(2026, 10, 2, 18, 6, tzinfo=UTC), ["ACME"])
+    assert row["summary"] == "Acme receives"
 
 
 def test_a_feed():

@@ -13,6 +13,7 @@ from closingbell.connections import ConnectionMissing, Endpoint
 from closingbell.hooks.answer import Answer
 from closingbell.hooks.errors import VendorError
 from closingbell.hooks.http import Client, Tokens
+from closingbell.news.analyst import MODEL
 
 MAX_ANSWER = 1 << 20
 
@@ -28,13 +29,14 @@ class Gemini:
         if not endpoint.password:
             raise ConnectionMissing("connection gemini has no API key: put it in the password, or set GOOGLE_API_KEY")
         self.base_url = endpoint.base_url
+        self.model = str(endpoint.extra.get("model") or MODEL)
         headers = {"x-goog-api-key": endpoint.password}
         self.client = Client(self.vendor, endpoint, quota, headers=headers, sleep=sleep)
 
-    def generate_content(self, model: str, body: Mapping[str, Any], key: str) -> Answer:
+    def generate_content(self, body: Mapping[str, Any], key: str) -> Answer:
         """The model's answer to a generateContent body; `key` names what it is about."""
         return self.client.post(
-            f"{self.base_url}/v1beta/models/{model}:generateContent",
+            f"{self.base_url}/v1beta/models/{self.model}:generateContent",
             endpoint="generate_content",
             key=key,
             body=body,

@@ -279,7 +279,7 @@ class Client:
                 raise BadAnswer(self.vendor, endpoint, key, 200, f"no JSON: {self.redacted(_said(body))}")
             try:
                 msgspec.json.decode(body, type=msgspec.Raw)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise ServerError(
                     self.vendor, endpoint, key, 200, f"JSON of {len(body):,} bytes was cut short or is broken: {error}"
                 ) from None

@@ -50,12 +50,15 @@ class Marketaux:
         self.client = Client(self.vendor, endpoint, quota, query={"api_token": endpoint.password}, sleep=sleep)
 
     def news(self, symbol: str, since: datetime, *, pages: int = MAX_PAGES) -> Iterator[Answer]:
-        """Stories about one symbol published after `since` (UTC), newest first, at most `pages` answers."""
+        """Stories about one symbol published after `since` (UTC), newest first, at most `pages` answers.
+
+        `filter_entities` is left at false: with it a story names only the symbol asked for, which would then always be
+        its best matched company.
+        """
         after = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
         for page in range(1, pages + 1):
             params = {
-                "symbols": symbol, "filter_entities": "true", "language": "en", "published_after": after,
-                "limit": self.stories, "page": page,
+                "symbols": symbol, "language": "en", "published_after": after, "limit": self.stories, "page": page,
             }  # fmt: skip
             key = f"{symbol}@{after}:{page}"
             answer = self.client.get(

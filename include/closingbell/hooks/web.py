@@ -1,7 +1,7 @@
 """Web pages that news/sources.toml declares, and no others: robots.txt obeyed, one request a second a host.
 
 Robots rules follow RFC 9309: no robots.txt (4xx) allows everything, one that cannot be read (5xx) nothing. Redirects
-are not followed, and a page above 4 MB is refused while it streams.
+are not followed, a page above 4 MB is refused while it streams, and one that is gone is an error, as one that changed.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import sleep as _sleep
 from urllib.parse import urlsplit
-from urllib.robotparser import RobotFileParser
 
 from closingbell.connections import Endpoint
 from closingbell.hooks.answer import Answer
 from closingbell.hooks.errors import AuthFailed, BadAnswer, NotFound, VendorError
 from closingbell.hooks.http import Client, Tokens
 from closingbell.news.pages import MAX_BYTES, Source, sources
+from closingbell.news.robots import allows
 
 AGENT = "ClosingBell"
 MAX_ROBOTS = 512 << 10
@@ -34,19 +34,25 @@ class Web:
         headers = {"User-Agent": f"{AGENT}/1.0" + (f" (+mailto:{contact})" if contact else "")}
         hosts = [source.url for source in sources()]
         self.client = Client(self.vendor, endpoint, quota, headers=headers, hosts=hosts, sleep=sleep)
-        self._robots: dict[str, RobotFileParser] = {}
+        self._robots: dict[str, str] = {}
 
     def page(self, source: Source) -> Answer:
-        """The source's page as it is now; raises BadAnswer where its host's robots.txt forbids it."""
-        if not self._rules(source).can_fetch(AGENT, source.url):
+        """The source's page as it is now; raises BadAnswer where it is gone or its host's robots.txt forbids it."""
+        if not allows(self._rules(source), AGENT, source.url):
             raise BadAnswer(
                 self.vendor, "page", source.name, None,
                 f"robots.txt of {source.host} forbids {urlsplit(source.url).path}; take the source out of "
                 "news/sources.toml, or ask its publisher",
             )  # fmt: skip
-        return self.client.get(
-            self._at(source.url), endpoint="page", key=source.name, promise="page", max_bytes=MAX_BYTES
-        )
+        try:
+            return self.client.get(
+                self._at(source.url), endpoint="page", key=source.name, promise="page", max_bytes=MAX_BYTES
+            )
+        except NotFound as error:
+            raise BadAnswer(
+                self.vendor, "page", source.name, error.status,
+                "the page is not there any more; correct its url in news/sources.toml",
+            ) from None  # fmt: skip
 
     @staticmethod
     def hosts() -> list[str]:
@@ -58,7 +64,7 @@ class Web:
         said = []
         for source in (source for source in sources() if source.host == host):
             try:
-                allowed = self._rules(source).can_fetch(AGENT, source.url)
+                allowed = allows(self._rules(source), AGENT, source.url)
                 said.append(f"{source.name}: {'allowed' if allowed else 'forbidden by robots.txt'}")
             except VendorError as error:
                 said.append(str(error))
@@ -68,17 +74,17 @@ class Web:
         """Give the connections back."""
         self.client.close()
 
-    def _rules(self, source: Source) -> RobotFileParser:
+    def _rules(self, source: Source) -> str:
         if source.host not in self._robots:
-            rules = RobotFileParser()
+            rules = ""
             try:
                 answer = self.client.get(
                     self._at(f"https://{source.host}/robots.txt"), endpoint="robots", key=source.name,
                     promise="page", max_bytes=MAX_ROBOTS,
                 )  # fmt: skip
-                rules.parse(answer.body.decode("utf-8", "replace").splitlines())  # type: ignore[union-attr]
+                rules = answer.body.decode("utf-8", "replace")  # type: ignore[union-attr]
             except (NotFound, AuthFailed):
-                rules.parse([])
+                pass
             self._robots[source.host] = rules
         return self._robots[source.host]
 

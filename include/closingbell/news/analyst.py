@@ -25,11 +25,12 @@ from closingbell.shapes import parser
 from closingbell.universe.tickers import normal_ticker
 
 MODEL = "gemini-2.5-flash"
+"""Where the connection's extra names no other `model`."""
 PROMPT_VERSION = "1"
 """Changes with any word below: a score's model_version holds it."""
 LONGEST = {"title": 500, "text": 6000}
 MOST_TICKERS = 20
-FEWEST_LETTERS = re.compile(r"[A-Z][A-Z0-9]{0,5}(?:\.[A-Z0-9]{1,3})?")
+TICKER = re.compile(r"[A-Z][A-Z0-9]{0,5}(?:\.[A-Z0-9]{1,3})?")
 
 INSTRUCTION = """You are a quantitative analyst of US stocks. You are given one news article and a list of tickers. \
 For each listed ticker that the article is about, judge what the article means for its shareholders.
@@ -75,7 +76,7 @@ def request(*, title: str, text: str | None, tickers: Sequence[str], temperature
     wanted = list(dict.fromkeys(normal_ticker(ticker) for ticker in tickers))
     if not wanted or len(wanted) > MOST_TICKERS:
         raise ValueError(f"gemini: {len(wanted)} tickers asked for; 1 to {MOST_TICKERS} go into one request")
-    if odd := [ticker for ticker in wanted if not FEWEST_LETTERS.fullmatch(ticker)]:
+    if odd := [ticker for ticker in wanted if not TICKER.fullmatch(ticker)]:
         raise ValueError(f"gemini: {odd} are no tickers; they must not go into a prompt")
     article = msgspec.json.encode({"title": _plain(title, "title"), "text": _plain(text or "", "text")}).decode()
     # the mark is made from the article, and the article's own angle brackets are escaped: it cannot close itself
@@ -126,7 +127,7 @@ def answer_text(body: bytes) -> tuple[str, str]:
     """
     try:
         answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AnswerError(f"gemini generate_content: the body is not JSON ({error}); fetch it again") from error
     chunks = answer if isinstance(answer, list) else [answer]
     texts: list[str] = []
@@ -154,7 +155,7 @@ def judge(text: str, *, tickers: Iterable[str]) -> Judged:
     allowed = {normal_ticker(ticker) for ticker in tickers}
     try:
         rows = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise AnswerError(f"gemini answer: no JSON ({error}); the text was: {_shown(text)}") from error
     if not isinstance(rows, list):
         raise AnswerError(f"gemini answer: a list of opinions was asked for; the text was: {_shown(text)}")

@@ -31,12 +31,14 @@ ARTICLES: dict[str, Any] = {
     "source": pl.String,
     "url": pl.String,
     "published_at": pl.Datetime("us", "UTC"),
+    "told_at": pl.Datetime("us", "UTC"),
     "sources": pl.List(pl.String),
     "vendors": pl.List(pl.String),
     "tickers": pl.List(pl.String),
 }
-"""title, source, url: of the sighting that began it; summary: the first there is; published_at: the earliest.
-sources: every publisher, vendors: every vendor that brought it."""
+"""title, source, url: of the sighting that began it; summary: the first there is; published_at: the earliest; told_at:
+when title and summary were published, which is later where another sighting had the story before. sources: every
+publisher, vendors: every vendor that brought it."""
 
 MEMBERS: dict[str, Any] = {"article_id": pl.Int64, "vendor": pl.String, "vendor_id": pl.String}
 
@@ -75,14 +77,17 @@ def unify(sightings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """
     order = ["first_seen_at", "vendor", "vendor_id"]
     rows = sightings.sort(pl.col("article_id").is_null(), *order)
-    frequency = Counter(word for title in rows["title"].to_list() for word in title_words(title))
-    index = _Index(frequency)
-    ids = [index.place(row) for row in rows.iter_rows(named=True)]
+    named = [title_words(title) for title in rows["title"]]
+    index = _Index(Counter(word for words in named for word in words))
+    ids = [index.place(row, words) for row, words in zip(rows.iter_rows(named=True), named, strict=True)]
     placed = rows.with_columns(pl.Series("article_id", ids, pl.Int64)).sort(order)
     articles = placed.group_by("article_id").agg(
         pl.col("title", "source", "url").first(),
         pl.col("summary").drop_nulls().first(),
         pl.col("published_at").min(),
+        pl.max_horizontal(
+            pl.col("published_at").first(), pl.col("published_at").filter(pl.col("summary").is_not_null()).first()
+        ).alias("told_at"),
         pl.col("source").drop_nulls().unique().sort().alias("sources"),
         pl.col("vendor").unique().sort().alias("vendors"),
         pl.col("tickers").explode().drop_nulls().unique().sort(),
@@ -113,7 +118,8 @@ def sentiment(
 
     scores: article_id, security_id, source (who scored: a vendor or a model), score (-1 to 1), relevance (0 to 1; null
     counts as 1), published_at. A source's mean is weighted by relevance; the unified one is the sources' means by
-    `weights` (1 where it names none), over the sources that have articles in that window.
+    `weights` (1 where it names none), over the sources that have articles in that window. The rows' order does not
+    matter to the last bit, so that computing again changes nothing.
     """
     given = dict(weights or {})
     if any(not math.isfinite(weight) or weight < 0 for weight in given.values()):
@@ -125,8 +131,8 @@ def sentiment(
     ).with_columns(
         pl.col("relevance").fill_null(1.0),
         recent=pl.col("published_at") > known_at - timedelta(days=7),
-    )
-    sources = known.group_by("security_id", "source").agg(
+    ).sort("security_id", "source", "published_at", "article_id")  # fmt: skip
+    sources = known.group_by("security_id", "source", maintain_order=True).agg(
         *(
             expression
             for days, rows in ((7, pl.col("recent")), (30, pl.lit(True)))
@@ -152,7 +158,7 @@ def sentiment(
     unified = (
         weighted.sort("security_id", "source")
         .with_columns(entry=pl.concat_str(named, details.struct.json_encode()))
-        .group_by("security_id")
+        .group_by("security_id", maintain_order=True)
         .agg(
             *(
                 pl.when(pl.col(f"share_{days}d").count() > 0)
@@ -201,16 +207,15 @@ class _Article:
 
 
 class _Index:
-    """The articles so far: by address, and by (day, rare word) of their titles."""
+    """The articles so far: by address, and by (day, numbers, rare word) of their titles."""
 
     def __init__(self, frequency: Mapping[str, int]) -> None:
         self.frequency = frequency
         self.by_url: dict[str, _Article] = {}
         self.by_id: dict[int, _Article] = {}
-        self.by_word: dict[tuple[date, str], list[_Article]] = defaultdict(list)
+        self.by_word: dict[tuple[date, frozenset[str], str], list[_Article]] = defaultdict(list)
 
-    def place(self, row: dict[str, Any]) -> int:
-        words = title_words(row["title"])
+    def place(self, row: dict[str, Any], words: frozenset[str]) -> int:
         url = row["url"] if urlsplit(row["url"]).path not in ("", "/") else None  # a publisher's front page is no story
         if row["article_id"] is not None:
             article = self.by_id.get(row["article_id"]) or _Article(row["article_id"], row["published_at"])
@@ -232,25 +237,22 @@ class _Index:
         if len(words) >= FEWEST_WORDS and words not in article.titles:
             article.titles.append(words)
             for word in self._rarest(words):
-                self.by_word[article.began.date(), word].append(article)
+                self.by_word[article.began.date(), _numbers(words), word].append(article)
 
     def _alike(self, row: dict[str, Any], words: frozenset[str]) -> _Article | None:
         if len(words) < FEWEST_WORDS or not row["url"].startswith("https:"):
             return None
-        published: datetime = row["published_at"]
+        today: date = row["published_at"].date()
         tickers = set(row["tickers"] or ())
-        rare = self._rarest(words)
-        seen: set[int] = set()
-        for offset in range(-2, 3):
-            day = published.date() + timedelta(days=offset)
-            for word in rare:
-                for article in self.by_word.get((day, word), ()):
-                    if article.article_id in seen:
-                        continue
-                    seen.add(article.article_id)
-                    if self._same(article, row, words, tickers):
-                        return article
-        return None
+        rare, numbers = self._rarest(words), _numbers(words)
+        near = {
+            article.article_id: article
+            for day in (today + timedelta(days=offset) for offset in range(-2, 3))
+            for word in rare
+            for article in self.by_word.get((day, numbers, word), ())
+        }
+        alike = [article for article in near.values() if self._same(article, row, words, tickers)]
+        return min(alike, key=lambda article: (article.began, article.article_id), default=None)
 
     @staticmethod
     def _same(article: _Article, row: dict[str, Any], words: frozenset[str], tickers: set[str]) -> bool:
@@ -272,5 +274,5 @@ class _Index:
         return sorted(words, key=lambda word: (self.frequency.get(word, 0), word))[:prefix]
 
 
-def _numbers(words: frozenset[str]) -> set[str]:
-    return {word for word in words if word[0].isdigit()}
+def _numbers(words: frozenset[str]) -> frozenset[str]:
+    return frozenset(word for word in words if word[0].isdigit())

@@ -2,8 +2,8 @@
 
 In: the untouched bytes of one page and its source's declaration. Out: `parse.Parsed`, vendor `web`. A page is hostile:
 one above MAX_BYTES or MAX_TAGS is refused before anything parses it, one nested deeper than MAX_DEPTH or with more than
-MAX_STORIES before a selector walks it, a feed with a DOCTYPE as well, and a story may link to its source's own host
-only. A page whose declared selectors match nothing has changed: an error that names it.
+MAX_STORIES before a selector walks it, a feed with a DOCTYPE as well, and a story may link to its source's declared
+host only. A page whose declared selectors match nothing has changed: an error that names it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from importlib.resources import files
@@ -47,10 +47,12 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link: str = ""
     published: str = ""
     summary: str = ""
+    today: str = ""
+    links: str = ""
 
     @property
     def host(self) -> str:
-        """The only host that the source's page and stories may be on."""
+        """The only host that the source's page may be on, and its stories where it declares no `links`."""
         return urlsplit(self.url).hostname or ""
 
 
@@ -76,8 +78,8 @@ def read_sources(text: str) -> tuple[Source, ...]:
     return found
 
 
-def page_news(body: bytes, source: Source, *, url: str | None = None) -> Parsed:
-    """The stories of one page (`url`: where it was, if not source.url). Raises ValueError naming the source."""
+def page_news(body: bytes, source: Source, *, seen_at: datetime) -> Parsed:
+    """The stories of one page as it was at `seen_at` (UTC). Raises ValueError naming the source."""
     where = f"web {source.name}"
     if len(body) > MAX_BYTES:
         raise ValueError(f"{where}: the page has {len(body):,} bytes, more than {MAX_BYTES:,}; it is refused unread")
@@ -86,7 +88,7 @@ def page_news(body: bytes, source: Source, *, url: str | None = None) -> Parsed:
     collector = Collector("web", where)
     stories = _feed(body, where) if source.kind == "rss" else _html(body, source, where)
     for story in stories:
-        _add(collector, story, source, url or source.url)
+        _add(collector, story, source, seen_at)
     if collector.received == 0:
         raise ValueError(f"{where}: nothing matches what news/sources.toml declares; the page has changed: adjust it")
     if not collector.sightings:
@@ -98,13 +100,13 @@ def page_news(body: bytes, source: Source, *, url: str | None = None) -> Parsed:
     return collector.parsed()
 
 
-def _add(collector: Collector, story: dict[str, str], source: Source, base: str) -> None:
-    link = urljoin(base, story["link"]) if story["link"] else ""
+def _add(collector: Collector, story: dict[str, str], source: Source, seen_at: datetime) -> None:
+    link = urljoin(source.url, story["link"]) if story["link"] else ""
     try:
-        moment = _moment(story["published"], source)
+        moment = _moment(story["published"], source, seen_at)
         address = canonical_url(link)
-        if urlsplit(address).hostname != source.host:
-            raise Refused("other_host", f"column url: {address[:200]!r} is not on {source.host}")
+        if urlsplit(address).hostname != (source.links or source.host):
+            raise Refused("other_host", f"column url: {address[:200]!r} is not on {source.links or source.host}")
     except Refused as refused:
         collector.received += 1
         collector.refuse(refused.problem, link or story["title"], str(refused))
@@ -121,19 +123,32 @@ def _add(collector: Collector, story: dict[str, str], source: Source, base: str)
     )
 
 
-def _moment(text: str, source: Source) -> datetime:
+def _moment(text: str, source: Source, seen_at: datetime) -> datetime:
+    zone = ZoneInfo(source.zone)
     try:
         if source.time == "rfc822":
             moment = parsedate_to_datetime(text)
         elif source.time == "iso":
             moment = datetime.fromisoformat(text)
+        elif source.today and (today := _parsed(text, source.today)):
+            day = seen_at.astimezone(zone).date()
+            moment = datetime.combine(day, today.time(), zone)
+            if moment > seen_at:  # a page made before midnight
+                moment = datetime.combine(day - timedelta(days=1), today.time(), zone)
         else:
             moment = datetime.strptime(text, source.time)  # noqa: DTZ007 - the zone is the source's
         if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=ZoneInfo(source.zone))
+            moment = moment.replace(tzinfo=zone, fold=1)  # of an hour that comes twice the later: not known too early
         return moment.astimezone(UTC)
     except (ValueError, TypeError, OverflowError) as error:
         raise Refused("no_such_time", f"column published: {text[:60]!r} is not {source.time}: {error}") from None
+
+
+def _parsed(text: str, form: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, form)  # noqa: DTZ007 - the zone is the source's
+    except ValueError:
+        return None
 
 
 def _html(body: bytes, source: Source, where: str) -> Iterator[dict[str, str]]:
@@ -170,7 +185,7 @@ def _pick(item: Any, selector: str) -> str:
     if not selector:
         return ""
     css, _, attribute = selector.partition("@")
-    found = item.select_one(css)
+    found = item.select_one(css) if css else item
     if found is None:
         return ""
     value = found.get(attribute) if attribute else found.get_text(" ")

@@ -59,7 +59,7 @@ PROBLEMS: dict[str, Any] = {"problem": pl.String, "key": pl.String, "detail": pl
 
 TRACKING = re.compile(
     r"^(utm_.*|fbclid|gclid|gclsrc|dclid|msclkid|yclid|igshid|mc_[ce]id|cmpid|ncid|icid|guc.*|soc_(src|trk)|\.?tsrc|"
-    r"yptr|ref|ref_src|ref_url|referrer|rss|partner|smid|mod|siteid|taid|_ga|ampmode)$",
+    r"yptr|ref|ref_src|ref_url|referrer|rss|partner|smid|mod|siteid|feedref|taid|_ga|ampmode)$",
     re.IGNORECASE,
 )
 LONGEST = {"title": 500, "summary": 5000, "reason": 2000}
@@ -406,7 +406,7 @@ def _moment(value: str | datetime | None, column: str) -> datetime:
 def _load(body: bytes, where: str) -> Any:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(
             f"{where}: the body is not JSON ({error}); it was cut or is an error page: fetch it again"
         ) from error

@@ -38,7 +38,7 @@ def get_provider_info() -> dict[str, Any]:
             ),
             _vendor(
                 "gemini", "GeminiHook", "Gemini", "https://generativelanguage.googleapis.com (the default)",
-                key="API key", plan=_choice("free", "tier1"),
+                key="API key", plan=_choice("free", "tier1"), model=_text("Model", "gemini-2.5-flash if empty"),
             ),
             _vendor(
                 "web", "WebHook", "Web pages", "not used: the hosts are those of news/sources.toml",

@@ -226,9 +226,17 @@ def replay(load: Load, run: Run, *, progress: bool = False) -> dict[str, Any]:
 
 
 def land_each(
-    run: Run, endpoint: str, vendor: str, keys: Iterable[str], fetch: Callable[[str], Answer]
+    run: Run,
+    endpoint: str,
+    vendor: str,
+    keys: Iterable[str],
+    fetch: Callable[[str], Answer],
+    *,
+    resolve: bool = True,
 ) -> dict[str, int]:
     """Land one answer a key, {key: landing_id}. A key that fails is recorded and tried by the next run.
+
+    resolve: a key that failed before and came now has come well; without it only once `parse_each` could read it.
 
     What concerns every key (quota, throttling, a refused login) is raised at once; so is a batch without one answer.
     """
@@ -240,7 +248,7 @@ def land_each(
     for number, key in enumerate(keys, 1):
         try:
             landed[key] = run.landing.put(fetch(key))
-            if key in failed_before:
+            if resolve and key in failed_before:
                 failures.resolve(run.engine, vendor, endpoint, key)
         except QuotaExhausted:
             raise

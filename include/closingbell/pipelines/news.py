@@ -1,8 +1,12 @@
 """News of the vendors and of web pages -> news_sightings; sightings of one story -> news_members, news_articles.
 
-A stream is a vendor, or one page of news/sources.toml. Each is read from where the last run that published had read it,
-six hours over (stories come late); one without a mark from 30 days back. What cannot be read is recorded by its name
-and the other streams go on.
+A stream is a vendor, one symbol of Marketaux, or a page of news/sources.toml. A batch that was read to its end leaves
+its window (`read` of the landed batch); a stream is read on from the first moment of its windows that none covers, six
+hours over (stories come late), and a new one from 30 days back. So what a narrow run, a spent budget or a plan without
+news left out is asked for by the next run. What cannot be read is recorded by its name and the other streams go on.
+
+A copy stays as it was told first: a story that its vendor rewrites or dates anew after the close must not change what
+the close knew. What a later answer adds (a ticker, an opinion) counts from that answer.
 """
 
 from __future__ import annotations
@@ -44,6 +48,7 @@ MOST_SYMBOLS = 500  # asked for one by one in a run, where the plan has no day b
 ENDPOINTS = (
     ("polygon", "news"), ("marketaux", "news"), ("tiingo", "news"), ("web", "page"), ("fnspid", "csv"),
 )  # fmt: skip
+KEY = ["vendor", "vendor_id"]
 SIGHTINGS: dict[str, Any] = parse.SIGHTINGS | {"opinions": pl.String, "first_seen_at": pl.Datetime("us", "UTC")}
 TO_UNIFY: dict[str, Any] = parse.SIGHTINGS | {
     "first_seen_at": pl.Datetime("us", "UTC"),
@@ -63,7 +68,8 @@ def plan(run: Run) -> list[Batch]:
         raise ValueError(
             "news: no stream: make the connection polygon, tiingo or marketaux with its key, or the connection web"
         )
-    marks = dict(db.query(run.engine, "news_watermark").iter_rows())
+    read_to = db.query(run.engine, "news_read_to", since=now - timedelta(days=FIRST_DAYS))
+    marks = dict(read_to.iter_rows())
     batches: list[Batch] = []
     for stream in streams:
         vendor, _, source = stream.partition(":")
@@ -72,7 +78,7 @@ def plan(run: Run) -> list[Batch]:
         elif vendor == "marketaux":
             batches += [
                 {"key": f"marketaux {part[0][0]}..{part[-1][0]}", "vendor": vendor, "symbols": dict(part)}
-                for part in base.chunks(_symbols(run, now), SYMBOLS_PER_BATCH)
+                for part in base.chunks(_symbols(run, marks, now), SYMBOLS_PER_BATCH)
             ]
         else:
             first = _first(run, marks.get(stream), now)
@@ -91,6 +97,7 @@ def land(run: Run, batch: Batch) -> Batch:
     if "landing_ids" in batch:
         return batch
     ids: list[int] = []
+    read: dict[str, tuple[str, str]] = {}
     if batch["vendor"] == "web":
         source = next(source for source in pages.sources() if source.name == batch["source"])
         with closing(open_hook("web", run.engine, host=source.host)) as hook:
@@ -101,8 +108,10 @@ def land(run: Run, batch: Batch) -> Batch:
         return batch | {"landing_ids": ids}
     with closing(open_hook(batch["vendor"], run.engine)) as hook:
         try:
-            for answer in _ask(hook, batch, run.params.get("tickers") or ()):
-                ids.append(run.landing.put(answer))
+            for stream, window, answers in _questions(hook, batch, run.params.get("tickers") or ()):
+                ids += [run.landing.put(answer) for answer in answers]
+                if stream:
+                    read[stream] = window
         except AuthFailed as error:
             if len(batch["streams"]) == 1:
                 raise
@@ -111,7 +120,7 @@ def land(run: Run, batch: Batch) -> Batch:
             if not ids and len(batch["streams"]) == 1:
                 raise
             log.warning("%s; what is left is asked for by the next run", error)
-    return batch | {"landing_ids": ids}
+    return batch | {"landing_ids": ids, "read": read}
 
 
 def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -120,23 +129,19 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     refused: list[pl.DataFrame] = []
     answers = run.landing.read_each(landed["landing_ids"])
     for answer, parsed in base.parse_each(run, answers, parse_answer):
-        rows.append(base.with_lineage(_with_opinions(parsed), answer))
+        rows.append(
+            base.with_lineage(_with_opinions(parsed), answer).with_columns(answered_at=pl.lit(answer.answered_at))
+        )
         refused.append(base.with_lineage(_refused(parsed, answer), answer))
         log.info("%s %s: %d of %d stories", answer.vendor, answer.key, parsed.sightings.height, parsed.received)
-    schema = SIGHTINGS | base.LINEAGE
-    found = pl.concat(
-        [frame.match_to_schema(schema, missing_columns="insert") for frame in rows] or [pl.DataFrame(schema=schema)]
-    )
-    found = _first_seen(run, found.sort("fetched_at", "landing_id"), staged=bool(landed.get("replay")))
+    found = _as_first_told(run, rows, replay=bool(landed.get("replay")))
     yield "news_sightings", pl.concat([found.with_columns(refused=pl.lit(None, pl.String)), *refused], how="diagonal")
 
 
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
-    """Of a whole run, the streams and the moment up to which it reads them."""
-    streams = sorted({stream for batch in batches for stream in batch.get("streams", ())})
-    if not streams or run.params.get("tickers"):
-        return {}
-    return {"news_sightings": {"streams": streams, "watermark": batches[0]["now"]}}
+    """The vendors' clock of a run that asks them: what comes after it reckons from there."""
+    now = max((batch["now"] for batch in batches if "now" in batch), default=None)
+    return {"news_sightings": {"now": now}} if now else {}
 
 
 def replay(run: Run) -> list[Batch]:
@@ -207,7 +212,7 @@ def parse_answer(answer: Landed) -> parse.Parsed:
     source = next((source for source in pages.sources() if source.name == answer.key), None)
     if source is None:
         raise ValueError(f"web {answer.key}: no source of news/sources.toml has this name any more")
-    return pages.page_news(answer.content, source)
+    return pages.page_news(answer.content, source, seen_at=answer.answered_at)
 
 
 def _streams(run: Run) -> list[str]:
@@ -235,7 +240,7 @@ def _steps(first: datetime, now: datetime) -> list[datetime]:
     return [*steps, now]
 
 
-def _symbols(run: Run, now: datetime) -> list[tuple[str, str]]:
+def _symbols(run: Run, marks: dict[str, datetime], now: datetime) -> list[tuple[str, str]]:
     """Whom the vendor of targeted news is asked for, as many as its day's budget gives this run, each since when."""
     from closingbell.connections import resolve
 
@@ -243,33 +248,40 @@ def _symbols(run: Run, now: datetime) -> list[tuple[str, str]]:
     budget = allowance("marketaux", resolve("marketaux").extra.get("plan")).day_limit
     most = max(1, budget * settings().news_hours // 24) if budget else MOST_SYMBOLS
     today = now.astimezone(NEW_YORK).date()
-    found = db.query(run.engine, "news_symbols", session=today, tickers=tickers, most=most)
-    return [(ticker, _iso(_first(run, asked_at, now))) for ticker, asked_at in found.iter_rows()]
+    found = db.query(run.engine, "news_symbols", session=today, tickers=tickers, most=most)["ticker"]
+    return [(ticker, _iso(_first(run, marks.get(f"marketaux:{ticker}"), now))) for ticker in found]
 
 
-def _ask(hook: Any, batch: Batch, tickers: Sequence[str]) -> Iterator[Answer]:
+def _questions(
+    hook: Any, batch: Batch, tickers: Sequence[str]
+) -> Iterator[tuple[str, tuple[str, str], Iterator[Answer]]]:
+    """(the stream that the answers give whole, none where tickers narrow them; its window; the answers)."""
     if batch["vendor"] == "marketaux":
         few = hook.stories < 20  # of a small plan one page each, so that more companies have their turn
         for symbol, since in batch["symbols"].items():
-            yield from hook.news(symbol, datetime.fromisoformat(since), **({"pages": 1} if few else {}))
+            answers = hook.news(symbol, datetime.fromisoformat(since), **({"pages": 1} if few else {}))
+            yield f"marketaux:{symbol}", (since, batch["now"]), answers
         return
-    first = datetime.fromisoformat(batch["first"])
-    last = datetime.fromisoformat(batch["last"]) if "last" in batch else None
+    window = batch["first"], batch.get("last") or batch["to"]
+    first, end = map(datetime.fromisoformat, window)
+    stream = "" if tickers else batch["vendor"]
     if batch["vendor"] == "polygon":
         for ticker in tickers or (None,):
-            yield from hook.news(first, last, ticker)
+            yield stream, window, hook.news(first, end if "last" in batch else None, ticker)
     else:
-        end = last or datetime.fromisoformat(batch["to"])
-        yield from hook.news(first.date(), end.date(), tickers)
+        # a day may end for the vendor where it begins: the last one is asked for with its morrow
+        yield stream, window, hook.news(first.date(), end.date() + timedelta(days="to" in batch), tickers)
 
 
 def _with_opinions(parsed: parse.Parsed) -> pl.DataFrame:
-    """The sightings, each with the vendor's opinions as JSON."""
-    key = ["vendor", "vendor_id"]
+    """The sightings, each with the vendor's opinions as JSON, known when it was published."""
     said: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in parsed.opinions.iter_rows(named=True):
         said.setdefault((row.pop("vendor"), row.pop("vendor_id")), []).append(row)
-    texts = [json.dumps(said.get(of, [])) for of in parsed.sightings.select(key).iter_rows()]
+    texts = [
+        json.dumps([opinion | {"known_at": published.isoformat()} for opinion in said.get((vendor, vendor_id), ())])
+        for vendor, vendor_id, published in parsed.sightings.select(*KEY, "published_at").iter_rows()
+    ]
     return parsed.sightings.with_columns(pl.Series("opinions", texts, pl.String))
 
 
@@ -282,37 +294,74 @@ def _refused(parsed: parse.Parsed, answer: Landed) -> pl.DataFrame:
     ).unique("vendor_id", maintain_order=True)
 
 
-def _first_seen(run: Run, rows: pl.DataFrame, *, staged: bool) -> pl.DataFrame:
-    """Of each copy the newest words, with the moment of its first landing: in this batch, before (staged), long ago."""
-    key = ["vendor", "vendor_id"]
-    stored = [
-        found
-        for (vendor,), of in rows.group_by("vendor")
-        for part in base.chunks(of["vendor_id"].unique().to_list(), 20_000)
-        for found in (
-            db.query(run.engine, "news_first_seen", vendor=vendor, ids=part),
-            *([_staged(run, vendor, part)] if staged else []),
-        )
-    ]
-    schema: dict[str, Any] = {"vendor": pl.String, "vendor_id": pl.String, "stored": pl.Datetime("us", "UTC")}
-    seen = pl.concat([pl.DataFrame(schema=schema), *(frame.rename({"first_seen_at": "stored"}) for frame in stored)])
-    return (
-        rows.with_columns(first_seen_at=pl.col("fetched_at").min().over(key))
-        .unique(key, keep="last", maintain_order=True)
-        .join(seen.group_by(key).agg(pl.col("stored").min()), on=key, how="left")
-        .with_columns(first_seen_at=pl.min_horizontal("first_seen_at", "stored"))
-        .drop("stored")
+def _as_first_told(run: Run, frames: Sequence[pl.DataFrame], *, replay: bool) -> pl.DataFrame:
+    """Each copy of the frames once: as it was first told here, with what later answers added.
+
+    First in these frames, in the warehouse, or, of a replay, in the batches before.
+    """
+    schema = SIGHTINGS | base.LINEAGE
+    rows = pl.concat(
+        [frame.match_to_schema(schema | {"answered_at": schema["fetched_at"]}, missing_columns="insert")
+         for frame in frames] or [pl.DataFrame(schema=schema | {"answered_at": schema["fetched_at"]})]
+    ).sort("fetched_at", "landing_id").with_columns(first_seen_at=pl.col("fetched_at"))  # fmt: skip
+    before: dict[tuple[str, str], dict[str, Any]] = {}
+    for (vendor,), of in rows.group_by("vendor"):
+        for part in base.chunks(of["vendor_id"].unique().to_list(), 20_000):
+            before |= {(vendor, row["vendor_id"]): row for row in _told_before(run, vendor, part, replay=replay)}
+    known = pl.DataFrame(list(before), schema={name: pl.String for name in KEY}, orient="row").with_columns(told=True)
+    again = rows.join(known, on=KEY, how="left", maintain_order="left").with_columns(
+        again=pl.col("told").fill_null(False) | (pl.len().over(KEY) > 1)
+    )
+    merged: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in again.filter("again").select(rows.columns).iter_rows(named=True):
+        key = row["vendor"], row["vendor_id"]
+        first = merged.get(key) or before.get(key)
+        merged[key] = _joined(first, row) if first else row
+    once = again.filter(~pl.col("again"))
+    return pl.concat(
+        [
+            once.select(list(schema)),
+            pl.DataFrame([{name: row[name] for name in schema} for row in merged.values()], schema),
+        ]
     )
 
 
-def _staged(run: Run, vendor: Any, ids: list[str]) -> pl.DataFrame:
-    """What the replay's batches before this one say of when the copies were first landed."""
-    schema: dict[str, Any] = {"vendor": pl.String, "vendor_id": pl.String, "first_seen_at": pl.Datetime("us", "UTC")}
+def _joined(first: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """A copy as it was told first, with what a later answer adds, known when that came.
+
+    Of a replay `first` may hold no more than when it was seen.
+    """
+    seen = {"first_seen_at": min(first["first_seen_at"], later["first_seen_at"])}
+    if "title" not in first:
+        return later | seen
+    opinions: list[dict[str, Any]] = json.loads(first["opinions"])
+    heard = {(opinion["ticker"], opinion["model"]) for opinion in opinions}
+    heard_at = max(first["published_at"], later["answered_at"]).isoformat()
+    more = [
+        opinion | {"known_at": heard_at}
+        for opinion in json.loads(later["opinions"])
+        if (opinion["ticker"], opinion["model"]) not in heard
+    ]
+    added = {
+        "published_at": min(first["published_at"], later["published_at"]),
+        "tickers": sorted({*first["tickers"], *later["tickers"]}),
+    } | ({"opinions": json.dumps(opinions + more)} if more else {})
+    lineage = {} if added.items() <= first.items() else {name: later[name] for name in base.LINEAGE}
+    return first | seen | added | lineage
+
+
+def _told_before(run: Run, vendor: Any, ids: list[str], *, replay: bool) -> list[dict[str, Any]]:
+    """The copies as they were told; a replay reads all answers again and takes from the table only when they came."""
+    stored = db.query(run.engine, "news_told", vendor=vendor, ids=ids)
+    if not replay:
+        return stored.to_dicts()
+    seen = {row["vendor_id"]: row for row in stored.select("vendor_id", "first_seen_at").iter_rows(named=True)}
     with run.engine.connect() as connection, db.cursor_of(connection) as cursor:
         stage_id = warehouse.stage_id(run.dag_id, run.run_id, "news_sightings")
         fragments = shape(connection, "news_sightings").fragments(stage_id)
-        db.run(cursor, "news_first_staged", fragments, vendor=vendor, ids=ids)
-        return pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")
+        db.run(cursor, "news_told_staged", fragments, vendor=vendor, ids=ids)
+        names = [column.name for column in cursor.description or ()]
+        return list((seen | {row[1]: dict(zip(names, row, strict=True)) for row in cursor.fetchall()}).values())
 
 
 def _plan_files(run: Run, paths: Iterable[str]) -> list[Batch]:

@@ -1,7 +1,8 @@
 """Articles -> news_sentiment (what vendors and our model think of them), and from it sentiment_daily of each session.
 
 The model is FinBERT where CLOSINGBELL_FINBERT names its directory, Gemini where it is asked for and its connection
-exists, else the lexicon. Each article is scored once by a model's version. Gemini's answers are landed as any vendor's.
+exists, else the lexicon. Each article is scored once by a model's version. Gemini's answers are landed as any vendor's;
+an article whose answer cannot be read, or was refused, is asked about again by the next runs, TRIES times in all.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import Any
 
 import polars as pl
 
-from closingbell.connections import ConnectionMissing, configured
+from closingbell.connections import ConnectionMissing, configured, resolve
 from closingbell.hooks import open_hook
 from closingbell.hooks.answer import Answer
-from closingbell.hooks.errors import VendorError
+from closingbell.hooks.errors import RateLimited, VendorError
 from closingbell.news import analyst, compute, lexicon
 from closingbell.pipelines import base
 from closingbell.pipelines.base import Batch, Load, Run
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 ARTICLES_PER_BATCH = 2000
 SESSIONS_PER_BATCH = 20
 MODELS = ("auto", "finbert", "gemini", "lexicon")
+TRIES = 3
 WINDOW = timedelta(days=30)
 SENTIMENT: dict[str, Any] = {
     "article_id": pl.Int64,
@@ -70,11 +72,12 @@ def plan(run: Run) -> list[Batch]:
         model=model,
         version=_version(model),
         ask=model == "gemini",
+        tries=TRIES,
         since=_now(run) - timedelta(days=max(int(run.params.get("backfill") or 0), WINDOW.days)),
         all=bool(run.params.get("full")),
     )["article_id"].to_list()
     if model == "gemini":
-        tried = failures.pending(run.engine, "gemini", "generate_content")
+        tried = failures.pending(run.engine, "gemini", "generate_content", tries=TRIES)
         found = list(dict.fromkeys([*found, *(int(key.partition(":")[0]) for key in tried)]))
     if limit := run.params.get("limit"):
         found = found[: int(limit)]
@@ -89,34 +92,36 @@ def land(run: Run, batch: Batch) -> Batch:
     """Gemini's answer to each article that it has not answered; nothing for a model of this machine."""
     if batch["model"] != "gemini" or "landing_ids" in batch:
         return batch
-    mentions = db.query(run.engine, "news_mentions_of", ids=batch["articles"])
+    mentions = db.query(run.engine, "news_mentions_of", ids=batch["articles"]).filter(
+        pl.col("ticker").str.contains(f"^(?:{analyst.TICKER.pattern})$") & ~pl.col("url").str.starts_with("fnspid:")
+    )
     texts = {f"{row['article_id']}:{_version('gemini')}": row for row in mentions.iter_rows(named=True)}
     tickers = mentions.group_by("article_id").agg(pl.col("ticker").sort().head(analyst.MOST_TICKERS))
     of = dict(tickers.iter_rows())
     failed = set(failures.pending(run.engine, "gemini", "generate_content"))
-    landed = {
-        key: id_
-        for key, id_ in run.landing.latest("gemini", "generate_content", list(texts)).items()
-        if key not in failed
-    }
-    absent = [key for key, row in texts.items() if key not in landed and not row["url"].startswith("fnspid:")]
+    tries = None if run.params.get("full") else TRIES
+    again = set(failures.pending(run.engine, "gemini", "generate_content", tries=tries))
+    found = run.landing.latest("gemini", "generate_content", list(texts))
+    landed = {key: id_ for key, id_ in found.items() if key not in failed}
+    absent = [key for key in texts if key in again or key not in failed | landed.keys()]
     with closing(open_hook("gemini", run.engine)) as hook:
 
         def ask(key: str) -> Answer:
             row = texts[key]
             body = analyst.request(title=row["title"], text=row["summary"], tickers=of[row["article_id"]])
-            return hook.generate_content(analyst.MODEL, body, key)
+            return hook.generate_content(body, key)
 
         for part in base.chunks(absent, 20):
             try:
-                landed |= base.land_each(run, "generate_content", "gemini", part, ask)
-            except QuotaExhausted as error:
+                landed |= base.land_each(run, "generate_content", "gemini", part, ask, resolve=False)
+            except (QuotaExhausted, RateLimited) as error:
                 log.warning("%s; the articles that are left are asked about by the next run", error)
                 break
             except VendorError as error:
                 if error.concerns_all:
                     raise
-                log.warning("%s", error)
+                log.warning("%s; it is not asked on", error)
+                break
     return batch | {"landing_ids": sorted(landed.values())}
 
 
@@ -127,9 +132,8 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     vendors = db.query(run.engine, "news_opinions_of", ids=ids).with_columns(impact=pl.lit(None, pl.Float64))
     version = None if model == "gemini" else _version(model)
     stored = db.query(run.engine, "news_scored", ids=ids, model=model, version=version).join(
-        mentions.select("article_id", "security_id", pl.col("published_at").alias("known_at")),
-        on=["article_id", "security_id"],
-    )  # what is scored stays; only when it was published may have become earlier
+        mentions.select("article_id", "security_id"), on=["article_id", "security_id"]
+    )  # what is scored stays
     new = mentions.join(stored, on=["article_id", "security_id"], how="anti")
     scored = _judged(run, landed, mentions) if model == "gemini" else _scored(model, new)
     parts = [vendors, scored, stored] if model != "gemini" else [vendors, scored]
@@ -143,7 +147,7 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 def replay(run: Run) -> list[Batch]:
     """Every article that names a security, by the model of the settings, and by Gemini where it has answered."""
     found = db.query(
-        run.engine, "news_due", model="", version="", ask=False, since=datetime.now(UTC), all=True
+        run.engine, "news_due", model="", version="", ask=False, tries=0, since=datetime.now(UTC), all=True
     )["article_id"].to_list()  # fmt: skip
     batches: list[Batch] = [
         {"key": f"{number}: {part[0]}", "model": chosen_model(None), "articles": part}
@@ -209,14 +213,13 @@ DAILY_LOAD = Load(
 
 
 def _now(run: Run) -> datetime:
-    """Up to when the streams were read, by the vendors' clock; our own before any was."""
-    read = db.query(run.engine, "news_watermark")["read_to"]
-    return read.max() if read.len() else datetime.now(UTC)  # type: ignore[return-value]
+    """The vendors' clock when they were asked last; our own before they were."""
+    return db.query(run.engine, "news_now")["now"][0] or datetime.now(UTC)
 
 
 def _version(model: str) -> str:
     if model == "gemini":
-        return f"{analyst.MODEL}+{analyst.PROMPT_VERSION}"
+        return f"{resolve('gemini').extra.get('model') or analyst.MODEL}+{analyst.PROMPT_VERSION}"
     return lexicon.VERSION if model == "lexicon" else _finbert().version
 
 
@@ -249,7 +252,7 @@ def _scored(model: str, mentions: pl.DataFrame) -> pl.DataFrame:
         model_version=pl.lit(_version(model)),
         relevance=pl.lit(None, pl.Float64),
         impact=pl.lit(None, pl.Float64),
-        known_at="published_at",
+        known_at="known_at",
         landing_id=pl.lit(None, pl.Int64),
     )
 
@@ -281,7 +284,7 @@ def _judged(run: Run, landed: Batch, mentions: pl.DataFrame) -> pl.DataFrame:
                     "score": opinion.score,
                     "relevance": opinion.relevance,
                     "impact": opinion.impact,
-                    "known_at": row["published_at"],
+                    "known_at": row["known_at"],
                     "landing_id": answer.landing_id,
                 }
             )

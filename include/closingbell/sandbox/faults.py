@@ -105,7 +105,7 @@ RENAMED = {
     "sp500": (b"GICS Sector", b"Sector"),
     "getcurrent": (b' term="', b' code="'),
     "news": (b'"title"', b'"headline"'),
-    "page": (b"newsCards", b"tiles"),
+    "page": (b"newsreleaseconsolidatelink", b"tile"),
     "calendar_ratings": (b'"rating_current"', b'"rating_now"'),
 }
 """Schema drift: the column each endpoint renames."""

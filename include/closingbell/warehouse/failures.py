@@ -37,14 +37,15 @@ def resolve(engine: Engine, vendor: str, endpoint: str, key: str) -> None:
         )
 
 
-def pending(engine: Engine, vendor: str, endpoint: str) -> list[str]:
-    """Keys that failed and have not come well since, in order."""
+def pending(engine: Engine, vendor: str, endpoint: str, *, tries: int | None = None) -> list[str]:
+    """Keys that failed and have not come well since, in order; with `tries` those that failed fewer times."""
     with engine.connect() as connection:
         rows = connection.execute(
             text(
                 "SELECT key FROM ops.fetch_failures "
-                "WHERE vendor = :vendor AND endpoint = :endpoint AND resolved_at IS NULL ORDER BY key"
+                "WHERE vendor = :vendor AND endpoint = :endpoint AND resolved_at IS NULL "
+                "AND (CAST(:tries AS integer) IS NULL OR attempts < :tries) ORDER BY key"
             ),
-            {"vendor": vendor, "endpoint": endpoint},
+            {"vendor": vendor, "endpoint": endpoint, "tries": tries},
         )
         return list(rows.scalars())

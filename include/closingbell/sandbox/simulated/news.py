@@ -210,9 +210,9 @@ class News:
             return f"User-agent: *\nDisallow: {rule}\n".encode()
         for source in pages.sources():
             if source.host == host and unquote(urlsplit(source.url).path) == unquote(path):
-                text = _PAGES[source.name](self.on_page(source.name, now))
+                text = _PAGES[source.name](self.on_page(source.name, now), now)
                 changed = source.name in self.changed
-                return (re.sub(r"card|article|item", "tile", text) if changed else text).encode()
+                return (re.sub(r"newsrelease|item", "tile", text) if changed else text).encode()
         return None
 
     def judged(self, body: bytes, model: str) -> dict[str, Any]:
@@ -307,9 +307,8 @@ class News:
             digest = hashlib.blake2b(f"m {self.seed} {story.number}".encode(), digest_size=16).hexdigest()
             yield Copy(story, "marketaux", digest, url, title, host if same else MARKETAUX, at[2])
         if brought[3]:
-            address = (
-                f"https://{web.host}/{'news-releases' if web.name == 'prnewswire' else 'news'}/{story.number}.html"
-            )
+            folder = "news-releases" if web.name == "prnewswire" else "news"
+            address = f"https://{web.links or web.host}/{folder}/{story.number}.html"
             name = f"{web.name}:{hashlib.blake2b(address.encode(), digest_size=12).hexdigest()}"
             yield Copy(story, "web", name, address, story.title, web.publisher, at[3])
 
@@ -338,10 +337,10 @@ def _named(copy: Copy) -> str:
     return " ".join(f"({copy.story.exchange}: {ticker})" for ticker in copy.story.tickers)
 
 
-def _rss(copies: list[Copy]) -> str:
+def _rss(copies: list[Copy], now: datetime) -> str:
     items = "".join(
         f"<item><title>{escape(copy.title)}</title><link>{escape(copy.url)}</link>"
-        f"<pubDate>{copy.published_at:%a, %d %b %Y %H:%M:%S} GMT</pubDate>"
+        f"<pubDate>{copy.published_at:%a, %d %b %Y %H:%M} GMT</pubDate>"
         f"<description>{escape(escape(copy.story.summary))}</description>"
         + "".join(f"<category>{copy.story.exchange}:{ticker}</category>" for ticker in copy.story.tickers)
         + "</item>"
@@ -352,24 +351,20 @@ def _rss(copies: list[Copy]) -> str:
     )
 
 
-def _cards(copies: list[Copy]) -> str:
+def _cards(copies: list[Copy], now: datetime) -> str:
     cards = "".join(
-        f'<div class="card"><a href="{urlsplit(copy.url).path}"><h3>'
-        f"<small>{copy.published_at.astimezone(NEW_YORK):%b %d, %Y, %H:%M} ET</small> {escape(copy.title)}</h3></a>"
-        f"<p>{escape(copy.story.summary)} {_named(copy)}</p></div>"
+        '<div class="row newsCards" lang="en-US"><div class="col-sm-12 card">'
+        f'<a class="newsreleaseconsolidatelink display-outline w-100" href="{urlsplit(copy.url).path}">'
+        f"<h3><small>{_on_card(copy.published_at, now)}</small> {escape(copy.title)}</h3>"
+        f"<p>{escape(copy.story.summary)} {_named(copy)}</p></a></div></div>"
         for copy in copies
     )
-    return f'<!DOCTYPE html><html><body><div class="row newsCards">{cards}</div></body></html>'
+    return f"<!DOCTYPE html><html><body>{cards}</body></html>"
 
 
-def _articles(copies: list[Copy]) -> str:
-    found = "".join(
-        f'<article><h2><a href="{urlsplit(copy.url).path}">{escape(copy.title)}</a></h2>'
-        f'<time datetime="{_utc(copy.published_at)}">then</time>'
-        f"<p>{escape(copy.story.summary)} {_named(copy)}</p></article>"
-        for copy in copies
-    )
-    return f"<!DOCTYPE html><html><body><main>{found}</main></body></html>"
+def _on_card(published: datetime, now: datetime) -> str:
+    told, today = published.astimezone(NEW_YORK), now.astimezone(NEW_YORK).date()
+    return f"{told:%H:%M} ET" if told.date() == today else f"{told:%b %d, %Y, %H:%M} ET"
 
 
-_PAGES = {"globenewswire": _rss, "prnewswire": _cards, "businesswire": _articles}
+_PAGES = {"globenewswire": _rss, "prnewswire": _cards, "businesswire": _rss}

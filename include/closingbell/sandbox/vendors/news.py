@@ -39,7 +39,10 @@ def _marketaux(box: Box, asked: Asked) -> Reply | None:
         box.stories_left -= 1
     after = _moment(asked.query.get("published_after"), asked.now - timedelta(days=30))
     limit, number = min(int(asked.query.get("limit", 3)), 20), int(asked.query.get("page", 1))
-    rows = box.call("marketaux_news", asked.query.get("symbols", ""), after, asked.now) or []
+    symbols = asked.query.get("symbols", "")
+    rows = box.call("marketaux_news", symbols, after, asked.now) or []
+    if asked.query.get("filter_entities") == "true":
+        rows = [row | {"entities": [of for of in row["entities"] if of["symbol"] == symbols]} for row in rows]
     shown = rows[(number - 1) * limit : number * limit]
     meta = {"found": len(rows), "returned": len(shown), "limit": limit, "page": number}
     return json_reply({"meta": meta, "data": shown})
