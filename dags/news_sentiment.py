@@ -11,13 +11,14 @@ the close and before that session's scores. Polygon, Marketaux and Tiingo where 
 **When it fails**
 - `open`: "no stream": make a connection (`.env.example` names the keys), then clear.
 - `land`: 401: correct the connection, then clear. A plan without news (403) is an error in the log; the others go on.
-  Marketaux' day budget spent: what is left is asked for by the next run. 429 and 5xx are retried.
+  A day's budget spent: the windows that are left are asked for by the next run. 429 and 5xx are retried.
 - A web page that changed, or that robots.txt forbids, fails by its name: the warning `web_sources_read` on the run's
   page *Loads* has the error. Correct its entry in `sources.toml`, or take it out; the other sources went on.
 - `stage`: "column ... is unknown": the vendor changed its answer, the parser must follow; then `closingbell replay
   news_sightings`.
 - `score`: its log ends with the command's error. FinBERT out of memory: raise `CLOSINGBELL_NEWS_MEMORY`. Gemini's
-  budget spent: the articles that are left wait for the next run.
+  budget spent, or 429: the articles that are left wait for the next run. One that it refuses or answers unreadably is
+  asked about three times; the Param *full* asks again.
 - `audit`: quarantined copies are on the run's page, with the reason (no title, an address of another host).
 
 **Run it again, backfill**: clear the failed task, or trigger it: *Hours* or *Days to backfill* is the window, *Tickers*

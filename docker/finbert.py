@@ -9,6 +9,7 @@ exported to int8 beside them. Needs the network, once.
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 from closingbell.news import models
@@ -34,4 +35,5 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--revision")
     given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # says how far int8 moves a score
     print(fetch(given.name, given.folder, given.revision))

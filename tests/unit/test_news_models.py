@@ -6,7 +6,18 @@ import shutil
 
 import pytest
 
-from closingbell.news.models import INT8, WEIGHTS, batches, export_int8, open_model, positive_negative
+from closingbell.news import models
+from closingbell.news.models import (
+    CUDA_TOKEN_BUDGET,
+    INT8,
+    TOKEN_BUDGET,
+    WEIGHTS,
+    batches,
+    export_int8,
+    int8_difference,
+    open_model,
+    positive_negative,
+)
 
 WORDS = {
     "positive": ["beats", "soars", "record", "wins", "upgrade"],
@@ -92,9 +103,29 @@ def test_batches_and_their_order_do_not_matter(folder, texts):
 def test_int8_is_close_to_fp32_and_alone_it_is_the_same_whatever_is_beside_it(folder, texts):
     plain = [text for _, text in texts]
     exact = open_model(folder, device="cpu", threads=1).scores(plain)
-    assert open_model(folder, device="int8", threads=1).scores(plain) == pytest.approx(exact, abs=0.1)
+    int8 = open_model(folder, device="int8", threads=1).scores(plain)
+    assert int8 == pytest.approx(exact, abs=0.1)
+    furthest = max(abs(one - other) for one, other in zip(int8, exact, strict=True))
+    assert furthest > 0
+    assert int8_difference(folder, plain, threads=1) == pytest.approx(furthest)
     alone = open_model(folder, device="int8", threads=1, token_budget=1)
     assert alone.scores(plain[:5]) == alone.scores(plain)[:5]
+
+
+def test_the_device_is_said_and_decides_how_much_goes_in_at_once(folder, tmp_path, caplog, monkeypatch):
+    caplog.set_level("INFO", "closingbell")
+    assert open_model(folder).token_budget == TOKEN_BUDGET
+    assert "no CUDA: int8 on CPU" in caplog.text
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "copy" / INT8).unlink()
+    assert open_model(tmp_path / "copy").version.endswith("-fp32")
+    assert f"no CUDA and no {INT8} (export_int8 makes it)" in caplog.text
+    with pytest.raises(ValueError, match="device cuda, but torch finds none; ask for auto, int8 or cpu"):
+        open_model(folder, device="cuda")
+    monkeypatch.setattr(models, "_has_cuda", lambda: True)
+    monkeypatch.setattr(models, "_torch_logits", lambda *asked: lambda ids, mask: None)
+    found = open_model(folder)
+    assert (found.version[-5:], found.token_budget) == ("-fp16", CUDA_TOKEN_BUDGET)
 
 
 def test_the_version_names_the_weights_and_the_arithmetic(folder):
@@ -151,7 +182,7 @@ def test_labels_by_name(labels, found):
     assert positive_negative(labels) == found
 
 
-def test_the_image_build_makes_safetensors_and_int8_of_what_it_fetches(folder, tmp_path):
+def test_the_image_build_makes_safetensors_and_int8_of_what_it_fetches(folder, tmp_path, caplog):
     import importlib.util
 
     from closingbell.settings import REPOSITORY
@@ -159,7 +190,9 @@ def test_the_image_build_makes_safetensors_and_int8_of_what_it_fetches(folder, t
     spec = importlib.util.spec_from_file_location("finbert", REPOSITORY / "docker/finbert.py")
     finbert = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(finbert)
+    caplog.set_level("INFO", "closingbell")
     made = finbert.fetch(str(folder), tmp_path / "finbert")
+    assert "int8 moves a score from fp32 by 0." in caplog.text
     assert {WEIGHTS, INT8, "config.json"} <= {path.name for path in made.iterdir()}
     assert open_model(made).version.endswith("-int8")
     assert open_model(made, device="cpu").scores(["acme beats"]) == open_model(folder, device="cpu").scores(
