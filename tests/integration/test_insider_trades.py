@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -16,8 +17,8 @@ from sqlalchemy import Engine, make_url, text
 from closingbell import connections
 from closingbell.edgar import submission_documents
 from closingbell.hooks.errors import VendorError
-from closingbell.landing import Landing
-from closingbell.pipelines import LOADS, base
+from closingbell.landing import DryLanding, Landing
+from closingbell.pipelines import LOADS, base, insider_trades
 from closingbell.pipelines.base import Run
 from closingbell.sandbox.faults import rates
 from closingbell.sandbox.server import Sandbox, open_market, running
@@ -51,6 +52,13 @@ class Deployment:
             )  # fmt: skip
             counts |= {f"{name} {table}": row for table, row in base.run_load(LOADS[name], run).items()}
         return counts
+
+    def plan(self, **params: Any) -> list[dict[str, Any]]:
+        run = Run(
+            dag_id="insider_trades", run_id="plan", partition_key="2025-12-05", engine=self.engine,
+            landing=self.landing, params=params,
+        )  # fmt: skip
+        return base.plan(LOADS["insider_trades"], run)
 
     def at(self, day: date, hour: int, minute: int = 0) -> None:
         """Move the vendors' clock to an hour of New York."""
@@ -180,12 +188,14 @@ def test_joint_filers_share_one_row_and_the_issuer_is_not_its_owner(clean):
     assert not rows.filter(pl.col("owner_ciks").list.contains(pl.col("issuer_cik"))).height
 
 
-def test_an_identical_rerun_asks_for_no_document_and_changes_no_row(clean):
+def test_an_identical_rerun_asks_for_no_document_changes_no_row_and_says_nothing_of_the_audits_folders(clean, caplog):
+    caplog.set_level(logging.INFO)
     before, indexes = clean.asked(), clean.indexes()
     for params in ({}, {"backfill": 30, "hours": 48}):
         for table, counts in clean.run(f"again {params}", **params).items():
             assert counts["inserted"] == counts["updated"] == counts["deleted"] == 0, (table, counts)
         assert params or clean.indexes() == indexes
+    assert not [record for record in caplog.records if record.name.startswith("great_expectations")]
     assert clean.asked() == before
 
 
@@ -300,6 +310,12 @@ def test_documents_somebody_has_load_or_are_quarantined_by_name(market, template
         beside = {"ACCESSION-NUMBER": accession, "FILING-DATE": f"{day:%Y%m%d}"}
         (folder / f"{accession}.metadata.json").write_text(json.dumps({"submission": beside}))
     for deployment in deployed(market, new_database(template), tmp_path / "landing"):
+        with pytest.MonkeyPatch.context() as few:  # which a dry run plans, landing nothing
+            few.setattr(insider_trades, "DOCUMENTS_PER_BATCH", 4)
+            dry = dataclasses.replace(deployment, landing=DryLanding(str(tmp_path / "dry"), deployment.engine))
+            keys = [batch["key"] for batch in dry.plan(from_files=[str(folder)])]
+        assert keys == ["001 of 003, 4 files", "002 of 003, 4 files", "003 of 003, 2 files"]
+        assert not deployment.asked()
         counts = deployment.run("files", from_files=[str(folder)])
         stored = deployment.table("insider_trades")
         assert set(stored["accession_no"]) == used | {monday.accession_no}

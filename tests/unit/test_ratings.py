@@ -264,6 +264,13 @@ def test_each_firm_counts_once_with_its_latest_rating():
     assert row["last_rated_at"] == datetime(2024, 5, 5, tzinfo=UTC)
 
 
+def test_of_a_firms_two_ratings_on_one_day_the_later_counts_and_of_one_moment_the_later_entry():
+    morning, noon = rating("A", "2024-05-05 12:00", 2), rating("A", "2024-05-05 16:00", 5)
+    assert known(noon, morning)["rating_mean"].to_list() == [5.0]
+    first, second = ({**morning, "rating_id": id_, "rating_numeric": n} for id_, n in (("65a0", 4), ("65a1", 1)))
+    assert known(second, first)["rating_mean"].to_list() == [1.0]  # ids begin with the second they were made in
+
+
 def test_a_rating_after_the_moment_is_not_known_and_one_older_than_twelve_months_has_lapsed():
     old = rating("A", "2023-06-28 19:59:00", 5)
     late = rating("B", "2024-06-28 20:00:01", 5)

@@ -174,6 +174,8 @@ def _checkpoint(engine: Engine, stage_id: str, table: Shape, rules: TableAudit) 
     from great_expectations.expectations import UnexpectedRowsExpectation
     from great_expectations.expectations.metadata_types import FailureSeverity
 
+    # this module of theirs sets its own level when imported, and would tell each command's user of a temporary folder
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     wanted = (*COMMON, *rules.expectations)

@@ -44,7 +44,7 @@ def plan(run: Run) -> list[Batch]:
         ids = [run.landing.put(answer) for answer in files.read_all(paths, endpoints=ENDPOINTS)]
         if not ids:
             raise files.UnknownFile(f"--from-files {' '.join(paths)}: no ratings among them")
-        return [{"key": f"files {ids[0]}-{ids[-1]}", "landing_ids": ids, "attach": True}]
+        return [{"key": f"{len(ids)} files", "landing_ids": ids, "attach": True}]
     if not configured("benzinga") and not run.by_command:
         log.warning("no ratings are asked for: connection benzinga has no key (BENZINGA_API_KEY, or its password)")
         return []

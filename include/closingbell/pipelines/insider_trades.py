@@ -191,8 +191,10 @@ def _plan_files(run: Run, paths: Sequence[str]) -> list[Batch]:
     if len(done):
         log.info("insider_trades: %d of the files' filings came from EDGAR already", len(done))
     ids = [run.landing.put(answer) for answer in found if answer.key not in set(done)]
+    parts = base.chunks(ids, DOCUMENTS_PER_BATCH)
     return [
-        {"key": f"files {part[0]}-{part[-1]}", "landing_ids": part} for part in base.chunks(ids, DOCUMENTS_PER_BATCH)
+        {"key": f"{number:03d} of {len(parts):03d}, {len(part)} files", "landing_ids": part}
+        for number, part in enumerate(parts, 1)
     ]
 
 
