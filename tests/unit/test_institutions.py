@@ -413,7 +413,7 @@ def owned(
 ) -> dict[int, dict]:
     data, holdings = loaded(archive([(*filing, None, None) for filing in filings], lines, included=included))
     units, _ = compute.units(data.filings, compute.sums(holdings, data.filings))
-    rows = compute.positions(holdings, units, MAP)
+    rows = compute.positions(holdings, units, compute.securities(MAP, units["quarter"]))
     assert dict(rows.schema) == compute.POSITIONS
     found = compute.ownership(rows, units, quarter=Q4, as_of=as_of, managers=data.managers, **more)
     assert dict(found.schema) == compute.OWNERSHIP
@@ -503,7 +503,7 @@ def test_change_is_between_those_who_reported_both_quarters():
 def test_cusips_without_a_security_are_counted_and_shown():
     data, holdings = loaded(archive([(1, 11, Q4, date(2024, 2, 9), "13F-HR", None, None, None)], SMALL_LINES))
     units, _ = compute.units(data.filings, compute.sums(holdings, data.filings))
-    rows = compute.positions(holdings, units, MAP)
+    rows = compute.positions(holdings, units, compute.securities(MAP, units["quarter"]))
     assert rows["security_id"].null_count() == 3
     assert compute.unmapped(rows).rows() == [("037833100", "ISSUER", 1, 300.0), ("594918104", "ISSUER", 1, 300.0)]
     assert compute.positions(holdings, units)["security_id"].null_count() == 3

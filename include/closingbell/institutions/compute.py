@@ -8,7 +8,8 @@ cover page's amendment kinds. Everything is set-wise; a data set of 3.2 million 
     evidence = data.holdings(columns=compute.EVIDENCE)
     sums = pl.concat(compute.sums(batch, data.filings, prices) for batch in evidence)
     filings, problems = compute.units(data.filings, sums)
-    for batch in data.holdings(): compute.positions(batch, filings, cusips)
+    named = compute.securities(cusips, filings["quarter"])
+    for batch in data.holdings(): compute.positions(batch, filings, named)
 """
 
 from __future__ import annotations
@@ -280,12 +281,8 @@ def first_sightings(fails: pl.DataFrame) -> pl.DataFrame:
 
 def prices_of_market(closes: pl.DataFrame, cusips: pl.DataFrame) -> pl.DataFrame:
     """cusip, quarter, close: our own closes (security_id, quarter, close) under the CUSIPs of that time (CUSIPS)."""
-    asked = cusips.select("cusip").unique().join(closes.select("quarter").unique(), how="cross")
-    return (
-        asked.join(_securities(asked, cusips), on=["cusip", "quarter"])
-        .join(closes, on=["security_id", "quarter"])
-        .select("cusip", "quarter", "close")
-    )
+    named = securities(cusips, closes["quarter"])
+    return named.join(closes, on=["security_id", "quarter"]).select("cusip", "quarter", "close")
 
 
 def prices_of_fails(fails: pl.DataFrame) -> pl.DataFrame:
@@ -302,11 +299,29 @@ def prices_of_fails(fails: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def positions(holdings: pl.DataFrame, filings: pl.DataFrame, cusips: pl.DataFrame | None = None) -> pl.DataFrame:
+def securities(cusips: pl.DataFrame, quarters: pl.Series) -> pl.DataFrame:
+    """cusip, quarter, security_id: what each mapped CUSIP (CUSIPS) stood for at each of the quarters' ends.
+
+    The security of its last sighting up to that day, else of the first one after.
+    """
+    dated = cusips.filter(pl.col("security_id").is_not_null()).select("cusip", "valid_from", "security_id")
+    dated = dated.sort("valid_from")
+    ends = pl.DataFrame({"quarter": quarters.unique().drop_nulls()})
+    asked = dated.select("cusip").unique().join(ends, how="cross").sort("quarter")
+    before, after = (
+        asked.join_asof(
+            dated, left_on="quarter", right_on="valid_from", by="cusip", strategy=way, check_sortedness=False
+        )
+        for way in ("backward", "forward")
+    )
+    both = before.join(after, on=["cusip", "quarter"], suffix="_after")
+    return both.select("cusip", "quarter", security_id=pl.coalesce("security_id", "security_id_after"))
+
+
+def positions(holdings: pl.DataFrame, filings: pl.DataFrame, named: pl.DataFrame | None = None) -> pl.DataFrame:
     """A batch of HOLDINGS -> POSITIONS, in the unit its filing has (UNITS), with securities as of the quarter.
 
-    cusips: CUSIPS. A CUSIP is its security of the last sighting up to the quarter's end, else of the first one after.
-    Lines of filings that `filings` lacks are left out.
+    named: of `securities`. Lines of filings that `filings` lacks are left out.
     """
     known = filings.select(
         "accession_no",
@@ -320,31 +335,16 @@ def positions(holdings: pl.DataFrame, filings: pl.DataFrame, cusips: pl.DataFram
         "known_at",
     )
     rows = holdings.join(known, on="accession_no", how="inner", maintain_order="left")
-    rows = rows.join(
-        _securities(rows, cusips), on=["cusip", "quarter"], how="left", maintain_order="left", nulls_equal=True
-    )
+    if named is None:
+        rows = rows.with_columns(security_id=pl.lit(None, dtype=pl.Int64))
+    else:
+        rows = rows.join(named, on=["cusip", "quarter"], how="left", maintain_order="left")
     is_shares = pl.col("amount_type") == "SH"
     return rows.with_columns(
         shares=pl.when(is_shares).then("amount"),
         principal=pl.when(~is_shares).then("amount"),
         market_value=pl.col("reported_value") * pl.col("value_unit"),
     ).select(pl.col(name).cast(dtype) for name, dtype in POSITIONS.items())
-
-
-def _securities(rows: pl.DataFrame, cusips: pl.DataFrame | None) -> pl.DataFrame:
-    asked = rows.select("cusip", "quarter").unique()
-    if cusips is None or cusips.is_empty():
-        return asked.with_columns(security_id=pl.lit(None, dtype=pl.Int64))
-    dated = cusips.filter(pl.col("security_id").is_not_null()).select("cusip", "valid_from", "security_id")
-    dated = dated.sort("valid_from")
-    before, after = (
-        asked.sort("quarter").join_asof(
-            dated, left_on="quarter", right_on="valid_from", by="cusip", strategy=way, check_sortedness=False
-        )
-        for way in ("backward", "forward")
-    )
-    both = before.join(after, on=["cusip", "quarter"], suffix="_after", nulls_equal=True)
-    return both.select("cusip", "quarter", security_id=pl.coalesce("security_id", "security_id_after"))
 
 
 def unmapped(rows: pl.DataFrame) -> pl.DataFrame:

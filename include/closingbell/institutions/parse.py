@@ -16,6 +16,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, BinaryIO
 
 import polars as pl
@@ -122,7 +123,7 @@ TABLES: dict[str, tuple[set[str], set[str]]] = {
 """Columns that must be there, and others that are known; one beyond both is an error naming it."""
 
 ACCESSION_SHAPE = r"^\d{10}-\d{2}-\d{6}$"
-BATCH_BYTES = 48 * 2**20
+BATCH_BYTES = 16 * 2**20
 SUBMISSION_BYTES = 128 * 2**20
 FAILS_COLUMNS = ["SETTLEMENT DATE", "CUSIP", "SYMBOL", "QUANTITY (FAILS)", "DESCRIPTION", "PRICE"]
 SOURCES = {
@@ -187,7 +188,7 @@ class DataSet:
     def holdings(
         self, *, columns: Sequence[str] = tuple(HOLDINGS), batch_bytes: int = BATCH_BYTES
     ) -> Iterator[pl.DataFrame]:
-        """HOLDINGS in batches of about `batch_bytes` of text (3.2 million lines are 10 or so), in the table's order.
+        """HOLDINGS in batches of about `batch_bytes` of text (3.2 million lines are some 20), in the table's order.
 
         columns: those wanted, all by default; a pass that looks at a few costs a third.
         """
@@ -213,7 +214,8 @@ class DataSet:
         required, known = TABLES[table]
         where = f"{self.where}, {table}.tsv"
         text = text.removeprefix(b"\xef\xbb\xbf")
-        header = text.partition(b"\n")[0].decode("utf-8", "replace").strip().split("\t")
+        end = text.find(b"\n")
+        header = text[: end if end >= 0 else len(text)].decode("utf-8", "replace").strip().split("\t")
         if missing := required - set(header):
             raise Refused("missing column", f"{where}: column {', '.join(sorted(missing))} is missing; it has {header}")
         if unknown := set(header) - required - known:
@@ -223,7 +225,7 @@ class DataSet:
         read = {SOURCES[name] for name in wanted if name in SOURCES} | {"ACCESSION_NUMBER"} if wanted else required
         try:
             return pl.read_csv(
-                io.BytesIO(text),
+                text,
                 separator="\t",
                 quote_char=None,  # names have quotes in them, fields have none around them
                 infer_schema=False,
@@ -239,34 +241,27 @@ class DataSet:
 
 def _whole_lines(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
     """Texts of about `size` bytes that end at a line's end, each under the table's header."""
-    header: bytes | None = None
+    where, blocks, head = "sec_edgar form13f, INFOTABLE.tsv", iter(blocks), b""
+    while b"\n" not in head:
+        if len(head) > 2**20:
+            raise Refused("another shape", f"{where}: no line ends in the first MiB")
+        if (block := next(blocks, None)) is None:
+            raise Refused("another shape", f"{where}: no line")
+        head += block
+    header, newline, rest = head.partition(b"\n")
     parts: list[bytes] = []
     held = 0
-    for block in blocks:
+    for block in chain([rest], blocks):
         parts.append(block)
         held += len(block)
-        if held < size and header is not None:
+        if held < size:
             continue
-        text = b"".join(parts)
-        if header is None:
-            first, newline, text = text.partition(b"\n")
-            if not newline:
-                if len(first) > 2**20:
-                    raise Refused("another shape", "sec_edgar form13f, INFOTABLE.tsv: no line ends in the first MiB")
-                parts = [first]
-                continue
-            header = first + newline
-        whole, newline, rest = text.rpartition(b"\n")
-        if newline and len(text) >= size:
-            yield header + whole + newline
-            parts, held = [rest], len(rest)
-        else:
-            parts, held = [text], len(text)
-            if held > 4 * size:
-                raise Refused("another shape", "sec_edgar form13f, INFOTABLE.tsv: a line is longer than a batch")
-    if header is None:
-        raise Refused("another shape", "sec_edgar form13f, INFOTABLE.tsv: no line")
-    yield header + b"".join(parts)
+        if whole := block.rfind(b"\n") + 1:
+            yield b"".join([header, newline, *parts[:-1], block[:whole]])
+            parts, held = [block[whole:]], len(block) - whole
+        elif held > 4 * size:
+            raise Refused("another shape", f"{where}: a line is longer than a batch")
+    yield b"".join([header, newline, *parts])
 
 
 def _filings(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:

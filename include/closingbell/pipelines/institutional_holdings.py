@@ -95,7 +95,8 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame | Iterat
             sums = [compute.sums(b, data.filings, prices) for b in ahead(data.holdings(columns=compute.EVIDENCE))]
             filings = _filings(run, data.filings, data.managers, pl.concat(sums))
             yield "institutional_filings", base.with_lineage(filings, answer)
-            positions = (_positions(batch, filings, cusips) for batch in data.holdings(columns=READ))
+            named = compute.securities(cusips, filings["quarter"])
+            positions = (_positions(batch, filings, named) for batch in data.holdings(columns=READ))
             yield "institutional_holdings", ahead(base.with_lineage(rows, answer) for rows in positions)
         return
     parts: dict[str, list[pl.DataFrame]] = {"filings": [], "managers": [], "holdings": []}
@@ -111,7 +112,8 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame | Iterat
     sums_of = compute.sums(read["holdings"], read["filings"], prices)
     filings = _filings(run, read["filings"], read["managers"], sums_of)
     yield "institutional_filings", filings.join(sources, on="accession_no")
-    yield "institutional_holdings", _positions(read["holdings"], filings, cusips).join(sources, on="accession_no")
+    named = compute.securities(cusips, filings["quarter"])
+    yield "institutional_holdings", _positions(read["holdings"], filings, named).join(sources, on="accession_no")
 
 
 def replay(run: Run) -> list[Batch]:
@@ -247,8 +249,8 @@ def _filings(run: Run, filings: pl.DataFrame, managers: pl.DataFrame, sums: pl.D
     )
 
 
-def _positions(holdings: pl.DataFrame, filings: pl.DataFrame, cusips: pl.DataFrame) -> pl.DataFrame:
-    return compute.positions(holdings, filings, cusips).select(HOLDINGS)
+def _positions(holdings: pl.DataFrame, filings: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
+    return compute.positions(holdings, filings, named).select(HOLDINGS)
 
 
 def _say(what: str, problems: pl.DataFrame) -> None:
