@@ -87,7 +87,7 @@ CREATE TABLE closingbell.institutional_ownership (
     holders             bigint NOT NULL,
     shares              double precision NOT NULL,
     market_value        double precision NOT NULL,
-    share_owned         double precision,              -- of the company's shares
+    share_owned         double precision,              -- of the class's shares where they were known, else the company's
     put_shares          double precision NOT NULL,
     call_shares         double precision NOT NULL,
     filers              bigint NOT NULL,               -- institutions whose report of the quarter was known

@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import json
 import struct
 import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, make_url, text
 
-from closingbell import connections
+from closingbell import connections, edgar
 from closingbell.archives import ArchiveRefused
 from closingbell.hooks.errors import VendorError
 from closingbell.landing import Landing
@@ -28,7 +29,7 @@ from closingbell.sandbox.faults import rates
 from closingbell.sandbox.server import Sandbox, open_market, running
 from closingbell.sandbox.simulated import institutions as made
 from closingbell.sandbox.simulated.companies import new_york
-from closingbell.sessions import close_of
+from closingbell.sessions import NEW_YORK, close_of
 from closingbell.settings import settings
 from closingbell.warehouse import db
 
@@ -72,8 +73,10 @@ def market() -> Any:
     return open_market("simulated", seed=7, companies=25)
 
 
-def deployed(market: Any, url: str, folder: Path, faults: str = "") -> Iterator[Deployment]:
-    box = Sandbox(market, mode="simulated", seed=7, faults=rates(faults) if faults else None)
+def deployed(
+    market: Any, url: str, folder: Path, faults: str = "", clock: datetime | None = None
+) -> Iterator[Deployment]:
+    box = Sandbox(market, mode="simulated", seed=7, clock=clock, faults=rates(faults) if faults else None)
     with pytest.MonkeyPatch.context() as environment, running(box) as address:
         for name, value in connections.environment(address).items():
             environment.setenv(name, value)
@@ -86,10 +89,22 @@ def deployed(market: Any, url: str, folder: Path, faults: str = "") -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def clean(market: Any, new_database: Any, migrated_template: str, tmp_path_factory: Any) -> Iterator[Deployment]:
-    """Securities, then an empty table that fills itself: four quarters."""
-    for deployment in deployed(market, new_database(migrated_template), tmp_path_factory.mktemp("clean")):
+def listed(market: Any, new_database: Any, migrated_template: str, tmp_path_factory: Any) -> str:
+    """Name of a database with the market's securities, for cloning."""
+    url = new_database(migrated_template)
+    for deployment in deployed(market, url, tmp_path_factory.mktemp("listed")):
         deployment.run("universe", "first")
+    name = str(make_url(url).database)
+    with db.engine(make_url(url).set(database="postgres")).connect() as connection:  # clones wait until none is open
+        ended = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        connection.execute(ended, {"name": name})
+    return name
+
+
+@pytest.fixture(scope="module")
+def clean(market: Any, new_database: Any, listed: str, tmp_path_factory: Any) -> Iterator[Deployment]:
+    """An empty table that fills itself: four quarters."""
+    for deployment in deployed(market, new_database(listed), tmp_path_factory.mktemp("clean")):
         deployment.load("first")
         yield deployment
 
@@ -229,43 +244,80 @@ def test_a_quarter_by_name_brings_its_data_set_and_thousands_become_dollars(clea
     assert wrong.rows() == [(made.manager_cik(made.WRONG_UNIT), 1000.0)]
 
 
-def test_faults_change_no_row(market, clean, new_database, migrated_template, tmp_path_factory):
-    fresh = deployed(market, new_database(migrated_template), tmp_path_factory.mktemp("faults"), FAULTS)
-    for deployment in fresh:
-        for name in ("universe", *PIPELINES):
-            for attempt in range(6):
-                with contextlib.suppress(VendorError):
-                    deployment.run(name, f"try {attempt}")
-                    break
-        for quarter in ("2022Q3", "2023Q4"):
-            for attempt in range(6):
-                with contextlib.suppress(VendorError):
-                    deployment.load(f"{quarter} {attempt}", quarters=[quarter])
-                    break
-        deployment.load("last")  # what failed is asked again
-        clean.load("last")  # and quarters between those that were asked for by name
-        for table in ("institutional_filings", "institutional_holdings", "institutional_ownership"):
-            assert deployment.contents(table) == clean.contents(table), table
+def test_faults_change_no_row(market, new_database, listed, tmp_path_factory):
+    # mid September: the data set of June's reports is out, and late filings stand alone
+    clock = new_york(date(2025, 9, 16), 18).astimezone(UTC)
+    contents = []
+    for faults in ("", FAULTS):
+        for deployment in deployed(market, new_database(listed), tmp_path_factory.mktemp("faults"), faults, clock):
+            for run_id, params in (("set", {"quarters": ["2025Q2"]}), ("single", {})):
+                for attempt in range(6):
+                    with contextlib.suppress(VendorError):
+                        deployment.load(f"{run_id} {attempt}", **params)
+                        break
+            deployment.load("last")  # what failed is asked again
+            contents.append({table: deployment.contents(table) for table in TABLES})
+    found = {table: len(rows) for table, rows in contents[0].items()}
+    expected = market.institutions.filed_between(date(2025, 6, 1), date(2025, 9, 15))
+    assert found["institutional_filings"] == len(expected)
+    assert found["institutional_holdings"] == sum(len(report.lines) for report in expected)
+    assert contents[0] == contents[1]
+
+
+def test_shares_of_a_class_are_known_apart_from_its_companys(database: Engine):
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO closingbell.securities (security_id, cik, name, type, fetched_at) VALUES "
+                "(1, 11, 'A', 'CS', now()), (2, 11, 'B', 'CS', now()), (3, 33, 'ALONE', 'CS', now())"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO closingbell.class_shares (security_id, valid_from, shares, fetched_at) VALUES "
+                "(1, '2025-11-03', 600, now()), (1, '2025-11-10', 610, now()), (3, '2025-11-03', 5, now())"
+            )
+        )
+    at_close = {"until": close_of(date(2025, 11, 7)), "from_day": date(2024, 1, 1), "first": 1, "last": 3}
+    rows = db.query(database, "ownership_shares", **at_close)
+    # what the tenth told is not known, and a company of one class is what it files
+    assert rows.select("security_id", "period_end", "shares_outstanding", "counted_on", "of_class").rows() == [
+        (1, date(2025, 11, 3), 600.0, date(2025, 11, 3), True)
+    ]
 
 
 # files, and hostile ones
 
 
 @pytest.fixture
-def files_only(market, new_database, migrated_template, tmp_path) -> Iterator[Deployment]:
-    yield from deployed(market, new_database(migrated_template), tmp_path / "landing")
+def files_only(market, new_database, listed, tmp_path) -> Iterator[Deployment]:
+    yield from deployed(market, new_database(listed), tmp_path / "landing")
+
+
+def as_edgars_folder(folder: Path, report: made.Report, submission: bytes) -> None:
+    """A filing as its folder on EDGAR has it: cover page and information table apart, and the header's fields."""
+    folder.mkdir()
+    for document in edgar.submission_documents(submission):
+        name = "primary_doc.xml" if b"edgarSubmission" in document[:4096] else "infotable.xml"
+        (folder / name).write_bytes(document)
+    accepted = report.accepted.astimezone(NEW_YORK)
+    fields = {"ACCESSION-NUMBER": report.accession_no, "FILING-DATE": report.filed_on.isoformat()}
+    fields["ACCEPTANCE-DATETIME"] = f"{accepted:%Y%m%d%H%M%S}"
+    (folder / f"{report.accession_no}.metadata.json").write_text(json.dumps({"submission": fields}))
 
 
 def test_a_data_set_takes_the_place_of_single_filings_and_their_acceptance_stays(files_only, market, tmp_path):
     now, folder = market.default_clock, tmp_path / "files"
     (folder / "single").mkdir(parents=True)
     reports = market.institutions.filed_between(date(2025, 6, 1), date(2025, 8, 31))
-    for report in reports:
+    for number, report in enumerate(reports):
         body = market.form13f_filing(report.accession_no, now)
-        (folder / "single" / f"{report.accession_no}.txt").write_text(body)
+        if number % 2:
+            as_edgars_folder(folder / report.accession_no.replace("-", ""), report, body.encode())
+        else:
+            (folder / "single" / f"{report.accession_no}.txt").write_text(body)
     for name in ("cnsfails202506b", "cnsfails202507a"):
         (folder / f"{name}.zip").write_bytes(market.fails_to_deliver(name, now))
-    files_only.run("universe", "first")
     files_only.load("single", from_files=[str(folder)])
     single = files_only.contents("institutional_holdings")
     assert len(single) == sum(len(report.lines) for report in reports)

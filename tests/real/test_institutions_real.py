@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import zipfile
@@ -255,3 +256,35 @@ def test_recorded_filings_come_through_the_loads_as_data_sets(
     assert tuple(apple) == (1733777, 230_054_000, datetime(2021, 2, 13, 3, tzinfo=UTC))
     assert totals["0001140361-23-013281"] == 11_019_796
     assert totals["0001619124-21-000002"] == 732_158_000
+
+
+def test_loose_pairs_of_a_folder_load(folder: Path, database: Engine, landing: Landing, tmp_path: Path):
+    for name in (
+        "0001951757-25-000093_primary_doc.xml",
+        "0001951757-25-000093_infotable.xml",
+        "0001619124-21-000002_primary_doc.xml",
+        "0001619124-21-000002_infotable.xml",  # nothing says when it was filed
+        "0001894188-23-000007_infotable.xml",
+    ):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    header = {"ACCESSION-NUMBER": "0001951757-25-000093", "FILING-DATE": "2025-01-22"}  # of its .nc
+    (tmp_path / "0001951757-25-000093.metadata.json").write_text(json.dumps({"submission": header}))
+    run = base.Run(dag_id="institutional_holdings", run_id="first", partition_key="2025-03-15", engine=database,
+                   landing=landing, params={"from_files": [str(tmp_path)]})  # fmt: skip
+    counts = base.run_load(LOADS["institutional_holdings"], run)
+    assert counts["institutional_holdings"]["inserted"] == 77
+    with database.connect() as connection:
+        filings = connection.execute(
+            text(
+                "SELECT accession_no, known_at, rows, reported_total, reconciled FROM closingbell.institutional_filings"
+            )
+        ).all()
+        failed = connection.execute(text("SELECT key, error FROM ops.fetch_failures ORDER BY key")).all()
+    # 77 entries of 194611845 on the cover page; without an acceptance known at 22:00 New York
+    known_at = datetime(2025, 1, 23, 3, tzinfo=UTC)
+    assert [tuple(row) for row in filings] == [("0001951757-25-000093", known_at, 77, 194_611_845.0, True)]
+    assert [key for key, _ in failed] == ["0001619124-21-000002", "0001894188-23-000007"]
+    assert "day of filing is not known" in failed[0][1]
+    assert "without a cover page" in failed[1][1]
+    again = base.replay(LOADS["institutional_holdings"], dataclasses.replace(run, run_id="replay", unread=[]))
+    assert {count["unchanged"] for count in again.values()} == {1, 77}

@@ -500,6 +500,31 @@ def test_change_is_between_those_who_reported_both_quarters():
     assert owned(filings, lines, datetime(2024, 2, 12, tzinfo=UTC), splits=split)[1]["change"] == 50
 
 
+def test_share_owned_is_of_the_class_where_its_count_was_known():
+    def version(security: int, day: date, known: date, shares: float, of_class: bool) -> tuple:
+        return security, day, datetime(known.year, known.month, known.day, tzinfo=UTC), shares, day, of_class
+
+    company = [version(n, Q3, date(2023, 10, 30), 1000.0, False) for n in (1, 2, 3)]
+    classes = [
+        version(1, date(2023, 6, 1), date(2023, 6, 1), 590.0, True),
+        version(1, date(2024, 2, 1), date(2024, 2, 1), 600.0, True),
+        version(2, date(2024, 2, 1), date(2024, 2, 1), 400.0, True),
+        version(2, date(2024, 3, 1), date(2024, 3, 1), 410.0, True),
+    ]
+    names = ["security_id", "period_end", "known_at", "shares_outstanding", "counted_on", "of_class"]
+    versions = pl.DataFrame([*company, *classes], schema=names, orient="row")
+    split = pl.DataFrame({"security_id": [2], "ex_date": [date(2024, 1, 9)], "numerator": [4.0], "denominator": [1.0]})
+
+    def counted(as_of: datetime, splits: pl.DataFrame | None = None) -> dict[int, float]:
+        found = compute.shares_outstanding(versions, splits, quarter=Q4, as_of=as_of)
+        return dict(found.sort("security_id").iter_rows())
+
+    # the one of a day up to the quarter, else the first after; before it is known and without one the company's
+    assert counted(datetime(2024, 1, 15, tzinfo=UTC)) == {1: 590, 2: 1000, 3: 1000}
+    assert counted(datetime(2024, 4, 1, tzinfo=UTC)) == {1: 590, 2: 400, 3: 1000}
+    assert counted(datetime(2024, 4, 1, tzinfo=UTC), split)[2] == 100  # on the basis before the split
+
+
 def test_cusips_without_a_security_are_counted_and_shown():
     data, holdings = loaded(archive([(1, 11, Q4, date(2024, 2, 9), "13F-HR", None, None, None)], SMALL_LINES))
     units, _ = compute.units(data.filings, compute.sums(holdings, data.filings))

@@ -98,9 +98,10 @@ OWNERSHIP: dict[str, Any] = {
     "increased_positions": pl.Int64,
     "decreased_positions": pl.Int64,
 }
-"""known_at: of the newest filing counted. share_owned: of the company's shares outstanding. filers: institutions whose
-report of the quarter is known. compared_shares, shares_before, change and the four counts are over institutions that
-reported both quarters: one that has not filed yet has not sold."""
+"""known_at: of the newest filing counted. share_owned: of the shares outstanding, of the class where its count was
+known, else of the whole company. filers: institutions whose report of the quarter is known. compared_shares,
+shares_before, change and the four counts are over institutions that reported both quarters: one that has not filed yet
+has not sold."""
 
 
 def sums(holdings: pl.DataFrame, filings: pl.DataFrame, prices: pl.DataFrame | None = None) -> pl.DataFrame:
@@ -526,12 +527,15 @@ def shares_outstanding(
 ) -> pl.DataFrame:
     """security_id, shares_outstanding: of the newest period up to the quarter that `as_of` knew, on its basis.
 
-    versions: security_id, period_end, known_at, shares_outstanding, counted_on (the day whose split basis they have).
+    versions: security_id, period_end, known_at, shares_outstanding, counted_on (the day whose split basis they have),
+    of_class. A class's own count goes before its whole company's, and one of a day after the quarter will do: vendors
+    count classes from the day that somebody asks on. A class without one is divided by the company: too small a share.
     """
-    newest = (
-        versions.filter(pl.col("known_at") <= as_of, pl.col("period_end") <= quarter)
-        .sort("period_end", "known_at")
-        .unique("security_id", keep="last", maintain_order=True)
+    known = versions.filter(pl.col("known_at") <= as_of).sort("period_end", "known_at")
+    before = known.filter(pl.col("period_end") <= quarter).reverse()
+    after = known.filter(pl.col("period_end") > quarter, "of_class")
+    newest = pl.concat([before.filter("of_class"), after, before.filter(~pl.col("of_class"))]).unique(
+        "security_id", keep="first", maintain_order=True
     )
     if splits is None or newest.is_empty():
         return newest.select("security_id", "shares_outstanding")

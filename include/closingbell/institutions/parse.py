@@ -384,6 +384,10 @@ def filing(body: bytes, table: bytes | None = None, *, header: Header | None = N
     if header.filed_on is None:
         raise Refused("no filing date", f"{header.accession_no}: the day of filing is not known; give its submission")
     filings = _cover_filings(cover, header)
+    if table is None and (filings["entry_total"].item() or 0) > 0:
+        raise Refused(
+            "no information table", f"{header.accession_no}: the cover page declares entries; give their table with it"
+        )
     rows: list[dict[str, str | None]] = []
     if table is not None:
         rows = [

@@ -28,14 +28,17 @@ SNIFFED = 4096
 UNDERSTOOD = (
     "SEC companyfacts or submissions JSON (CIK##########.json), SEC's companyfacts.zip or submissions.zip, "
     "company_tickers.json, EDGAR form index (form.YYYYMMDD.idx), ownership documents (Forms 3, 4, 5: XML or full "
-    "submission), data sets of Form 13F (*_form13f.zip) and full submissions, fails-to-deliver files (cnsfails*), "
+    "submission), data sets of Form 13F (*_form13f.zip), full submissions or cover page and information table as XML, "
+    "fails-to-deliver files (cnsfails*), "
     "Polygon grouped daily, tickers, ticker details, ticker events, splits or dividends JSON, Polygon day "
     "aggregates CSV, Tiingo daily JSON (of one ticker or of all), Tiingo's supported_tickers zip or CSV, Yahoo "
     "chart JSON, daily bars CSV (Date,Open,High,Low,Close,Volume), index constituents CSV, news JSON of Polygon, "
     "Tiingo or Marketaux, FNSPID CSV, Fortune 500 CSV (rank and name), Benzinga's calendar of ratings (JSON or XML)"
 )
-INSTITUTIONS = ("form13f_set", "form13f_filing", "fails_to_deliver")
+INSTITUTIONS = ("form13f_set", "form13f_filing", "form13f_cover", "form13f_table", "fails_to_deliver")
 """Endpoints of the files that the loads of institutional holdings take, each its own."""
+FILINGS = ("ownership", "form13f_filing", "form13f_cover", "form13f_table")
+"""Endpoints whose answers are keyed by accession number."""
 POLYGON_ROWS = {
     "tickers": {"ticker", "market", "locale"},
     "splits": {"execution_date", "split_from", "split_to"},
@@ -74,7 +77,7 @@ def read(path: Path) -> Answer:
     elif endpoint == "ticker_details":
         key = f"{key}@{modified.date()}"
     request: dict[str, Any] = {"method": "file", "path": path.name}
-    if endpoint in ("ownership", "form13f_filing") and isinstance(body, bytes):
+    if endpoint in FILINGS and isinstance(body, bytes):
         key, request["header"] = filing_files.identified(path, body)
     return Answer(
         vendor=vendor,
@@ -132,6 +135,10 @@ def _recognise(name: str, path: Path, body: bytes | Path) -> tuple[str, str, str
         return "sec_edgar", "fails_to_deliver", fails[0]
     if is_submission(body) and re.search(rb"13F-(HR|NT)", head):
         return "sec_edgar", "form13f_filing", name
+    if b"edgarSubmission" in head and re.search(rb">\s*13F-(HR|NT)", head):
+        return "sec_edgar", "form13f_cover", name
+    if b"informationTable" in head and head.startswith(b"<"):
+        return "sec_edgar", "form13f_table", name
     if name.endswith(filing_files.METADATA):
         return "sec_edgar", "submission_header", name
     if b"ownershipDocument" in (body if is_submission(body) else head):

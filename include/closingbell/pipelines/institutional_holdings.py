@@ -16,16 +16,18 @@ from pathlib import Path
 
 import polars as pl
 
+from closingbell.edgar import Header, accession_in
 from closingbell.fundamentals import daily_index
 from closingbell.hooks import open_hook
 from closingbell.hooks.errors import NotFound
 from closingbell.hooks.sec_edgar import SecEdgar
 from closingbell.institutions import catalog, compute, parse
-from closingbell.pipelines import base, files
+from closingbell.landing import Landed
+from closingbell.pipelines import base, files, filing_files
 from closingbell.pipelines.base import Batch, Load, Run
 from closingbell.pipelines.cusips import wanted_quarters
 from closingbell.sessions import NEW_YORK
-from closingbell.warehouse import db
+from closingbell.warehouse import db, failures
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +83,8 @@ def land(run: Run, batch: Batch) -> Batch:
 def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame | Iterator[pl.DataFrame]]]:
     """institutional_filings and institutional_holdings of a data set, as a stream, or of some single filings."""
     cusips = db.query(run.engine, "mapped_cusips")
-    answers = list(run.landing.read_each(landed["landing_ids"]))
-    if any(answer.endpoint == "form13f_set" for answer in answers):
+    answers = run.landing.read_each(landed["landing_ids"])
+    if "set" in landed:
         (answer,) = answers
         archive = answer.file  # on S3 it is open, and reads by ranges
         with archive.open("rb") if isinstance(archive, Path) else nullcontext(archive) as file:
@@ -101,10 +103,16 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame | Iterat
         return
     parts: dict[str, list[pl.DataFrame]] = {"filings": [], "managers": [], "holdings": []}
     lineage = [pl.DataFrame(schema={"accession_no": pl.String} | base.LINEAGE)]
-    for one, parsed in base.parse_each(run, answers, lambda a: parse.filing(a.content)):
+    tables: dict[str, bytes] = {}  # by filing, until its cover page comes
+    for one, parsed in base.parse_each(run, answers, lambda answer: _parsed(answer, tables)):
+        if parsed is None:
+            continue
         for name, found in parts.items():
             found.append(getattr(parsed, name))
         lineage.append(base.with_lineage(parsed.filings.select("accession_no"), one))
+    for key in tables:
+        error = f"{key}: an information table without a cover page; give both, named by the accession number"
+        failures.record(run.engine, "sec_edgar", "form13f_table", key, error, run.dag_id, run.run_id)
     schemas = {"filings": parse.FILINGS, "managers": parse.MANAGERS, "holdings": parse.HOLDINGS}
     read = {name: pl.concat([pl.DataFrame(schema=schemas[name]), *found]) for name, found in parts.items()}
     sources = pl.concat(lineage).unique("accession_no", keep="last")
@@ -119,8 +127,8 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame | Iterat
 def replay(run: Run) -> list[Batch]:
     """The newest answer of every data set, then of every single filing."""
     sets = sorted(run.landing.latest("sec_edgar", "form13f_set").items())
-    single = sorted(run.landing.latest("sec_edgar", "form13f_filing").items())
-    return [{"key": name, "set": name, "landing_ids": [id_]} for name, id_ in sets] + _batches_of(single)
+    single = {name: run.landing.latest("sec_edgar", f"form13f_{name}") for name in ("table", "cover", "filing")}
+    return [{"key": name, "set": name, "landing_ids": [id_]} for name, id_ in sets] + _batches_of(**single)
 
 
 LOAD = Load(
@@ -187,21 +195,33 @@ def _index_of(run: Run, hook: SecEdgar, day: date) -> pl.DataFrame:
 
 
 def _plan_files(run: Run, paths: Sequence[str]) -> list[Batch]:
-    sets: list[tuple[str, int]] = []
-    single: list[tuple[str, int]] = []
+    found: dict[str, dict[str, int]] = {name: {} for name in ("set", "filing", "cover", "table")}
     for answer in files.read_all(paths, endpoints=files.INSTITUTIONS):
-        if answer.endpoint == "form13f_set":
-            sets.append((answer.key, run.landing.put(answer)))
-        elif answer.endpoint == "form13f_filing":
-            single.append((answer.key, run.landing.put(answer)))
-    return [{"key": name, "set": name, "landing_ids": [id_]} for name, id_ in sets] + _batches_of(sorted(single))
+        if (kind := answer.endpoint.removeprefix("form13f_")) in found:
+            found[kind][answer.key] = run.landing.put(answer)
+    sets: list[Batch] = [{"key": name, "set": name, "landing_ids": [id_]} for name, id_ in found.pop("set").items()]
+    return sets + _batches_of(**found)
 
 
-def _batches_of(single: Sequence[tuple[str, int]]) -> list[Batch]:
+def _batches_of(*, filing: dict[str, int], cover: dict[str, int], table: dict[str, int]) -> list[Batch]:
+    """Of landings by accession number: a full submission, else the table, if it has one, and then the cover page."""
+    pairs = {key: [parts[key] for parts in (table, cover) if key in parts] for key in table.keys() | cover.keys()}
+    single = sorted((pairs | {key: [id_] for key, id_ in filing.items()}).items())
     return [
-        {"key": f"filings {part[0][0]}..{part[-1][0]}", "landing_ids": [id_ for _, id_ in part]}
+        {"key": f"filings {part[0][0]}..{part[-1][0]}", "landing_ids": [id_ for _, ids in part for id_ in ids]}
         for part in base.chunks(single, FILINGS_PER_BATCH)
     ]
+
+
+def _parsed(answer: Landed, tables: dict[str, bytes]) -> parse.Parsed | None:
+    """A filing; None for an information table, which waits in `tables` for its cover page."""
+    if answer.endpoint == "form13f_table":
+        tables[answer.key] = answer.content
+        return None
+    if answer.endpoint == "form13f_filing":
+        return parse.filing(answer.content)
+    header = filing_files.header_given(answer.request).filled_from(Header(accession_no=accession_in(answer.key)))
+    return parse.filing(answer.content, tables.pop(answer.key, None), header=header)
 
 
 def _prices(run: Run, quarters: pl.Series, cusips: pl.DataFrame) -> pl.DataFrame:

@@ -65,7 +65,12 @@ _BARS = (
     ("yahoo", "chart"),
     ("operator", "bars_csv"),
 )
-_13F = (("sec_edgar", "form13f_set"), ("sec_edgar", "form13f_filing"))
+_13F = (
+    ("sec_edgar", "form13f_set"),
+    ("sec_edgar", "form13f_filing"),
+    ("sec_edgar", "form13f_cover"),
+    ("sec_edgar", "form13f_table"),
+)
 _ACTIONS = (("polygon", "splits"), ("polygon", "dividends"), ("tiingo", "daily_prices"), ("yahoo", "chart"))
 _NEWS = (("polygon", "news"), ("marketaux", "news"), ("tiingo", "news"), ("web", "page"), ("fnspid", "csv"))
 
