@@ -286,6 +286,9 @@ def test_filing_refuses_what_it_cannot_tell():
     with pytest.raises(shapes.Refused, match="without a header") as refused:
         parse.filing(primary, TABLE.encode())
     assert refused.value.problem == "no accession"
+    with pytest.raises(edgar.Refused, match="declares entries") as refused:
+        parse.filing(primary, header=HEADER)
+    assert refused.value.problem == "no information table"
     for cover, table in ((b"<!DOCTYPE a>" + primary[21:], TABLE.encode()), (primary, b"<!DOCTYPE a>" + TABLE.encode())):
         with pytest.raises(shapes.Refused, match="DOCTYPE"):
             parse.filing(cover, table, header=HEADER)

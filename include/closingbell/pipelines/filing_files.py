@@ -66,7 +66,8 @@ def identified(path: Path, body: bytes) -> tuple[str, dict[str, Any]]:
 
 def header_given(request: dict[str, Any]) -> Header:
     """The header that `identified` found beside a file, of its landed answer's request."""
-    return msgspec.convert(request.get("header") or {}, Header)
+    # what convert is not given it leaves to the class, out of vars()
+    return Header(**vars(msgspec.convert(request.get("header") or {}, Header)))
 
 
 def _accession(path: Path) -> str | None:
