@@ -69,6 +69,7 @@ def test_shares_outstanding_are_those_known_then_on_the_quarters_basis():
             "known_at": [moment(1), moment(20), moment(1), moment(1)],
             "shares_outstanding": [100.0, 110.0, 50.0, 9.0],
             "counted_on": [date(2024, 8, 1), date(2024, 11, 20), date(2024, 8, 1), date(2024, 12, 31)],
+            "of_class": [False] * 4,
         }
     )
     splits = pl.DataFrame(  # one before the quarter's end, one between it and the later report
