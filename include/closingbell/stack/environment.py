@@ -88,6 +88,7 @@ def airflow_environment(state: State) -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",  # a run is a chain of short tasks
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",  # after a crash tasks go on in a minute, not in six
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",  # a task does not fail because two busy cores answer it late
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(state.spec.folder / "airflow-password.json"),
