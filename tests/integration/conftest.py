@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, text
 
 from closingbell import connections
+from closingbell.landing import Landing
+from closingbell.pipelines import LOADS, base
+from closingbell.pipelines.base import Run
 from closingbell.sandbox.server import Sandbox, open_market, running
+from closingbell.settings import settings
+from closingbell.warehouse import db
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +32,36 @@ def sandbox(market: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str,
         for name, value in connections.environment(url).items():
             monkeypatch.setenv(name, value)
         yield url, box
+
+
+@pytest.fixture(scope="session")
+def with_universe(
+    market: Any, new_database: Callable[[str | None], str], migrated_template: str, tmp_path_factory: Any
+) -> tuple[str, Path]:
+    """(name of a database that holds the market's universe, folder of its landing zone), for tests to copy."""
+    engine, folder = db.engine(new_database(migrated_template)), tmp_path_factory.mktemp("universe")
+    run = Run(
+        dag_id="universe", run_id="before", partition_key=market.last_session.isoformat(), engine=engine,
+        landing=Landing(str(folder), engine),
+    )  # fmt: skip
+    with running(Sandbox(market, mode="simulated", seed=7)) as url, pytest.MonkeyPatch.context() as environment:
+        for name, value in connections.environment(url).items():
+            environment.setenv(name, value)
+        base.run_load(LOADS["universe"], run)
+    with db.engine(engine.url.set(database="postgres")).connect() as connection:  # a clone needs it to itself
+        ended = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        connection.execute(ended, {"name": engine.url.database})
+    return str(engine.url.database), folder
+
+
+@pytest.fixture
+def database_with_universe(
+    with_universe: tuple[str, Path], new_database: Callable[[str | None], str]
+) -> Iterator[Engine]:
+    """An engine on a copy of that database, which is also the configured one."""
+    url = new_database(with_universe[0])
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CLOSINGBELL_DATABASE_URL", url)
+        settings.cache_clear()
+        yield db.engine(url)
+    settings.cache_clear()

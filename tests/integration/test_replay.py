@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 
 import polars as pl
@@ -19,10 +20,16 @@ BARS = "SELECT security_id, session, open, close, volume, source, final FROM clo
 
 
 @pytest.fixture
-def run(sandbox, market, database, tmp_path, monkeypatch):
+def database(database_with_universe):
+    return database_with_universe
+
+
+@pytest.fixture
+def run(sandbox, market, database, with_universe, tmp_path, monkeypatch):
     """Makes runs of a small simulated universe, which is loaded."""
     monkeypatch.setenv("CLOSINGBELL_WARMUP_SESSIONS", "5")
     settings.cache_clear()
+    shutil.copytree(with_universe[1], tmp_path, dirs_exist_ok=True)
     landing, session = Landing(str(tmp_path), database), market.last_session.isoformat()
 
     def make(run_id: str, **params) -> Run:
@@ -30,7 +37,6 @@ def run(sandbox, market, database, tmp_path, monkeypatch):
             dag_id="d", run_id=run_id, partition_key=session, engine=database, landing=landing, params=params
         )  # fmt: skip
 
-    base.run_load(LOADS["universe"], make("universe"))
     return make
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Iterator
 from datetime import date
-from functools import partial
 from typing import Any
 
 import polars as pl
@@ -14,14 +12,11 @@ import pytest
 from load_steps import filled
 from sqlalchemy import Engine, text
 
-from closingbell import connections
 from closingbell.hooks.sec_edgar import SecEdgar
 from closingbell.landing import Landing
 from closingbell.pipelines import LOADS, base, sec_financials, universe
 from closingbell.pipelines.base import Load, Run
-from closingbell.sandbox.server import Sandbox, running
 from closingbell.settings import settings
-from closingbell.warehouse import db
 from closingbell.warehouse import load as warehouse
 
 OPS = (
@@ -34,46 +29,26 @@ class Stopped(BaseException):
     """Stands for a kill: no handler of the pipelines takes it."""
 
 
-@pytest.fixture(scope="module")
-def with_universe(market: Any, new_database: Any, migrated_template: str, tmp_path_factory: Any) -> Any:
-    """(name of a database with a universe, its landing zone's folder), to be copied by each test."""
-    engine, folder = db.engine(new_database(migrated_template)), tmp_path_factory.mktemp("landing")
-    with running(Sandbox(market, mode="simulated", seed=7)) as url, pytest.MonkeyPatch.context() as environment:
-        for name, value in connections.environment(url).items():
-            environment.setenv(name, value)
-        environment.setattr(universe, "COMPANIES_PER_BATCH", 9)
-        base.run_load(LOADS["universe"], _run(engine, str(folder), "universe", "before"))
-    with db.engine(engine.url.set(database="postgres")).connect() as connection:  # a clone needs it to itself
-        ended = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
-        connection.execute(ended, {"name": engine.url.database})
-    return engine.url.database, folder
-
-
 @pytest.fixture
-def database(with_universe: Any, new_database: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """A copy of the warehouse with a universe, and the configured one."""
-    url = new_database(with_universe[0])
-    monkeypatch.setenv("CLOSINGBELL_DATABASE_URL", url)
-    settings.cache_clear()
-    yield db.engine(url)
-    monkeypatch.undo()
-    settings.cache_clear()
+def database(database_with_universe: Engine) -> Engine:
+    return database_with_universe
 
 
 @pytest.fixture
 def run(sandbox, database, with_universe, tmp_path, monkeypatch) -> Any:
-    """run(dag_id, run_id, **params) of that copy. A batch of financials is one company, of the universe nine."""
+    """run(dag_id, run_id, **params): financials of three companies, each a batch; the universe by nine a batch."""
     monkeypatch.setattr(sec_financials, "COMPANIES_PER_BATCH", 1)
     monkeypatch.setattr(universe, "COMPANIES_PER_BATCH", 9)
     shutil.copytree(with_universe[1], tmp_path, dirs_exist_ok=True)
-    return partial(_run, database, str(tmp_path))
+    landing = Landing(str(tmp_path), database)
 
+    def make(dag_id: str, run_id: str, **params: Any) -> Run:
+        params = {"limit": 3} | params if dag_id == "sec_financials" else params
+        return Run(
+            dag_id=dag_id, run_id=run_id, partition_key="2025-12-05", engine=database, landing=landing, params=params
+        )
 
-def _run(engine: Engine, folder: str, dag_id: str, run_id: str, **params: Any) -> Run:
-    """A run; of financials it takes three companies."""
-    params = {"limit": 3} | params if dag_id == "sec_financials" else params
-    landing = Landing(folder, engine)
-    return Run(dag_id=dag_id, run_id=run_id, partition_key="2025-12-05", engine=engine, landing=landing, params=params)
+    return make
 
 
 @pytest.mark.parametrize("name", ["sec_financials", "universe"])
