@@ -132,6 +132,18 @@ def test_the_sandbox_stands_behind_the_same_connection_ids_as_production(embedde
     assert (warehouse["schema"], warehouse["extra"]["host"]) == ("cb_simulated_7_60", "/run/pg")
 
 
+def test_vendors_of_which_nothing_is_recorded_have_no_key_in_a_recorded_stack(
+    embedded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_BENZINGA", '{"conn_type": "benzinga", "password": "the operators own"}')
+    recorded = stack.environment(state(stack.Spec(mode="recorded", recordings="/recordings")))
+    for vendor, keyed in {"BENZINGA": False, "MARKETAUX": False, "GEMINI": False, "POLYGON": True}.items():
+        entry = json.loads(recorded[f"AIRFLOW_CONN_{vendor}"])
+        assert entry["host"].startswith("http://")
+        assert ("password" in entry) is keyed, vendor
+    assert "password" in json.loads(stack.environment(state())["AIRFLOW_CONN_BENZINGA"])
+
+
 def test_keys_become_connections_of_live_and_of_no_other_mode(embedded: None, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"POLYGON_API_KEY": "given-p", "TIINGO_TOKEN": "given-t", "GEMINI_API_KEY": "given-g"}
     monkeypatch.setattr(keys, "dotenv", lambda: given)

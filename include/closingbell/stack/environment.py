@@ -16,6 +16,8 @@ from closingbell.stack.checks import free_port
 from closingbell.stack.processes import MARK
 from closingbell.stack.record import USER, StackError, State
 
+UNRECORDED = ("benzinga", "gemini", "marketaux")
+
 
 def environment(state: State) -> dict[str, str]:
     """What a command that joins the stack finds in its environment beside the caller's own: every connection."""
@@ -60,6 +62,9 @@ def own_environment(state: State) -> dict[str, str]:
     from closingbell.connections import environment as sandbox_environment
 
     found |= sandbox_environment(state.sandbox_url)
+    for vendor in UNRECORDED if wanted.mode == "recorded" else ():  # without a key nobody asks it, and the log says so
+        entry = json.loads(found[name := f"AIRFLOW_CONN_{vendor.upper()}"])
+        found[name] = json.dumps({field: value for field, value in entry.items() if field != "password"})
     found["CLOSINGBELL_PRICE_VENDOR"] = "polygon"
     found["CLOSINGBELL_TICKERS"] = ""  # the operator's list names live stocks
     found["CLOSINGBELL_MARKET_ENDS_ON"] = state.last_session
