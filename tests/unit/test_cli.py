@@ -374,3 +374,17 @@ def test_airflow_runs_on_the_last_stack_with_its_own_arguments(monkeypatch) -> N
     assert arguments[1:] == ["-m", "airflow", "backfill", "create", "--dag-id", "market_close", "--help"]
     assert environment["AIRFLOW_HOME"] == "/the/stacks"
     assert environment["PATH"] == os.environ["PATH"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--model", "gpt"), "no model 'gpt'; there are auto, finbert, gemini, lexicon"),
+        (("--model", "finbert"), "needs CLOSINGBELL_FINBERT"),
+        (("--hours", "2", "--backfill", "3"), "give --hours or --backfill, not both"),
+    ],
+)
+def test_news_refuses_what_it_cannot_do_before_it_asks_anybody(ran, monkeypatch, capsys, options, said):
+    assert command(monkeypatch, "news", *options) == 1
+    assert said in capsys.readouterr().err
+    assert ran == []

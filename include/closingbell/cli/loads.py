@@ -225,6 +225,9 @@ def news(
     """News of every configured vendor and page since the last run, its articles, scores and each session's mood."""
     if hours and backfill:
         raise UsageError("give --hours or --backfill, not both")
+    from closingbell.pipelines.news_sentiment import chosen_model
+
+    chosen_model(model)  # refused before anything is asked for
     chosen = {"hours": hours, "tickers": ticker, "backfill": backfill, "model": model, "full": full}
     _load("news", run_id, **chosen, from_files=from_files, dry_run=dry_run)
 
