@@ -11,4 +11,4 @@ FROM (
     ) AS w
     WHERE number > 1 OR first_content <> last_content
 ) AS d
-WHERE s.ctid = d.row_id;
+WHERE s.ctid = d.row_id AND s.rule IS NULL;

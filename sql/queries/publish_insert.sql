@@ -1,4 +1,4 @@
 INSERT INTO {target} ({columns})
 SELECT {s_columns}
 FROM {stage} AS s
-WHERE s.rule IS NULL AND NOT EXISTS (SELECT FROM {target} AS t WHERE {same_key});
+WHERE s.rule IS NULL AND NOT EXISTS (SELECT FROM matched AS m WHERE m.staged = s.ctid);

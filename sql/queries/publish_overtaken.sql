@@ -1,6 +1,6 @@
 -- landings of this stage that a published one, newer and not staged here, answered again: they add rows, change none
 SELECT l.landing_id
-FROM (SELECT DISTINCT landing_id FROM {stage} WHERE rule IS NULL) AS s
+FROM landed AS s
 JOIN ops.landings AS l ON l.landing_id = s.landing_id
 WHERE EXISTS (
     SELECT FROM ops.landings AS newer

@@ -91,7 +91,7 @@ def _bars() -> pl.DataFrame:
         {
             "security_id": np.repeat(np.arange(1, SECURITIES + 1) * 1000 + 1, sessions),
             "session": pl.concat([weekdays] * SECURITIES),
-            "open": close, "high": close * 1.01, "low": close * 0.99, "close": close,
+            "open": close, "high": (close * 1.01).round(4), "low": (close * 0.99).round(4), "close": close,
             "volume": random.integers(1_000, 10_000_000, ROWS).astype(float), "vwap": close,
             "trades": random.integers(10, 100_000, ROWS), "source": pl.repeat("polygon", ROWS, eager=True),
         }

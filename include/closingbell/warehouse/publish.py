@@ -119,8 +119,11 @@ def apply_overrides(cursor: Any, table: Shape, fragments: dict[str, Any]) -> int
 def settle_quarantine(cursor: Any, stage_id: str, table: Shape, fragments: dict[str, Any]) -> None:
     """Write the flagged rows to ops.quarantine, in place of what this stage had there, and count them by batch."""
     db.run(cursor, "audit_forget_quarantine", {}, stage_id=stage_id)
-    db.run(cursor, "audit_quarantine", fragments, stage_id=stage_id, table=table.spec.name)
     db.run(cursor, "audit_count_batches", fragments, stage_id=stage_id)
+    db.run(cursor, "audit_counts", {}, stage_id=stage_id)
+    _, quarantined, _ = cursor.fetchone()
+    if quarantined:
+        db.run(cursor, "audit_quarantine", fragments, stage_id=stage_id, table=table.spec.name)
 
 
 def _overrides_of(table: Shape) -> list[str]:
@@ -143,9 +146,10 @@ def _publish(connection: Connection, stage_id: str, table: Shape, remove_unstage
             settle_quarantine(cursor, stage_id, table, fragments)
         run("publish_content")
         kept, fingerprint = cursor.fetchone()
+        run("publish_landed")
         run("publish_overtaken", **values)
         overtaken = [landing_id for (landing_id,) in cursor.fetchall()]
-        differing = run("publish_changed", derived=spec.derived, overtaken=overtaken)
+        run("publish_matched", derived=spec.derived, overtaken=overtaken)
         run("publish_withdrawn")
         for name in _overrides_of(table):
             run(f"publish_withdraw_{name}")
@@ -153,17 +157,17 @@ def _publish(connection: Connection, stage_id: str, table: Shape, remove_unstage
             run("publish_withdraw_uncomputed", **values)
         if remove_unstaged_of:
             run("publish_withdraw_unstaged", landing_ids=list(remove_unstaged_of))
-        cursor.execute("ANALYZE changed")
+        cursor.execute("ANALYZE matched")
         run("publish_revisions", **values)
         deleted = run("publish_delete")
         updated = run("publish_update")
-        run("publish_small_target")
         run("publish_again", table=spec.name)
         (again,) = cursor.fetchone()
         inserted = run("publish_insert")
         run("publish_landings", **values, again=again)
         counts = connection.execute(db.statement("audit_counts"), {"stage_id": stage_id}).one()
-        older = differing - updated
+        run("publish_older")
+        (older,) = cursor.fetchone()
         connection.execute(
             db.statement("publish_ledger"),
             {

@@ -174,6 +174,7 @@ class Shape:
             "target": sql.Identifier(SCHEMA, self.spec.name),
             "stage": sql.Identifier("staging", name),
             "kept": sql.Identifier("staging", f"{name}_kept"),
+            "stage_key": sql.Identifier(f"{name}_key"),
             "columns": _listed(self.names),
             "s_columns": _listed(self.names, "s"),
             "key": _listed(self.spec.key),

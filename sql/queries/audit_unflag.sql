@@ -1,1 +1,0 @@
-UPDATE {stage} SET rule = NULL WHERE rule IS NOT NULL;

@@ -1,9 +1,0 @@
--- a row is tableoid and ctid: of a partitioned table (TimescaleDB) each part counts its ctids by itself
-CREATE TEMPORARY TABLE changed ON COMMIT DROP AS
-SELECT s.ctid AS staged, t.tableoid AS part, t.ctid AS published,
-       :derived OR s.landing_id = t.landing_id
-       OR ((t.fetched_at, coalesce(t.landing_id, 0)) <= (s.fetched_at, coalesce(s.landing_id, 0))
-           AND (s.landing_id IS NULL OR s.landing_id <> ALL(CAST(:overtaken AS bigint[])))) IS TRUE AS yields
-FROM {stage} AS s
-JOIN {target} AS t ON {same_key}
-WHERE s.rule IS NULL AND ROW({s_compared}) IS DISTINCT FROM ROW({t_compared});

@@ -1,0 +1,1 @@
+SELECT count(*) FROM matched WHERE NOT yields;
