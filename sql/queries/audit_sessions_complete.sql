@@ -1,7 +1,7 @@
 -- LEFT JOIN from what is expected, so that a session without any row is found. {whole}: every expected security is
 -- wanted, not only min_share of them
-WITH stage AS MATERIALIZED (SELECT expected FROM ops.stages WHERE stage_id = '{stage_id}'),
-wanted AS MATERIALIZED (
+WITH stage AS NOT MATERIALIZED (SELECT expected FROM ops.stages WHERE stage_id = '{stage_id}'),
+wanted AS NOT MATERIALIZED (  -- a scan of what is materialized keeps others from being parallel
     SELECT id::bigint AS security_id
     FROM stage CROSS JOIN LATERAL jsonb_array_elements_text(expected -> 'securities') AS id
     WHERE id::bigint NOT IN (SELECT (subject ->> 'security_id')::bigint FROM ops.overrides

@@ -10,6 +10,6 @@ AUDIT = TableAudit(
         "targets_of_firms": "targets <= firms",
         "targets_in_order": "target_low <= target_median AND target_median <= target_high AND target_low > 0",
         "known_by_the_close": "last_rated_at < session + interval '2 days'",
-        "a_session_s_weekday": "extract(isodow FROM session) < 6",
+        "a_session_s_weekday": "date_part('isodow', session) < 6",
     },
 )

@@ -9,6 +9,6 @@ AUDIT = TableAudit(
         "people_trade": "buyers_30d <= buys_30d AND sellers_30d <= sells_30d "
         "AND buyers_90d <= buys_90d AND sellers_90d <= sells_90d",
         "longer_window_has_more": "buys_30d <= buys_90d AND sells_30d <= sells_90d",
-        "session_on_a_weekday": "extract(isodow FROM session) < 6",
+        "session_on_a_weekday": "date_part('isodow', session) < 6",
     },
 )

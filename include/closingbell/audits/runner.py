@@ -154,22 +154,29 @@ def _index(engine: Engine, stage_id: str, table: Shape) -> None:
 
 
 def _flag(connection: Connection, stage_id: str, table: Shape, rules: TableAudit) -> None:
-    fragments: dict[str, sql.Composable] = table.fragments(stage_id)
+    named = row_rules(table, rules)
+    cases = [
+        sql.SQL("WHEN ({}) IS FALSE THEN {}").format(sql.SQL(predicate), sql.Literal(rule))
+        for rule, predicate in named.items()
+    ]
+    broken = [sql.SQL("({}) IS FALSE").format(sql.SQL(predicate)) for predicate in named.values()]
+    fragments: dict[str, sql.Composable] = {
+        **table.fragments(stage_id),
+        "cases": sql.SQL(" ").join(cases),
+        "broken": sql.SQL(" OR ").join(broken),
+    }
     with db.cursor_of(connection) as cursor:
-        db.run(cursor, "audit_flag_refused", fragments)
+        db.run(cursor, "audit_flaws", fragments)
+        stale, any_broken = cursor.fetchone()
+        if stale:
+            db.run(cursor, "audit_flag_refused", fragments)
         db.run(cursor, "audit_repeated_keys", fragments)
         repeated = cursor.fetchone()[0]
         if repeated:
             db.run(cursor, "audit_flag_repeated", fragments)
         apply_overrides(cursor, table, fragments)
-        named = row_rules(table, rules)
-        cases = [
-            sql.SQL("WHEN ({}) IS FALSE THEN {}").format(sql.SQL(predicate), sql.Literal(rule))
-            for rule, predicate in named.items()
-        ]
-        broken = [sql.SQL("({}) IS FALSE").format(sql.SQL(predicate)) for predicate in named.values()]
-        predicates = {"cases": sql.SQL(" ").join(cases), "broken": sql.SQL(" OR ").join(broken)}
-        db.run(cursor, "audit_flag_rules", {**fragments, **predicates})
+        if any_broken:
+            db.run(cursor, "audit_flag_rules", fragments)
         if repeated:
             db.run(cursor, "audit_flag_superseded", fragments)
         settle_quarantine(cursor, stage_id, table, fragments)

@@ -10,7 +10,7 @@ AUDIT = TableAudit(
         "low_is_lowest": "low <= least(open, close, high) * 1.001",
         "volume_not_negative": "volume >= 0",
         "trades_not_negative": "trades >= 0",
-        "session_on_a_weekday": "extract(isodow FROM session) < 6",
+        "session_on_a_weekday": "date_part('isodow', session) < 6",
         "session_not_in_future": "session <= fetched_at + interval '1 day'",
     },
     expectations=(SESSIONS_COMPLETE, SESSIONS_FULL),

@@ -163,6 +163,7 @@ def _publish(connection: Connection, stage_id: str, table: Shape, remove_unstage
         updated = run("publish_update")
         run("publish_again", table=spec.name)
         (again,) = cursor.fetchone()
+        run("publish_sort")
         inserted = run("publish_insert")
         run("publish_landings", **values, again=again)
         counts = connection.execute(db.statement("audit_counts"), {"stage_id": stage_id}).one()

@@ -178,6 +178,7 @@ class Shape:
             "columns": _listed(self.names),
             "s_columns": _listed(self.names, "s"),
             "key": _listed(self.spec.key),
+            "s_key": _listed(self.spec.key, "s"),
             "s_compared": _listed(self.compared, "s"),
             "t_compared": _listed(self.compared, "t"),
             "content": _listed(self.content),
