@@ -1,6 +1,3 @@
--- two 64-bit row hashes folded by xor, for no key is there twice: equal whatever the order and the batches, and not of
--- lineage
-SELECT count(*) AS rows, concat_ws(' ', count(*), bit_xor(hash_record_extended(ROW({content}), 0)),
-                                   bit_xor(hash_record_extended(ROW({content}), 1))) AS fingerprint
-FROM {stage}
-WHERE rule IS NULL;
+SELECT coalesce(sum(rows), 0)::bigint AS rows,
+       concat_ws(' ', coalesce(sum(rows), 0), bit_xor(folded), bit_xor(folded_again)) AS fingerprint
+FROM landed;

@@ -144,9 +144,9 @@ def _publish(connection: Connection, stage_id: str, table: Shape, remove_unstage
 
         if apply_overrides(cursor, table, fragments):  # those that were added since the audit
             settle_quarantine(cursor, stage_id, table, fragments)
+        run("publish_landed")
         run("publish_content")
         kept, fingerprint = cursor.fetchone()
-        run("publish_landed")
         run("publish_overtaken", **values)
         overtaken = [landing_id for (landing_id,) in cursor.fetchall()]
         run("publish_matched", derived=spec.derived, overtaken=overtaken)
