@@ -32,7 +32,7 @@ from closingbell.warehouse import db
 
 Found = TypeVar("Found")
 start_sandbox = services.start_sandbox
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 SESSION = "2025-11-26"  # the market's last session until the outage
 NEXT_TO_KILL = "2025-11-20"
