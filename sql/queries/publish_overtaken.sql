@@ -1,5 +1,5 @@
 -- landings of this stage that a published one, newer and not staged here, answered again: they add rows, change none
-SELECT l.landing_id
+SELECT DISTINCT l.landing_id
 FROM landed AS s
 JOIN ops.landings AS l ON l.landing_id = s.landing_id
 WHERE EXISTS (

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from datetime import date, timedelta
 from pathlib import Path
@@ -28,6 +27,7 @@ from closingbell.pipelines.base import Batch, Load, Run
 from closingbell.pipelines.cusips import wanted_quarters
 from closingbell.sessions import NEW_YORK
 from closingbell.warehouse import db, failures
+from closingbell.warehouse.stage import ahead
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame | Iterat
             yield "institutional_filings", base.with_lineage(filings, answer)
             named = compute.securities(cusips, filings["quarter"])
             positions = (_positions(batch, filings, named) for batch in data.holdings(columns=READ))
-            yield "institutional_holdings", ahead(base.with_lineage(rows, answer) for rows in positions)
+            yield "institutional_holdings", (base.with_lineage(rows, answer) for rows in positions)
         return
     parts: dict[str, list[pl.DataFrame]] = {"filings": [], "managers": [], "holdings": []}
     lineage = [pl.DataFrame(schema={"accession_no": pl.String} | base.LINEAGE)]
@@ -139,16 +139,6 @@ LOAD = Load(
     frames=frames,
     replay=replay,
 )
-
-
-def ahead(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The frames, the next one made while one is used: parsing and PostgreSQL's COPY each have a core."""
-    with ThreadPoolExecutor(1) as maker:
-        rest = iter(frames)
-        coming = maker.submit(next, rest, None)
-        while (frame := coming.result()) is not None:
-            coming = maker.submit(next, rest, None)
-            yield frame
 
 
 def _sets_wanted(run: Run, listed: pl.DataFrame, quarters: Sequence[date]) -> pl.DataFrame:

@@ -81,9 +81,11 @@ def publish(engine: Engine, stage_id: str, *, remove_unstaged_of: Sequence[int] 
                 return _ledger_row(connection, stage_id)
             if row.status != "audited":
                 raise StageError(f"{table}: the stage of run {row.run_id} is {row.status}: run audit first")
+            if published := _publish(connection, stage_id, shape(connection, table), remove_unstaged_of):
+                return published
+        with connection.begin():
+            lock_stage(connection, stage_id)
             lost = forget_lost(connection, stage_id, shape(connection, table))
-            if not lost:
-                return _publish(connection, stage_id, shape(connection, table), remove_unstaged_of)
         raise StageLost(lost)
 
 
@@ -133,7 +135,10 @@ def _overrides_of(table: Shape) -> list[str]:
     ]
 
 
-def _publish(connection: Connection, stage_id: str, table: Shape, remove_unstaged_of: Sequence[int]) -> Publication:
+def _publish(
+    connection: Connection, stage_id: str, table: Shape, remove_unstaged_of: Sequence[int]
+) -> Publication | None:
+    # None where staged rows are gone; nothing is published then
     spec, values = table.spec, {"stage_id": stage_id, "table": table.spec.name}
     with db.cursor_of(connection) as cursor:
         fragments = table.fragments(stage_id)
@@ -145,6 +150,9 @@ def _publish(connection: Connection, stage_id: str, table: Shape, remove_unstage
         if apply_overrides(cursor, table, fragments):  # those that were added since the audit
             settle_quarantine(cursor, stage_id, table, fragments)
         run("publish_landed")
+        run("publish_lost", stage_id=stage_id)
+        if cursor.fetchone()[0]:
+            return None
         run("publish_content")
         kept, fingerprint = cursor.fetchone()
         run("publish_overtaken", **values)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import polars as pl
 from psycopg2 import sql
@@ -18,6 +20,8 @@ from sqlalchemy import Connection, Engine, Row, text
 
 from closingbell.warehouse import db
 from closingbell.warehouse.tables import LINEAGE, Shape, shape
+
+Made = TypeVar("Made")
 
 REFUSED = "refused"
 _ROWS_AT_ONCE = 200_000  # of CSV in memory: some 30 MB of bars
@@ -167,9 +171,10 @@ def stage_batch(
             if _staged_before(connection, stage_id, batch_id):
                 db.run(cursor, "stage_delete_batch", fragments, batch_id=batch_id)
             rows = 0
-            for part in parts:
-                _copy(cursor, fragments, _checked(part, table, batch_id), batch_id)
-                rows += part.height
+            written = (_written(_checked(part, table, batch_id), batch_id) for part in parts)
+            for columns, height, csv in ahead(itertools.chain.from_iterable(written)):
+                _copy(cursor, fragments, columns, csv)
+                rows += height
         connection.execute(
             db.statement("stage_batch_done"),
             {
@@ -181,6 +186,16 @@ def stage_batch(
             },
         )
     return rows
+
+
+def ahead(given: Iterable[Made]) -> Iterator[Made]:
+    """What is given, the next made while one is used: our parsing and PostgreSQL's COPY each have a core."""
+    with ThreadPoolExecutor(1) as maker:
+        rest = iter(given)
+        coming = maker.submit(next, rest, None)
+        while (made := coming.result()) is not None:
+            coming = maker.submit(next, rest, None)
+            yield made
 
 
 def stage_row(connection: Connection, stage_id: str) -> Row[Any]:
@@ -266,17 +281,22 @@ def _checked(frame: pl.DataFrame, table: Shape, batch_id: str) -> pl.DataFrame:
     return frame.select(*wanted, *([REFUSED] if REFUSED in frame.columns else []))
 
 
-def _copy(cursor: Any, fragments: dict[str, Any], frame: pl.DataFrame, batch_id: str) -> None:
+def _written(frame: pl.DataFrame, batch_id: str) -> Iterator[tuple[list[str], int, bytes]]:
+    """Columns, number of rows and CSV of each part of a frame."""
     lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
-    columns = sql.SQL(", ").join(sql.Identifier(name) for name in (*frame.columns, "batch_id"))
-    copy = sql.SQL("COPY {stage} ({columns}) FROM STDIN (FORMAT csv)").format(stage=fragments["stage"], columns=columns)
     for start in range(0, frame.height, _ROWS_AT_ONCE):
         part = frame.slice(start, _ROWS_AT_ONCE).with_columns(
             *(_array(name) for name in lists), pl.lit(batch_id).alias("batch_id")
         )
         # null is nothing between two commas, the empty string is ""
         csv = part.write_csv(include_header=False, quote_style="necessary", null_value="")
-        cursor.copy_expert(copy, io.BytesIO(csv.encode()))
+        yield part.columns, part.height, csv.encode()
+
+
+def _copy(cursor: Any, fragments: dict[str, Any], columns: list[str], csv: bytes) -> None:
+    named = sql.SQL(", ").join(sql.Identifier(name) for name in columns)
+    copy = sql.SQL("COPY {stage} ({columns}) FROM STDIN (FORMAT csv)").format(stage=fragments["stage"], columns=named)
+    cursor.copy_expert(copy, io.BytesIO(csv))
 
 
 def _array(name: str) -> pl.Expr:
