@@ -12,7 +12,7 @@ from sqlalchemy import text
 from closingbell.hooks.errors import AuthFailed
 from closingbell.hooks.tiingo import Tiingo
 from closingbell.landing import Landing
-from closingbell.pipelines import LOADS, base, market_close
+from closingbell.pipelines import LOADS, base, market_close, ticker_vendors
 from closingbell.pipelines.base import Run
 from closingbell.sessions import close_of, last_sessions
 from closingbell.settings import settings
@@ -61,6 +61,13 @@ def assert_bars(database, market, session: date, truth: pl.DataFrame) -> None:
     for mine, theirs in zip(sorted(stored.select(columns).rows()), sorted(listed.select(columns).rows()), strict=True):
         assert mine[0] == theirs[0]
         assert mine[1:] == pytest.approx(theirs[1:], rel=1e-6), (session, mine[0])
+
+
+def test_a_range_loads_before_its_first_session_what_that_session_alone_would():
+    first, last = date(2025, 11, 21), date(2025, 11, 24)
+    alone = ticker_vendors.window_of([first])
+    assert len(alone) == settings().warmup_sessions
+    assert ticker_vendors.window_of([first, last]) == [*alone, last]
 
 
 def test_bars_of_yahoo_are_asked_by_ticker(deployed, market, database):

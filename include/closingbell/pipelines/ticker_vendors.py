@@ -41,9 +41,9 @@ ENDPOINTS = {"tiingo": "daily_prices", "yahoo": "chart"}
 
 
 def window_of(asked: Sequence[date]) -> list[date]:
-    """The sessions asked for and those before them that indicators need, in order."""
-    window = {*last_sessions(asked[-1], settings().warmup_sessions), *asked}
-    return sorted(day for day in window if day <= asked[-1])
+    """The sessions asked for and those before each of them that its indicators need, in order."""
+    needed = settings().warmup_sessions
+    return sorted({*last_sessions(asked[0], needed), *last_sessions(asked[-1], needed), *asked})
 
 
 def plan(run: Run, asked: Sequence[date]) -> list[Batch]:
