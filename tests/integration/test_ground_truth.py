@@ -15,7 +15,7 @@ from closingbell import connections
 from closingbell.fundamentals.compute import RATIOS
 from closingbell.fundamentals.versions import FIGURES
 from closingbell.landing import Landing
-from closingbell.pipelines import LOADS, base, reconcile
+from closingbell.pipelines import LOADS, base, market_close, reconcile
 from closingbell.pipelines.base import Run
 from closingbell.sandbox.faults import rates
 from closingbell.sandbox.server import Sandbox, open_market, running
@@ -121,13 +121,34 @@ def test_bars_equal_the_ground_truth_provisional_for_the_last_session_alone(clea
 
 def test_actions_equal_the_ground_truth(clean, market, last):
     figis = db.query(clean.engine, "securities_all").select("security_id", "figi")
-    first = last_sessions(last, WARMUP)[0]
+    first = last - timedelta(days=market_close.SPLIT_DAYS)
     stored = db.query(clean.engine, "score_splits", last=last + timedelta(days=90)).join(figis, on="security_id")
     truth = market.truth.actions(market.default_clock).filter(
         (pl.col("kind") == "split") & pl.col("ex_date").is_between(first, last + timedelta(days=45))
     )
     columns = ["figi", "ex_date", "numerator", "denominator"]
     assert sorted(stored.select(columns).rows()) == sorted(truth.select(columns).rows())
+    assert stored["ex_date"].min() < last_sessions(last, WARMUP)[0]
+
+
+def test_splits_are_asked_for_once_and_every_day_of_them(clean, last):
+    def asked_from(session: date, **params: Any) -> date:
+        run = Run(
+            dag_id="prices", run_id="none", partition_key=session.isoformat(), engine=clean.engine,
+            landing=clean.landing, params=params,
+        )  # fmt: skip
+        return next(date.fromisoformat(b["splits_from"]) for b in market_close.plan(run) if "splits_from" in b)
+
+    first, announced = last - timedelta(days=market_close.SPLIT_DAYS), timedelta(days=market_close.ANNOUNCED_DAYS)
+    known = db.query(clean.engine, "splits_known_from")
+    assert known.height >= 25
+    assert known["known_from"].unique().to_list() == [first]
+    assert asked_from(last) == last - announced  # only what may have been announced or corrected since
+    # 101 days without a run: the sessions' window begins later, and the answer told nothing of the days after it
+    assert last_sessions(last + timedelta(days=101), WARMUP)[0] > last + timedelta(days=1)
+    assert asked_from(last + timedelta(days=101)) == last + timedelta(days=1)
+    assert asked_from(last - timedelta(days=7)) == first - timedelta(days=7)  # a backfill reads further back
+    assert asked_from(last, full=True) == first
 
 
 def test_indicators_follow_from_the_ground_truths_bars_on_one_split_basis(clean, market, last):

@@ -102,6 +102,7 @@ def scored(engine: Engine, sessions: list[date]) -> tuple[pl.DataFrame, pl.DataF
         valuations=db.query(engine, "score_valuations", **span),
         indicators=db.query(engine, "score_indicators", **span),
         splits=db.query(engine, "score_splits", last=sessions[-1]),
+        splits_known=db.query(engine, "splits_known_from"),
         closes=closes,
     )  # fmt: skip
     return compute.scores(universe, metrics, closes)

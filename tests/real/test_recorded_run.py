@@ -6,6 +6,7 @@ from datetime import date
 
 import polars as pl
 import pytest
+from sqlalchemy import text
 
 from closingbell import connections
 from closingbell.landing import Landing
@@ -75,6 +76,14 @@ def test_companies_with_filings_and_prices_have_every_factor_built(recorded):
     for ticker, why in (("JPM", "its filings are not recorded"), ("DIS", "today's filer files since 2019 only")):
         assert rows[ticker]["momentum"] is not None
         assert rows[ticker]["profitability"] is None, why
+
+
+def test_growth_of_earnings_a_share_is_missing_where_no_vendor_tells_the_splits(recorded):
+    """NKE split 2:1 on 2015-12-24; the recorded bars are adjusted for it, and nothing recorded says so."""
+    with recorded.connect() as connection:
+        inputs = connection.execute(text("SELECT DISTINCT metric FROM closingbell.score_inputs_by_metric")).scalars()
+        assert {"revenue_growth", "fcf_growth", "eps_growth"} & set(inputs) == {"revenue_growth", "fcf_growth"}
+    assert db.query(recorded, "splits_known_from")["known_from"].null_count() >= len(TICKERS)
 
 
 def test_apples_market_value_is_its_price_times_the_shares_of_its_newest_filing_as_known(recorded):

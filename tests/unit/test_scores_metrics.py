@@ -36,15 +36,18 @@ def statement(period_end: date, period_type: str = "TTM", *, filed_after: int = 
 
 
 def metrics(
-    *statements: dict, universe=None, valuations=(), indicators=(), splits=(), closes=CLOSES
+    *statements: dict, universe=None, valuations=(), indicators=(), splits=(), splits_known=None, closes=CLOSES
 ) -> dict[tuple[int, str], tuple[float, list]]:
-    """{(security_id, metric): (raw, source key)} of one session."""
+    """{(security_id, metric): (raw, source key)} of one session; every split is known where nothing else is said."""
+    universe = listed(1001) if universe is None else universe
+    ever = [{"security_id": id_, "known_from": date(1990, 1, 1)} for id_ in universe["security_id"].unique()]
     rows = compute.metrics_from(
-        listed(1001) if universe is None else universe,
+        universe,
         financials=frame(compute.FINANCIALS, *statements),
         valuations=frame(compute.VALUATIONS, *valuations),
         indicators=frame(compute.INDICATORS, *indicators),
         splits=frame(compute.SPLITS, *splits),
+        splits_known=frame(compute.SPLITS_KNOWN, *(ever if splits_known is None else splits_known)),
         closes=closes,
     )
     assert dict(rows.schema) == dict(compute.METRIC_ROWS)
@@ -236,6 +239,25 @@ def test_eps_is_compared_on_one_split_basis():
     )
 
 
+@pytest.mark.parametrize(
+    ("known_from", "known"),
+    [(date(2014, 3, 1), True), (date(2015, 1, 30), True), (date(2015, 1, 31), False), (None, False)],
+)
+def test_eps_growth_is_missing_where_a_split_between_the_filings_may_be_unknown(known_from, known):
+    """NKE: 2:1 on 2015-12-24. Loaded from 2016 on, fiscal 2012's EPS of before it would pass for 2017's basis."""
+    rows = [
+        EARLIER,
+        statement(date(2023, 12, 31), eps_diluted=2.51, revenue=2.0),
+        statement(date(2018, 12, 31), eps_diluted=4.73, revenue=1.0, known_at=datetime(2015, 1, 30, 12, tzinfo=UTC)),
+    ]
+    found = raws(metrics(*rows, splits_known=[{"security_id": 1001, "known_from": known_from}]))
+    assert set(found) == ({"revenue_growth", "eps_growth"} if known else {"revenue_growth"})
+    assert set(raws(metrics(*rows, splits_known=[]))) == {"revenue_growth"}
+    # both figures out of one filing are on one basis, whatever split came before or after
+    rows[2] |= {"eps_filed_on": rows[1]["known_on"]}
+    assert "eps_growth" in raws(metrics(*rows, splits_known=[]))
+
+
 def test_two_share_classes_read_the_statements_of_their_company():
     found = metrics(EARLIER, statement(date(2023, 12, 31), net_margin=0.1), universe=listed(1001, 1002, 2001))
     assert sorted(found) == [(1001, "net_margin"), (1002, "net_margin")]
@@ -294,6 +316,7 @@ def test_sessions_at_once_equal_sessions_one_by_one():
             {"security_id": 2001, "ex_date": date(2022, 1, 3), "numerator": 3.0, "denominator": 2.0},
             {"security_id": 2001, "ex_date": days[1], "numerator": 1.0, "denominator": 7.0},
         ),
+        "splits_known": frame(compute.SPLITS_KNOWN, {"security_id": 2001, "known_from": date(2010, 1, 4)}),
     }  # fmt: skip
     universe = pl.concat([listed(1001, 2001, session=day) for day in days])
     together = compute.metrics_from(universe, **inputs, closes=closes)
@@ -314,6 +337,7 @@ def test_a_missing_column_is_named():
             valuations=frame(compute.VALUATIONS),
             indicators=frame(compute.INDICATORS),
             splits=frame(compute.SPLITS).drop("ex_date"),
+            splits_known=frame(compute.SPLITS_KNOWN),
             closes=CLOSES,
         )
 

@@ -32,6 +32,7 @@ SESSIONS_PER_BATCH = 50
 FILES_PER_BATCH = 50
 GAP_SESSIONS = 20  # sessions a run in which a listed share has no bar and that are asked for once more
 PAGED = ("splits", "dividends")  # their keys end with the page
+SPLIT_DAYS = 2500  # before a session: as far back as growth's earnings a share may stand, see score_financials.sql
 ANNOUNCED_DAYS = 45  # splits and dividends are declared ahead of their ex-date
 COMPLETE_SHARE = 0.95  # of the bars that the session before had
 FILE_ENDPOINTS = (
@@ -68,6 +69,11 @@ def plan(run: Run) -> list[Batch]:
     ]
     first = window[0] if len(missing) > len(asked) + len(gaps) or new else asked[0] - timedelta(days=ANNOUNCED_DAYS)
     batches[-1]["actions"] = [first.isoformat(), (asked[-1] + timedelta(days=ANNOUNCED_DAYS)).isoformat()]
+    # earlier splits are asked for once; again for a new security, whose splits were nobody's when they were read
+    since = asked[0] - timedelta(days=SPLIT_DAYS)
+    if not (full or new):
+        since = db.query(run.engine, "splits_asked_to", first=since, last=asked[-1])["day"][0]
+    batches[-1]["splits_from"] = min(first, since).isoformat()
     if new:
         rest = [day for day in window if day in stored and day not in asked]
         batches += [
@@ -100,7 +106,9 @@ def land(run: Run, batch: Batch) -> Batch:
         actions: list[int] = []
         if window := batch.get("actions"):
             first, last = map(date.fromisoformat, window)
-            actions = [run.landing.put(answer) for ask in (hook.splits, hook.dividends) for answer in ask(first, last)]
+            splits_from = date.fromisoformat(batch.get("splits_from", window[0]))
+            asking = (hook.splits(splits_from, last), hook.dividends(first, last))
+            actions = [run.landing.put(answer) for answers in asking for answer in answers]
     return batch | {"landing_ids": [*actions, *(landed[key] for key in sorted(landed))]}
 
 

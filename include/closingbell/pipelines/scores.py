@@ -52,6 +52,7 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
         valuations=db.query(run.engine, "score_valuations", **window),
         indicators=db.query(run.engine, "score_indicators", **window),
         splits=db.query(run.engine, "score_splits", last=sessions[-1]),
+        splits_known=db.query(run.engine, "splits_known_from"),
         closes=closes,
     )
     scores, inputs = compute.scores(universe, metrics, closes)

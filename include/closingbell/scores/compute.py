@@ -1,8 +1,9 @@
 """Statements, valuations and indicators as known at a close -> metrics -> percentiles among peers -> scores.
 
 In: frames of the queries sql/queries/score_*.sql, whose columns are named in `UNIVERSE`, `FINANCIALS`, `VALUATIONS`,
-`INDICATORS` and `SPLITS`; more columns are ignored. Out: `closingbell.ic_scores` and `closingbell.score_inputs`
-without lineage. Several sessions at once give the same bytes as one by one, in any order of rows.
+`INDICATORS`, `SPLITS` and `SPLITS_KNOWN`; more columns are ignored. Out: `closingbell.ic_scores` and
+`closingbell.score_inputs` without lineage. Several sessions at once give the same bytes as one by one, in any order of
+rows.
 
 Percentile: (mean rank - 0.5) / n * 100 among the n peers that have the metric, 100 best; ties share their mean rank, so
 that one peer alone, or all peers alike, stand at 50. Peers are the session's universe in the same sector, or the whole
@@ -93,6 +94,12 @@ SPLITS: Columns = {
 }
 """score_splits.sql"""
 
+SPLITS_KNOWN: Columns = {
+    "security_id": pl.Int64,
+    "known_from": pl.Date,  # null, or no row: no day's splits are known
+}
+"""splits_known_from.sql"""
+
 METRIC_ROWS: Columns = {
     "security_id": pl.Int64,
     "session": pl.Date,
@@ -138,6 +145,7 @@ def metrics_from(
     valuations: pl.DataFrame,
     indicators: pl.DataFrame,
     splits: pl.DataFrame,
+    splits_known: pl.DataFrame,
     closes: Mapping[date, datetime],
 ) -> pl.DataFrame:
     """Rows `METRIC_ROWS` of the universe on the sessions of `closes` ({session: close in UTC}).
@@ -152,6 +160,7 @@ def metrics_from(
     valuations = _of("score_valuations", valuations, VALUATIONS)
     indicators = _of("score_indicators", indicators, INDICATORS)
     splits = _of("score_splits", splits, SPLITS)
+    splits_known = _of("splits_known_from", splits_known, SPLITS_KNOWN)
     found = [pl.DataFrame(schema=METRIC_ROWS)]
     for session, close in sorted(closes.items()):
         listed = universe.filter(pl.col("session") == session)
@@ -168,7 +177,7 @@ def metrics_from(
         }
         for metric in METRICS.values():
             if metric.source is Source.GROWTH:
-                found.append(_grown(metric, listed, known, fresh, splits, session))
+                found.append(_grown(metric, listed, known, fresh, splits, splits_known, session))
             elif metric.value is not None:
                 found.append(_metric_rows(metric, rows[metric.source], metric.value))
     return pl.concat(found)
@@ -239,6 +248,7 @@ def _grown(
     known: pl.DataFrame,
     fresh: pl.DataFrame,
     splits: pl.DataFrame,
+    splits_known: pl.DataFrame,
     session: date,
 ) -> pl.DataFrame:
     """Compound annual growth of one item between two rows of a company, in one currency.
@@ -274,6 +284,9 @@ def _grown(
     )
     rows = listed.select(*_ROW, "cik").join(pairs, on="cik")
     if metric.per_share:
+        one_filing = pl.col("basis") == pl.col("basis_before")
+        known_since = pl.col("known_from") <= pl.min_horizontal("basis", "basis_before")
+        rows = rows.join(splits_known, on="security_id", how="left").filter(one_filing | known_since)
         rows = rows.with_columns(
             item=pl.col("item") / _split_factor(rows, "basis", splits, session),
             item_before=pl.col("item_before") / _split_factor(rows, "basis_before", splits, session),
