@@ -216,3 +216,12 @@ def test_scores_are_stored_and_shown_with_their_evidence(market):
     # twelve utilities, the best of them: (12 - 0.5) / 12 * 100
     source = ["financials", 24, "2023-09-30", "TTM", "2023-11-09"]
     assert tuple(found) == (0.24, "Utilities", 12, 11.5 / 12 * 100, source)
+    # a yield of a balance without twelve months leads to its quarter
+    with market.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM closingbell.financials WHERE cik = 24 AND period_type = 'TTM'")
+        connection.exec_driver_sql("UPDATE closingbell.valuation_ratios SET statement_known_on = '2023-11-09'")
+        known_at = connection.exec_driver_sql(
+            "SELECT known_at FROM closingbell.score_inputs_by_metric "
+            "WHERE security_id = 24001 AND metric = 'earnings_yield'"
+        ).scalar_one()
+    assert known_at == datetime(2023, 11, 9, 12, tzinfo=UTC)

@@ -79,6 +79,14 @@ def test_ratios_are_of_market_value_against_ttm_and_the_newest_balance():
     assert reasons == {}
 
 
+def test_a_balance_without_twelve_months_says_how_old_its_book_yield_is():
+    """A newly listed company: one quarter filed. Without a period end the score would take the yield for stale."""
+    row, reasons = value({1001: 20.0}, securities(security(1001)), statements().filter(period_type="Q"))
+    assert (row["market_cap"], row["pb_ratio"], row["book_yield"]) == (1000, 2, 0.5)
+    assert (row["statement_period_end"], row["statement_known_on"]) == (date(2024, 3, 31), date(2024, 5, 1))
+    assert set(reasons) == {"earnings_yield", "sales_yield"}
+
+
 def test_negative_earnings_have_a_yield_and_no_pe():
     row, reasons = value(
         {1001: 20.0}, securities(security(1001)), statements(net_income=-100.0, shareholders_equity=-5.0)

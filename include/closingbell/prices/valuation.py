@@ -133,13 +133,14 @@ def _company(
     classes: list[Row], of: _Statements | None, fractions: dict[int, list[tuple[date, Fraction]]], session: date
 ) -> tuple[list[Row], list[Row]]:
     of = of or _Statements()
+    newest = of.ttm or of.balance  # a company whose filings make no twelve months yet has a book value all the same
     rows = [
         {
             "security_id": row["security_id"],
             "session": session,
             "close": row["close"],
-            "statement_period_end": of.ttm and of.ttm["period_end"],
-            "statement_known_on": of.ttm and of.ttm["known_on"],
+            "statement_period_end": newest and newest["period_end"],
+            "statement_known_on": newest and newest["known_on"],
         }
         for row in classes
     ]
