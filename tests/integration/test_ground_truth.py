@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -19,9 +20,11 @@ from closingbell.pipelines import LOADS, base, market_close, reconcile
 from closingbell.pipelines.base import Run
 from closingbell.sandbox.faults import rates
 from closingbell.sandbox.server import Sandbox, open_market, running
+from closingbell.scores.factors import FACTORS
 from closingbell.sessions import NEW_YORK, close_of, last_sessions
 from closingbell.settings import settings
 from closingbell.warehouse import db
+from fixtures import plain_metrics
 
 PIPELINES = ("universe", "sec_financials", "prices", "indicators", "valuation_ratios", "scores")
 WARMUP = 60
@@ -289,7 +292,7 @@ def test_with_faults_the_tables_equal_those_of_a_clean_run_row_for_row(
 
 
 def test_the_morning_after_brings_the_final_bars_and_scores_again(clean, market, last):
-    """Last in the file: it moves the sandbox's clock."""
+    """Late in the file: it moves the sandbox's clock."""
     morning = datetime.combine(last + timedelta(days=1), time(7, 5), NEW_YORK)
     clean.box.clock = morning.astimezone(UTC)
     counts = clean.run("reconcile", "morning", last)
@@ -302,6 +305,63 @@ def test_the_morning_after_brings_the_final_bars_and_scores_again(clean, market,
     assert reconcile.sessions_to_score(run) == [last]
     clean.run("scores", "again in the morning", last)
     assert reconcile.sessions_to_score(run) == []
+
+
+def test_every_metric_of_the_scores_follows_from_the_ground_truth_on_three_sessions(clean, market, last):
+    """After the clock's test: earlier sessions that are scored would be found to have gaps between them.
+
+    Their bars are 16, 51 and 60, so that none has a return over 3, 6 or 12 months, and the first but an RSI. Yields are
+    those of companies with one class, in dollars: several classes are weighted, see the tests of valuation.
+    """
+    sessions = [last_sessions(last, WARMUP)[at] for at in (15, 50, 59)]
+    for session in sessions:
+        for name in ("indicators", "valuation_ratios", "scores"):
+            clean.run(name, f"metrics {session}", session)
+    final = clean.of_session("stock_prices", last)["final"].all()
+    truths = [
+        market.truth.bars(day) if day != last or final else market.truth.provisional_bars(day)
+        for day in last_sessions(last, WARMUP)
+    ]
+    bars = pl.concat(truths)
+    listed = {row["figi"]: row for row in market.truth.securities(close_of(last)).to_dicts()}
+    classes = Counter(row["cik"] for row in listed.values())
+    splits = market.truth.actions().filter(kind="split")
+    figis = dict(db.query(clean.engine, "securities_all").select("security_id", "figi").rows())
+    names = {metric.name for factor in FACTORS for metric in factor.metrics}
+    statement = text(
+        "SELECT security_id, jsonb_object_agg(m.key, m.value -> 0) FROM closingbell.score_inputs"
+        " CROSS JOIN LATERAL jsonb_each(inputs) AS m WHERE session = :session GROUP BY security_id"
+    )
+    compared: Counter[str] = Counter()
+    companies, split_before = set(), set()
+    for session in sessions:
+        with clean.engine.connect() as connection:
+            stored = dict(connection.execute(statement, {"session": session}).tuples().all())
+        for security_id, raws in stored.items():
+            share = listed[figis[security_id]]
+            own = splits.filter(figi=share["figi"]).to_dicts()
+            traded = bars.filter((pl.col("figi") == share["figi"]) & (pl.col("session") <= session)).sort("session")
+            account = plain_metrics.Account(market, share["cik"], session)
+            expected = plain_metrics.of_statements(account, own) | plain_metrics.of_bars(traded, own)
+            single = classes[share["cik"]] == 1 and share["cik"] != market.cases["ifrs"]
+            if single:
+                expected |= plain_metrics.of_value(account, own, traded["close"][-1])
+            expected = {name: value for name, value in expected.items() if value is not None}
+            found = {name: raw for name, raw in raws.items() if single or not name.endswith("_yield")}
+            assert found == pytest.approx(expected, rel=1e-9, abs=1e-9), (session, share["cik"])
+            compared.update(list(found))
+            companies.add(share["cik"])
+            if "eps_growth" in found and any(
+                account.filed("eps_diluted", row) < split["ex_date"] < truths[0]["session"][0]
+                for row in plain_metrics.ends_of_growth(account, "eps_diluted")
+                for split in own
+            ):
+                split_before.add(share["cik"])
+    assert len(companies) >= 20
+    assert set(compared) == names - {"return_3m", "return_6m", "return_12m"}
+    assert all(count >= 20 for count in compared.values()), compared
+    # its price window begins later than its split: without all splits its growth is not its own
+    assert market.cases["forward_split"] in split_before
 
 
 def _assert_bars(
