@@ -79,6 +79,11 @@ def test_bars_of_yahoo_are_asked_by_ticker(deployed, market, database):
     for session in last_sessions(last, 12)[::5]:
         truth = market.truth.provisional_bars(session) if session == last else market.truth.bars(session)
         assert_bars(database, market, session, truth)
+    # Yahoo tells splits with the bars: earlier ones are not known, nor any of a share without bars
+    first = dict(rows(database, "SELECT security_id, min(session) FROM closingbell.stock_prices GROUP BY 1"))
+    known = dict(db.query(database, "splits_known_from").rows())
+    assert known == {security_id: first.get(security_id) for security_id in known}
+    assert first.keys() <= known.keys()
 
 
 def test_tiingo_gives_a_session_in_one_answer_and_by_ticker_only_what_that_lacks(deployed, market, database):
