@@ -133,22 +133,31 @@ def for_runs(state: State, *, session: str, tickers: list[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _session(state: State, given: str) -> date:
-    from closingbell.sessions import NotASession, close_of, latest_session
+def check_session(given: str) -> None:
+    """Refuse, before anything is started, what is no session that has closed; raises DemoFailed."""
+    from closingbell.sessions import NotASession, close_of
 
-    if not given and state.last_session:
-        return date.fromisoformat(state.last_session)
     if not given:
-        return latest_session(datetime.now(UTC))
+        return
     try:
-        chosen = date.fromisoformat(given)
-        closed = close_of(chosen)
+        closed = close_of(date.fromisoformat(given))
     except NotASession as error:
         raise DemoFailed(f"SESSION={given}: {error}") from None
     except ValueError:
         raise DemoFailed(f"SESSION={given} is no date: write YYYY-MM-DD") from None
     if closed > datetime.now(UTC):
         raise DemoFailed(f"SESSION={given} has not closed yet")
+
+
+def _session(state: State, given: str) -> date:
+    """The session, checked before, if these vendors have it; their last one by default."""
+    from closingbell.sessions import latest_session
+
+    if not given:
+        return date.fromisoformat(state.last_session) if state.last_session else latest_session(datetime.now(UTC))
+    chosen = date.fromisoformat(given)
+    if state.first_session and chosen < date.fromisoformat(state.first_session):
+        raise DemoFailed(f"SESSION={given}: the {state.spec.mode} vendors begin with {state.first_session}")
     if state.last_session and chosen > date.fromisoformat(state.last_session):
         raise DemoFailed(f"SESSION={given}: the {state.spec.mode} vendors end with {state.last_session}")
     return chosen

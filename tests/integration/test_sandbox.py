@@ -213,7 +213,9 @@ def test_it_says_what_market_it_is(sandbox):
         "mode": "simulated",
         "seed": 7,
         "companies": 25,
+        "first_session": "2022-01-03",
         "last_session": "2025-12-05",
+        "quarters": [],  # of 13F it has what is asked for
         "now": "2025-12-05T23:05:00Z",
     }
     assert "RANK" in httpx.get(f"{url}/_sandbox/fortune500.csv").text.splitlines()[0]
@@ -409,7 +411,7 @@ def test_recorded_answers_are_the_files_untouched_and_prices_become_grouped_bars
 def test_an_empty_folder_of_recordings_is_fine(tmp_path):
     with running(Sandbox(open_market("recorded", recordings=tmp_path), mode="recorded")) as url:
         said = httpx.get(f"{url}/_sandbox/market").json()
-        assert (said["companies"], said["last_session"]) == (0, None)
+        assert (said["companies"], said["first_session"], said["last_session"]) == (0, None, None)
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
