@@ -156,13 +156,13 @@ def land(load: Load, run: Run, batch: Batch) -> Batch:
         return landed
     landed = load.land(run, batch)
     if landed.get("landing_ids"):
-        warehouse.batch_landed(run.engine, _stage_ids(load, run)[load.tables[0]], landed)
+        warehouse.batch_landed(run.engine, stage_ids(load, run)[load.tables[0]], landed)
     return landed
 
 
 def stage(load: Load, run: Run, landed: Batch) -> dict[str, int]:
     """Parse one landed batch and stage it, {table: rows}. A batch whose inputs are staged already returns at once."""
-    ids = _stage_ids(load, run)
+    ids = stage_ids(load, run)
     inputs = {table: _inputs_sha256(run, landed, parser_version=TABLES[table].parser_version) for table in load.tables}
     if all(warehouse.batch_done(run.engine, ids[table], landed["key"], inputs[table]) for table in load.tables):
         log.info("%s: batch %s is staged already", load.name, landed["key"])
@@ -185,13 +185,13 @@ def stage(load: Load, run: Run, landed: Batch) -> dict[str, int]:
 
 def audit(load: Load, run: Run) -> dict[str, Any]:
     """Audit each table's stage, {table: counts}; raises AuditFailed."""
-    return {table: warehouse.audit(run.engine, id_).counts() for table, id_ in _stage_ids(load, run).items()}
+    return {table: warehouse.audit(run.engine, id_).counts() for table, id_ in stage_ids(load, run).items()}
 
 
 def publish(load: Load, run: Run, *, remove_unstaged_of: Sequence[int] = ()) -> dict[str, Any]:
     """Publish each table in order, {table: counts}. A retry returns what was published before."""
     counts = {}
-    for table, stage_id in _stage_ids(load, run).items():
+    for table, stage_id in stage_ids(load, run).items():
         if load.whole:
             remove_unstaged_of = db.query(run.engine, "landings_of_stage", stage_id=stage_id)["landing_id"].to_list()
         counts[table] = warehouse.publish(run.engine, stage_id, remove_unstaged_of=remove_unstaged_of).counts()
@@ -289,6 +289,11 @@ def chunks(items: Sequence[Any], size: int) -> list[list[Any]]:
     return [list(items[start : start + size]) for start in range(0, len(items), size)]
 
 
+def stage_ids(load: Load, run: Run) -> dict[str, str]:
+    """{table: stage_id} of the load's tables, in order."""
+    return {table: warehouse.stage_id(run.dag_id, run.run_id, table, load.part) for table in load.tables}
+
+
 def with_lineage(frame: pl.DataFrame, answer: Landed) -> pl.DataFrame:
     """The frame with the answer it came from in every row."""
     return frame.with_columns(
@@ -310,11 +315,7 @@ def _computed_anew(load: Load) -> Callable[[Run, Sequence[Batch]], dict[str, dic
 def _planned(load: Load, run: Run, key: str | None = None) -> list[tuple[Batch, Batch | None]]:
     if all(TABLES[table].derived for table in load.tables):
         return []  # what they are computed from may have been corrected since: computed again
-    return warehouse.planned(run.engine, list(_stage_ids(load, run).values()), key)
-
-
-def _stage_ids(load: Load, run: Run) -> dict[str, str]:
-    return {table: warehouse.stage_id(run.dag_id, run.run_id, table, load.part) for table in load.tables}
+    return warehouse.planned(run.engine, list(stage_ids(load, run).values()), key)
 
 
 def _inputs_sha256(run: Run, landed: Batch, *, parser_version: str) -> str:
