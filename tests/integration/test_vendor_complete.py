@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import text
 
 from closingbell.hooks.answer import Answer
 from closingbell.hooks.errors import NoBars
-from closingbell.pipelines import market_close
+from closingbell.pipelines import market_close, ticker_vendors
 from closingbell.pipelines.base import Run
 from closingbell.sessions import close_of
 from closingbell.settings import settings
@@ -103,3 +104,20 @@ def test_a_session_without_any_bar_is_waited_for_five_sessions_and_then_refused(
     with pytest.raises(NoBars, match=r"polygon bars 2025-12-04 .* no bar of any ticker, and 5 sessions .* ask for a"):
         complete(0, datetime(2025, 12, 12, 23, tzinfo=UTC))
     assert not complete(1, datetime(2025, 12, 12, 23, tzinfo=UTC))
+
+
+def test_a_vendor_asked_by_ticker_refuses_such_a_session_too(complete, landing, monkeypatch):
+    monkeypatch.setenv("CLOSINGBELL_PRICE_VENDOR", "yahoo")
+    settings.cache_clear()
+    empty = Answer(
+        vendor="tiingo", endpoint="daily_prices", key="S1:2025-12-02:2025-12-04", request={"method": "GET"},
+        body=b"[]", content_type=None, answered_at=Vendor.at, fetched_at=Vendor.at,
+    )  # fmt: skip
+    answers = [landing.put(empty)]
+    monkeypatch.setattr(ticker_vendors, "open_hook", lambda *_: Vendor())
+    monkeypatch.setattr(ticker_vendors, "land", lambda *_: answers)
+    assert not complete(0)
+    later = datetime(2025, 12, 12, 23, tzinfo=UTC)
+    answers[:] = [landing.put(replace(empty, answered_at=later, fetched_at=later))]
+    with pytest.raises(NoBars, match="tiingo bars 2025-12-04"):
+        complete(0)
