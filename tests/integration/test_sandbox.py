@@ -401,6 +401,8 @@ def test_recorded_answers_are_the_files_untouched_and_prices_become_grouped_bars
         assert [(row["ticker"], row["cik"], row["name"]) for row in active] == [("SEV.B", "0000000007", "Seven")]
         (gone,) = (_json(page)["results"] for page in polygon.tickers(False))
         assert [(row["ticker"], row["delisted_utc"]) for row in gone] == [("OLD", "2015-06-01T00:00:00Z")]
+        said = httpx.get(f"{url}/_sandbox/market").json()
+        assert (said["first_session"], said["last_session"]) == ("2015-06-01", "2016-01-05")
         assert _json(next(polygon.splits(date(2010, 1, 1), LAST)))["results"] == []
         for ask in (open_hook("reference", None).sp500, lambda: sec.companyfacts(8)):
             with pytest.raises(NotFound):
