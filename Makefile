@@ -5,7 +5,8 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell \
 	$(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(name))))
 VENV ?= .venv
-# Extra package index with CPU builds of torch. Without it the default index serves (on Linux: a build for GPUs).
+# Extra package index with CPU builds of torch. Without it pip's own configuration serves (on Linux perhaps with a build
+# for GPUs, which does not load without their libraries; the lock has none of them).
 TORCH_INDEX ?=
 
 MODE ?= simulated
@@ -20,7 +21,7 @@ MINUTES ?= 30
 
 BIN := $(VENV)/bin
 # The environment is made again only when what it is made from changes.
-LOCKED := $(VENV)/.locked-$(shell cksum < requirements.lock | cut -d' ' -f1)
+LOCKED := $(VENV)/.locked-$(shell printf '%s' '$(TORCH_INDEX)' | cat requirements.lock - | cksum | cut -d' ' -f1)
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 STACK = --mode '$(MODE)' --recordings '$(RECORDINGS)' --companies '$(COMPANIES)' --seed '$(SEED)' --port '$(PORT)' \
 	--faults '$(FAULTS)' --tickers '$(TICKERS)'
@@ -37,6 +38,9 @@ $(LOCKED):
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --progress-bar off \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.lock
+	@$(BIN)/python -c 'import torch' 2>/dev/null || { $(BIN)/python -m pip uninstall --quiet --yes torch; \
+		echo "warning: torch here is a GPU build without its libraries, so FinBERT and its tests will not run;" \
+		"set TORCH_INDEX=<a package index with CPU builds of torch> and run again" >&2; }
 	@rm -f $(VENV)/.locked-*
 	@touch $@
 

@@ -8,7 +8,8 @@ vendor has the session complete. Its last task emits `session_closed`, which sta
 security's history is missing, gaps filled); `indicators` runs as a pod; `valuation_ratios`; `session_closed`.
 
 **When it fails**
-- `vendor_complete`: "no New York session", "has not closed yet": trigger it again with other days. Timed out: the
+- `vendor_complete`: "no New York session", "has not closed yet": trigger it again with other days. "no bar of any
+  ticker": the session is before the vendor's prices or its plan, so take a later one. Timed out: the
   vendor is late; its status page first, then clear the task.
 - `prices.land`: 401, 402, 403: correct the connection, then clear. 429 and 5xx are retried by themselves.
 - Any task *deferred*: its log says for what. The vendor's day budget is spent, and the task goes on when it resets; or

@@ -25,6 +25,7 @@ _ADOPT_SECONDS = 30.0  # a scheduled run that is due starts within so long after
 _CONSUMER_SECONDS = 120.0  # the scores' run appears within so long after market_close
 _RUN_SECONDS = 6 * 3600.0
 _LOG_LINES = 15
+_ROWS = 100  # of the board: the simulated market as it comes, and the recordings, whole
 _SHOWN = ("running", "queued", "up_for_retry", "deferred", "failed")
 
 
@@ -81,18 +82,23 @@ def demo(state: State, *, session: str, tickers: list[str], say: Callable[[str],
     if live:
         say(f"{', '.join(NEIGHBOURS)} run when they are due; the first time some take hours")
     say(f"all runs succeeded in {clock(time.monotonic() - began)}")
-    return board(state, chosen)
+    return board(state, chosen, tickers)
 
 
-def board(state: State, session: date, *, limit: int | None = 50) -> str:
-    """The scoreboard of a session from the stack's warehouse, with where to look further."""
+def board(state: State, session: date, tickers: list[str]) -> str:
+    """The session's scoreboard from the stack's warehouse, of `tickers` where any are given; where to look further."""
+    import polars as pl
+
     from closingbell.scores import board as scoreboard
     from closingbell.warehouse import db
 
     rows = db.query(db.engine(state.warehouse_url()), "scoreboard", session=session)
+    if tickers:
+        rows = rows.filter(pl.col("ticker").is_in(tickers))
     if rows.is_empty():
-        raise DemoFailed(f"no security has a score for {session}: were there prices, and statements known by then?")
-    text = scoreboard.text(rows, session, limit=limit, simulated=state.spec.mode == "simulated")
+        of = f" of {', '.join(tickers)}" if tickers else ""
+        raise DemoFailed(f"no security{of} has a score for {session}: were there prices, and statements known by then?")
+    text = scoreboard.text(rows, session, limit=_ROWS, simulated=state.spec.mode == "simulated")
     return f"{text}\n{_loaded(state)}{places(state)}"
 
 
@@ -133,22 +139,31 @@ def for_runs(state: State, *, session: str, tickers: list[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _session(state: State, given: str) -> date:
-    from closingbell.sessions import NotASession, close_of, latest_session
+def check_session(given: str) -> None:
+    """Refuse, before anything is started, what is no session that has closed; raises DemoFailed."""
+    from closingbell.sessions import NotASession, close_of
 
-    if not given and state.last_session:
-        return date.fromisoformat(state.last_session)
     if not given:
-        return latest_session(datetime.now(UTC))
+        return
     try:
-        chosen = date.fromisoformat(given)
-        closed = close_of(chosen)
+        closed = close_of(date.fromisoformat(given))
     except NotASession as error:
         raise DemoFailed(f"SESSION={given}: {error}") from None
     except ValueError:
         raise DemoFailed(f"SESSION={given} is no date: write YYYY-MM-DD") from None
     if closed > datetime.now(UTC):
         raise DemoFailed(f"SESSION={given} has not closed yet")
+
+
+def _session(state: State, given: str) -> date:
+    """The session, checked before, if these vendors have it; their last one by default."""
+    from closingbell.sessions import latest_session
+
+    if not given:
+        return date.fromisoformat(state.last_session) if state.last_session else latest_session(datetime.now(UTC))
+    chosen = date.fromisoformat(given)
+    if state.first_session and chosen < date.fromisoformat(state.first_session):
+        raise DemoFailed(f"SESSION={given}: the {state.spec.mode} vendors begin with {state.first_session}")
     if state.last_session and chosen > date.fromisoformat(state.last_session):
         raise DemoFailed(f"SESSION={given}: the {state.spec.mode} vendors end with {state.last_session}")
     return chosen

@@ -18,6 +18,14 @@ from closingbell.settings import settings
 from closingbell.warehouse import db
 
 
+@pytest.fixture(autouse=True)
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that loads waited before they asked again; nobody really waits."""
+    seconds: list[float] = []
+    monkeypatch.setattr(base, "sleep", seconds.append)
+    return seconds
+
+
 @pytest.fixture(scope="session")
 def market() -> Any:
     """A simulated market of 25 companies, seed 7; lazy, and shared by the session's tests."""

@@ -45,6 +45,9 @@ def test_only_companies_that_filed_since_the_watermark_are_asked_and_none_is_los
     due = [cik for batch in sec_financials.plan(run("sec_financials", "second")) for cik in batch["ciks"]]
     assert set(due) == _filed(market, since) | {market.cases["bankrupt"], page_lost}
     assert len(due) < len(market.ciks)
+    for asked, wanted in (({"all": True}, due), ({"all": True, "full": True}, sorted(market.ciks))):  # the command's
+        batches = sec_financials.plan(run("sec_financials", "asked", **asked))
+        assert [cik for batch in batches for cik in batch["ciks"]] == wanted
     with monkeypatch.context() as patch:  # from SEC's zips no others are loaded either
         patch.setattr(sec_financials, "BULK_OVER", 1)
         assert [cik for batch in sec_financials.plan(run("sec_financials", "bulk")) for cik in batch["ciks"]] == due

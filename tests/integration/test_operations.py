@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from closingbell.orchestration import metrics, partitions
-from closingbell.pipelines import reconcile
+from closingbell.orchestration import groups, metrics, partitions
+from closingbell.pipelines import LOADS, base, reconcile
 from closingbell.pipelines.base import Run
 from closingbell.sessions import last_sessions
 from closingbell.settings import settings
@@ -133,6 +133,51 @@ def test_a_session_s_page_finds_the_runs_of_a_range(run):
     assert db.query(run.engine, "page_session_loads", session="2025-12-03").is_empty()
     partitions.claim(run, ["ic_scores", "score_inputs"], keys=["2025-12-04", "2025-12-05"])
     assert db.query(run.engine, "page_session_runs", session="2025-12-04").rows() == [("market_close", "r")]
+
+
+def test_how_far_a_load_is_counts_its_own_batches_from_its_own_begin(run, monkeypatch):
+    """An hour into a run's second load, half of whose batches are landed and staged."""
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    monkeypatch.setattr(groups, "datetime", SimpleNamespace(now=lambda _: now))
+    monkeypatch.setattr(groups, "_claimed", lambda name, **_: (LOADS[name], run))
+    monkeypatch.setattr(base, "land", lambda load, run, batch: batch | {"landing_ids": [1]})
+    monkeypatch.setattr(base, "stage", lambda load, run, batch: {})
+    monkeypatch.setattr(base, "publish", lambda load, run: {})
+    sent = {}
+    monkeypatch.setattr(metrics, "published", lambda run, load, tables, since: sent.update({load: since}))
+    for load, opened, staged in (("universe", 240, 200), ("prices", 60, 31)):
+        ids = list(base.stage_ids(LOADS[load], run).values())
+        with run.engine.begin() as connection:
+            for stage_id in ids:
+                connection.execute(
+                    text(
+                        "INSERT INTO ops.stages (stage_id, dag_id, run_id, table_name, partition_key, status,"
+                        " opened_at) VALUES (:id, 'market_close', 'r', :id, 'k', 'open', :at)"
+                    ),
+                    {"id": stage_id, "at": now - timedelta(minutes=opened)},
+                )
+            for n in range(8):
+                connection.execute(
+                    text("INSERT INTO ops.planned_batches VALUES (:id, :key, :n, '{}', CAST(:landed AS json))"),
+                    {"id": ids[0], "key": str(n), "n": n, "landed": "{}" if n < 4 else None},
+                )
+            for n in range(4):
+                connection.execute(
+                    text(
+                        "INSERT INTO ops.stage_batches (stage_id, batch_id, rows, inputs_sha256, staged_at)"
+                        " VALUES (:id, :key, 1, '', :at)"
+                    ),
+                    {"id": ids[-1], "key": str(n), "at": now - timedelta(minutes=staged - n)},
+                )
+    part = {"number": 8, "of": 8, "batch": {"key": "the last, done before others"}}
+    said = []
+    monkeypatch.setattr(groups.log, "info", lambda form, *of: said.append(form % of))
+    groups.land_part("prices", part)
+    groups.stage_part("prices", part)
+    groups.publish_load("prices")
+    assert said[1] == f"4 of 8 done, expected end {now + timedelta(minutes=60):%Y-%m-%d %H:%M} UTC"
+    assert said[3] == f"4 of 8 done, expected end {now + timedelta(minutes=31 / 3 * 4):%Y-%m-%d %H:%M} UTC"
+    assert sent == {"prices": now - timedelta(minutes=60)}
 
 
 def test_a_pod_s_rows_are_read_from_the_ledger(run):

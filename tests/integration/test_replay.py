@@ -76,7 +76,7 @@ def test_a_derived_row_that_is_no_longer_computed_goes(run, database):
 def test_financials_are_rebuilt_and_what_is_no_longer_given_goes(run, database, monkeypatch):
     load = LOADS["sec_financials"]
     base.run_load(load, run("first"))
-    again = base.run_load(load, run("again", all=True))
+    again = base.run_load(load, run("again", full=True))
     assert set(changed(again).values()) == {0}
     held = _statements(database)
     assert set(changed(base.replay(load, run("r1"))).values()) == {0}

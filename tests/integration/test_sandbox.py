@@ -213,7 +213,9 @@ def test_it_says_what_market_it_is(sandbox):
         "mode": "simulated",
         "seed": 7,
         "companies": 25,
+        "first_session": "2022-01-03",
         "last_session": "2025-12-05",
+        "quarters": [],  # of 13F it has what is asked for
         "now": "2025-12-05T23:05:00Z",
     }
     assert "RANK" in httpx.get(f"{url}/_sandbox/fortune500.csv").text.splitlines()[0]
@@ -399,6 +401,8 @@ def test_recorded_answers_are_the_files_untouched_and_prices_become_grouped_bars
         assert [(row["ticker"], row["cik"], row["name"]) for row in active] == [("SEV.B", "0000000007", "Seven")]
         (gone,) = (_json(page)["results"] for page in polygon.tickers(False))
         assert [(row["ticker"], row["delisted_utc"]) for row in gone] == [("OLD", "2015-06-01T00:00:00Z")]
+        said = httpx.get(f"{url}/_sandbox/market").json()
+        assert (said["first_session"], said["last_session"]) == ("2015-06-01", "2016-01-05")
         assert _json(next(polygon.splits(date(2010, 1, 1), LAST)))["results"] == []
         for ask in (open_hook("reference", None).sp500, lambda: sec.companyfacts(8)):
             with pytest.raises(NotFound):
@@ -409,7 +413,7 @@ def test_recorded_answers_are_the_files_untouched_and_prices_become_grouped_bars
 def test_an_empty_folder_of_recordings_is_fine(tmp_path):
     with running(Sandbox(open_market("recorded", recordings=tmp_path), mode="recorded")) as url:
         said = httpx.get(f"{url}/_sandbox/market").json()
-        assert (said["companies"], said["last_session"]) == (0, None)
+        assert (said["companies"], said["first_session"], said["last_session"]) == (0, None, None)
 
 
 # -- the command -----------------------------------------------------------------------------------------------------

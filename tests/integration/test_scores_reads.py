@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import sys
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -10,7 +13,12 @@ import pytest
 from psycopg2.extras import execute_values
 from sqlalchemy import Engine
 
+from closingbell import cli, demo, stack
+from closingbell.orchestration import partitions
+from closingbell.pipelines import base
 from closingbell.scores import board, compute
+from closingbell.settings import settings
+from closingbell.stack import record
 from closingbell.warehouse import db
 
 SESSIONS = [date(2024, 2, 29), date(2024, 3, 1), date(2024, 3, 4)]
@@ -225,3 +233,44 @@ def test_scores_are_stored_and_shown_with_their_evidence(market):
             "WHERE security_id = 24001 AND metric = 'earnings_yield'"
         ).scalar_one()
     assert known_at == datetime(2023, 11, 9, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def on_the_board(market, monkeypatch, tmp_path):
+    """The market with its scores stored, in a stack that is only pretended, where the command's loads do nothing."""
+    scores, _ = scored(market, [SESSION])
+    insert(market, "ic_scores", scores.to_dicts())
+    monkeypatch.setattr(record, "ROOT", tmp_path)
+    monkeypatch.setattr(partitions, "claimed_by_command", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(base, "run_load", lambda *_, **__: {})
+    return market
+
+
+def tickers_in(board_text: str) -> set[str]:
+    return set(re.findall(r"^ +\d+ (T\d+)", board_text, re.M))
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (["--sector", "Energy"], {f"T{n}" for n in range(1, SECURITIES + 1, 2)}),
+        (["--limit", "3"], {"T1", "T10", "T11"}),  # the first by ticker
+        (["--ticker", "T2,T5"], {"T2", "T5"}),
+        (["--all"], {f"T{n}" for n in range(1, SECURITIES + 1)}),
+    ],
+)
+def test_the_command_prints_the_scores_it_was_asked_for(on_the_board, options, shown, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["closingbell", "scores", *options, "--session", SESSION.isoformat()])
+    with contextlib.suppress(SystemExit):
+        cli.main()
+    assert tickers_in(capsys.readouterr().out) == shown
+
+
+def test_the_demo_prints_the_tickers_it_was_given(on_the_board, monkeypatch):
+    monkeypatch.setattr(stack.State, "warehouse_url", lambda _: str(settings().database_url))
+    monkeypatch.setattr(demo, "libpq_url", lambda _: "postgresql:///cb")
+    state = stack.State(spec=stack.Spec(), id="0", server="")
+    assert tickers_in(demo.board(state, SESSION, ["T2", "T5"])) == {"T2", "T5"}
+    assert tickers_in(demo.board(state, SESSION, [])) == {f"T{n}" for n in range(1, SECURITIES + 1)}
+    with pytest.raises(demo.DemoFailed, match="no security of ZZZ has a score for"):
+        demo.board(state, SESSION, ["ZZZ"])

@@ -175,6 +175,8 @@ def test_log_says_done_of_total_and_the_expected_end():
     now = started + timedelta(minutes=10)
     assert groups.progress(5, 20, started, now) == "5 of 20 done, expected end 2025-12-05 23:40 UTC"
     assert groups.progress(20, 20, started, now) == "20 of 20 done"
+    assert groups.progress(6, 20, started, now, before=1) == "6 of 20 done, expected end 2025-12-05 23:38 UTC"
+    assert groups.progress(1, 20, started, now, before=1) == "1 of 20 done"  # no time was measured yet
 
 
 def test_freshness_is_the_age_of_the_last_session():

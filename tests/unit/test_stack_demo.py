@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 
-from closingbell import demo, stack
+from closingbell import cli, demo, stack
+from closingbell.sessions import calendar
 
 LIVE = stack.Spec(mode="live", tickers="AAPL,COST")
 
@@ -50,6 +52,9 @@ def test_a_stack_that_only_starts_says_what_it_does_with_session_and_tickers() -
     assert "TICKERS     AAPL,NVDA: this stack's runs take everybody" in said
     with pytest.raises(demo.DemoFailed, match="vendors end with 2025-12-05"):
         demo.for_runs(started, session="2025-12-08", tickers=[])
+    started.first_session = "2022-01-03"
+    with pytest.raises(demo.DemoFailed, match="SESSION=2021-12-31: the simulated vendors begin with 2022-01-03"):
+        demo.for_runs(started, session="2021-12-31", tickers=[])
     live = stack.State(spec=LIVE, id="0", server="")  # whose every run takes only its list
     assert demo.for_runs(live, session="", tickers=["AAPL", "COST"]) == ""
 
@@ -71,6 +76,27 @@ def test_insiders_institutions_ratings_and_news_are_loaded_before_the_scores(
     run(spec, said := [])
     assert airflow.awaited == [{"universe"}, {"sec_financials", *beside}, {"market_close"}, {demo.SCORES}]
     assert any("the first time some take hours" in line for line in said) is (not beside)
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+@pytest.mark.parametrize(
+    ("session", "said"),
+    [
+        ("friday", "SESSION=friday is no date: write YYYY-MM-DD"),
+        ("2025-12-06", "SESSION=2025-12-06: 2025-12-06 is no XNYS session"),
+        ("the calendar's last", "has not closed yet"),
+    ],
+)
+def test_what_is_no_closed_session_is_refused_before_anything_starts(
+    command: str, session: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if session == "the calendar's last":  # a year ahead
+        session = str(calendar().last_session.date())
+    monkeypatch.setattr(stack, "up", lambda *_: pytest.fail("a stack was started"))
+    monkeypatch.setattr(sys, "argv", ["closingbell", command, "--session", session])
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    assert said in capsys.readouterr().err
 
 
 class Runs:

@@ -25,6 +25,12 @@ def test_every_test_it_names_exists() -> None:
     assert named <= here, sorted(named - here)
 
 
+def test_it_counts_the_tests_that_make_test_leaves_out() -> None:
+    left_out = sum(path.read_text().count("\n@pytest.mark.soak\n") for path in (REPOSITORY / "tests").rglob("*.py"))
+    assert left_out == 2
+    assert "every test but two, which make soak runs" in README
+
+
 def test_every_setting_is_in_its_table_with_its_default() -> None:
     table = dict(re.findall(r"^\| `([A-Z0-9_]+)` \| (?:`(.*?)`)? \|", README.split("<!-- settings")[1], re.M))
     for name, field in Settings.model_fields.items():

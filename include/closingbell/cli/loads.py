@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +28,7 @@ from closingbell.cli.options import (
     span,
     split,
 )  # fmt: skip
-from closingbell.cli.warehouse import board
+from closingbell.cli.warehouse import print_board
 
 app = typer.Typer()
 
@@ -156,7 +156,20 @@ def scores(
     window = span(session, first, last)
     _load("scores", run_id, **chosen, **window, dry_run=dry_run)
     if not dry_run:
-        board(session=window["session"], tickers=",".join(split(ticker)), limit=50)
+        _print_scores(chosen | window)
+
+
+def _print_scores(asked: dict[str, Any]) -> None:
+    """The board of what the scores were asked for."""
+    import polars as pl
+
+    from closingbell.pipelines import base
+    from closingbell.pipelines.scores import securities_asked_for
+
+    asked = {**asked, "tickers": split(asked.get("tickers"))}
+    securities = securities_asked_for(base.open_run("scores", "board", asked["session"], asked))
+    chosen = None if securities is None else pl.col("security_id").is_in(securities)
+    print_board(date.fromisoformat(asked["session"]), chosen, limit=100, of=" of what was asked for")
 
 
 @app.command("insider-trades")

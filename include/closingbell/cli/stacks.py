@@ -39,6 +39,7 @@ def up(
     wanted = stack.spec(
         mode=mode, recordings=recordings, companies=companies, seed=seed, port=port, faults=faults, tickers=chosen
     )
+    demo.check_session(session)
     state = stack.up(wanted, _say)
     typer.echo(demo.places(state) + demo.for_runs(state, session=session, tickers=chosen), nl=False)
 
@@ -61,6 +62,7 @@ def demo_(
     wanted = stack.spec(
         mode=mode, recordings=recordings, companies=companies, seed=seed, port=port, faults=faults, tickers=chosen
     )
+    demo.check_session(session)
     state = stack.up(wanted, _say)
     typer.echo(demo.demo(state, session=session, tickers=chosen, say=_say), nl=False)
 

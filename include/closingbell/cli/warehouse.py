@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from typing import Annotated, cast
+from datetime import date
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -84,21 +85,27 @@ def doctor() -> None:
 def board(
     session: Session = None,
     tickers: Annotated[str, typer.Option(help="Only these tickers, separated by commas")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="Rows to print")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Rows to print")] = 100,
 ) -> None:
     """Print the scoreboard of a session."""
     import polars as pl
 
+    day, chosen = session_of(session), split(tickers)
+    of = f" of {', '.join(chosen)}" if chosen else ""
+    print_board(day, pl.col("ticker").is_in(chosen) if chosen else None, limit=limit, of=of)
+
+
+def print_board(day: date, chosen: Any, *, limit: int, of: str = "") -> None:
+    """The scoreboard of a session, of the rows that `chosen` (a polars expression, or None) keeps."""
     state = joined()
     from closingbell.scores import board as scoreboard
     from closingbell.warehouse import db
 
-    day = session_of(session)
     rows = db.query(db.engine(), "scoreboard", session=day)
-    if chosen := split(tickers):
-        rows = rows.filter(pl.col("ticker").is_in(chosen))
+    if chosen is not None:
+        rows = rows.filter(chosen)
     if rows.is_empty():
-        raise UsageError(f"no score for {day}{' of ' + ', '.join(chosen) if chosen else ''}; run `closingbell scores`")
+        raise UsageError(f"no score for {day}{of}; run `closingbell scores`")
     simulated = state is not None and state.spec.mode == "simulated"
     typer.echo(scoreboard.text(rows, day, limit=limit, simulated=simulated), nl=False)
 

@@ -87,3 +87,7 @@ class NotFound(VendorError):
 
 class BadAnswer(VendorError):
     """An answer of another kind than was promised: a redirect, a page, a note in place of data, or far too much."""
+
+
+class NoBars(BadAnswer):
+    """The vendor answers without a bar for a session that is long over: none will come."""

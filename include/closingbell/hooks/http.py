@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 TRIES = 3
 LONGEST_WAIT = 60.0
-"""Seconds waited inside a call; a vendor that asks for more is left to the task's retry policy."""
+"""Seconds waited inside a call; a vendor that asks for more is asked again at the batch's end, or by the task."""
 THROTTLE_SECONDS = 600.0
 MAX_BODY = 128 << 20
 """Bytes of one answer, unpacked. The largest seen is 12 MB (a bank's company facts)."""

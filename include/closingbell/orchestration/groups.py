@@ -98,7 +98,8 @@ def land_part(load_name: str, part: Part, by_session: bool = False) -> Part:
     load, run = _claimed(load_name, by_session=by_session)
     log.info("Batch %d of %d: %s", part["number"], part["of"], part["batch"]["key"])
     landed = base.land(load, run, part["batch"])
-    log.info("%s", progress(part["number"], part["of"], opened_at(run)))
+    if landed.get("landing_ids"):  # what is computed lands nothing
+        log.info("%s", landed_so_far(load_name, run, part["of"]))
     return part | {"batch": landed}
 
 
@@ -109,7 +110,7 @@ def stage_part(load_name: str, part: Part, by_session: bool = False) -> dict[str
     load, run = _claimed(load_name, by_session=by_session)
     log.info("Batch %d of %d: %s", part["number"], part["of"], part["batch"]["key"])
     rows = base.stage(load, run, part["batch"])
-    log.info("%s", progress(part["number"], part["of"], opened_at(run)))
+    log.info("%s", staged_so_far(load_name, run, part["of"]))
     return rows
 
 
@@ -132,7 +133,7 @@ def publish_load(load_name: str, by_session: bool = False) -> Any:
 
     load, run = _claimed(load_name, by_session=by_session)
     published = base.publish(load, run)
-    metrics.published(run, load_name, published, since=opened_at(run))
+    metrics.published(run, load_name, published, since=_how_far(load_name, run)["opened_at"])
     return published
 
 
@@ -226,21 +227,37 @@ def _claimed(load_name: str, *, by_session: bool = False, sessions: Sequence[str
     return load, run
 
 
-def progress(done: int, total: int, started: datetime | None, now: datetime | None = None) -> str:
-    """`3 of 12 done, expected end 14:32 UTC`: as if the rest took as long as what is done."""
+def landed_so_far(load_name: str, run: Run, total: int) -> str:
+    """`3 of 12 done, expected end 2025-12-05 14:32 UTC` of a load's land tasks."""
+    how_far = _how_far(load_name, run)
+    return progress(how_far["landed"], total, how_far["opened_at"])
+
+
+def staged_so_far(load_name: str, run: Run, total: int) -> str:
+    """The same of its stage tasks: the first one's end starts the clock, for nothing says when it began."""
+    how_far = _how_far(load_name, run)
+    return progress(how_far["staged"], total, how_far["first_staged_at"], before=1)
+
+
+def progress(done: int, total: int, started: datetime | None, now: datetime | None = None, *, before: int = 0) -> str:
+    """`3 of 12 done, expected end 14:32 UTC`: as if the rest took as long as what is done since the start.
+
+    before: what was done when the clock started.
+    """
     text = f"{done} of {total} done"
-    if started is None or done >= total:
+    if started is None or done >= total or done <= before:
         return text
     now = now or datetime.now(UTC)
-    return f"{text}, expected end {now + (now - started) / max(done, 1) * (total - done):%Y-%m-%d %H:%M} UTC"
+    return f"{text}, expected end {now + (now - started) / (done - before) * (total - done):%Y-%m-%d %H:%M} UTC"
 
 
-def opened_at(run: Run) -> datetime | None:
-    """When the run's first stage was opened; None where there is none."""
+def _how_far(load_name: str, run: Run) -> dict[str, Any]:
+    """Of one load of the run: batches landed and staged, when its stages were opened and its first batch staged."""
+    from closingbell.pipelines import base
     from closingbell.warehouse import db
 
-    opened = db.query(run.engine, "run_opened_at", dag_id=run.dag_id, run_id=run.run_id)["opened_at"]
-    return opened[0] if len(opened) else None
+    stages = list(base.stage_ids(_load(load_name), run).values())
+    return db.query(run.engine, "load_progress", stages=stages, first=stages[0], last=stages[-1]).row(0, named=True)
 
 
 def _load(load_name: str) -> Load:

@@ -119,7 +119,7 @@ class PipelinePodOperator(BaseOperator):
         else:
             from closingbell.orchestration import groups
 
-            self.log.info("%s", groups.progress(self.part["number"], self.part["of"], groups.opened_at(run)))
+            self.log.info("%s", groups.staged_so_far(self.load, run, self.part["of"]))
 
     def resume(self, context: Context, event: Any = None) -> None:
         """What the trigger calls when the time has come."""

@@ -12,13 +12,14 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from time import sleep
 from typing import Any, TypeVar
 
 import polars as pl
 from sqlalchemy import Engine
 
 from closingbell.hooks.answer import Answer
-from closingbell.hooks.errors import NotFound, VendorError
+from closingbell.hooks.errors import NotFound, ServerError, VendorError
 from closingbell.landing import DryLanding, Landed, Landing
 from closingbell.sessions import close_of, sessions_between
 from closingbell.settings import settings
@@ -29,6 +30,9 @@ from closingbell.warehouse.tables import TABLES
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+AGAIN_AFTER, AGAIN_WITHIN = 60.0, 600.0
+"""Seconds until keys that the vendor failed at are asked for once more: at least, and at most whatever it asks for."""
 
 LINEAGE: dict[str, Any] = {"landing_id": pl.Int64, "fetched_at": pl.Datetime("us", "UTC")}
 """Columns that say which answer a row comes from."""
@@ -156,13 +160,13 @@ def land(load: Load, run: Run, batch: Batch) -> Batch:
         return landed
     landed = load.land(run, batch)
     if landed.get("landing_ids"):
-        warehouse.batch_landed(run.engine, _stage_ids(load, run)[load.tables[0]], landed)
+        warehouse.batch_landed(run.engine, stage_ids(load, run)[load.tables[0]], landed)
     return landed
 
 
 def stage(load: Load, run: Run, landed: Batch) -> dict[str, int]:
     """Parse one landed batch and stage it, {table: rows}. A batch whose inputs are staged already returns at once."""
-    ids = _stage_ids(load, run)
+    ids = stage_ids(load, run)
     inputs = {table: _inputs_sha256(run, landed, parser_version=TABLES[table].parser_version) for table in load.tables}
     if all(warehouse.batch_done(run.engine, ids[table], landed["key"], inputs[table]) for table in load.tables):
         log.info("%s: batch %s is staged already", load.name, landed["key"])
@@ -185,13 +189,13 @@ def stage(load: Load, run: Run, landed: Batch) -> dict[str, int]:
 
 def audit(load: Load, run: Run) -> dict[str, Any]:
     """Audit each table's stage, {table: counts}; raises AuditFailed."""
-    return {table: warehouse.audit(run.engine, id_).counts() for table, id_ in _stage_ids(load, run).items()}
+    return {table: warehouse.audit(run.engine, id_).counts() for table, id_ in stage_ids(load, run).items()}
 
 
 def publish(load: Load, run: Run, *, remove_unstaged_of: Sequence[int] = ()) -> dict[str, Any]:
     """Publish each table in order, {table: counts}. A retry returns what was published before."""
     counts = {}
-    for table, stage_id in _stage_ids(load, run).items():
+    for table, stage_id in stage_ids(load, run).items():
         if load.whole:
             remove_unstaged_of = db.query(run.engine, "landings_of_stage", stage_id=stage_id)["landing_id"].to_list()
         counts[table] = warehouse.publish(run.engine, stage_id, remove_unstaged_of=remove_unstaged_of).counts()
@@ -238,14 +242,19 @@ def land_each(
 
     resolve: a key that failed before and came now has come well; without it only once `parse_each` could read it.
 
-    What concerns every key (quota, throttling, a refused login) is raised at once; so is a batch without one answer.
+    Where the vendor failed at some keys only (5xx, a timeout), they are asked for once more at the end, after what it
+    asked to wait. What concerns every key (quota, throttling, a refused login) is raised at once; so is a batch without
+    one answer, for the task to try again.
     """
     landed: dict[str, int] = {}
-    failed: list[str] = []
+    failed: dict[str, VendorError] = {}
     unknown = 0
     keys = list(keys)
     failed_before = set(failures.pending(run.engine, vendor, endpoint))
-    for number, key in enumerate(keys, 1):
+
+    def ask(key: str) -> None:
+        nonlocal unknown
+        failed.pop(key, None)
         try:
             landed[key] = run.landing.put(fetch(key))
             if resolve and key in failed_before:
@@ -257,16 +266,30 @@ def land_each(
                 raise
             if isinstance(error, NotFound):
                 unknown += 1  # the vendor has nothing under this key: no failure, and asked again when it is due again
-                continue
-            failures.record(run.engine, vendor, endpoint, key, str(error), run.dag_id, run.run_id)
-            failed.append(key)
+                return
+            failed[key] = error
             log.warning("%s", error)
-        if number % 25 == 0 or number == len(keys):
-            counts = (number, len(keys), len(failed), unknown)
-            log.info("%s %s: %d of %d asked, %d failed, %d not there", vendor, endpoint, *counts)
+
+    try:
+        for number, key in enumerate(keys, 1):
+            ask(key)
+            if number % 25 == 0 or number == len(keys):
+                counts = (number, len(keys), len(failed), unknown)
+                log.info("%s %s: %d of %d asked, %d failed, %d not there", vendor, endpoint, *counts)
+        broken = {key: error.retry_after or 0 for key, error in failed.items() if isinstance(error, ServerError)}
+        if landed and broken:
+            seconds = min(max(AGAIN_AFTER, *broken.values()), AGAIN_WITHIN)
+            log.info("%s %s: %d keys are asked for again in %.0f s", vendor, endpoint, len(broken), seconds)
+            sleep(seconds)
+            for key in broken:
+                ask(key)
+    finally:
+        for key, error in failed.items():
+            failures.record(run.engine, vendor, endpoint, key, str(error), run.dag_id, run.run_id)
     if failed and not landed:
         message = f"none of {len(keys)} answers came; see ops.fetch_failures"
-        raise VendorError(vendor, endpoint, failed[0], None, message)
+        wait = max(error.retry_after or 0 for error in failed.values())
+        raise VendorError(vendor, endpoint, next(iter(failed)), None, message, retry_after=wait or None)
     return landed
 
 
@@ -287,6 +310,11 @@ def parse_each(run: Run, landed: Iterable[Landed], parse: Callable[[Landed], T])
 def chunks(items: Sequence[Any], size: int) -> list[list[Any]]:
     """`items` in lists of at most `size`."""
     return [list(items[start : start + size]) for start in range(0, len(items), size)]
+
+
+def stage_ids(load: Load, run: Run) -> dict[str, str]:
+    """{table: stage_id} of the load's tables, in order."""
+    return {table: warehouse.stage_id(run.dag_id, run.run_id, table, load.part) for table in load.tables}
 
 
 def with_lineage(frame: pl.DataFrame, answer: Landed) -> pl.DataFrame:
@@ -310,11 +338,7 @@ def _computed_anew(load: Load) -> Callable[[Run, Sequence[Batch]], dict[str, dic
 def _planned(load: Load, run: Run, key: str | None = None) -> list[tuple[Batch, Batch | None]]:
     if all(TABLES[table].derived for table in load.tables):
         return []  # what they are computed from may have been corrected since: computed again
-    return warehouse.planned(run.engine, list(_stage_ids(load, run).values()), key)
-
-
-def _stage_ids(load: Load, run: Run) -> dict[str, str]:
-    return {table: warehouse.stage_id(run.dag_id, run.run_id, table, load.part) for table in load.tables}
+    return warehouse.planned(run.engine, list(stage_ids(load, run).values()), key)
 
 
 def _inputs_sha256(run: Run, landed: Batch, *, parser_version: str) -> str:

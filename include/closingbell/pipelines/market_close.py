@@ -188,7 +188,10 @@ LOAD = Load(name="prices", tables=TABLES, plan=plan, land=land, frames=frames, r
 
 
 def vendor_complete(run: Run) -> bool:
-    """Whether the vendor has the run's last session: bars of nearly as many tickers as before it, or as are listed."""
+    """Whether the vendor has the run's last session: bars of nearly as many tickers as before it, or as are listed.
+
+    Raises NoBars where it has none of a session that is over since days: its bars will not come.
+    """
     session, vendor = run.sessions[-1], settings().price_vendor
     if vendor != "polygon":
         return ticker_vendors.complete(run, session)
@@ -201,6 +204,8 @@ def vendor_complete(run: Run) -> bool:
     landing_id = run.landing.put(answer)
     bars = parse_answer(run.landing.read(landing_id)).bars
     have = compute.stock_prices(bars, db.query(run.engine, "ticker_history"), final=False).rows.height
+    if bars.is_empty():
+        ticker_vendors.refuse_if_over(vendor, session, answer.answered_at)
     before = last_sessions(session, 2)[0]
     counted = db.query(run.engine, "bars_by_session", first=before, last=before)["bars"].to_list()
     traded, listed = counted[0] if counted else 0, ticker_vendors.listed_shares(run, session).height

@@ -172,7 +172,7 @@ def _due(run: Run) -> tuple[list[int], str | None, bool]:
         today = hook.company_tickers().answered_at.astimezone(NEW_YORK).date()
         state = db.query(run.engine, "financials_watermark").row(0, named=True)
         since = date.fromisoformat(state["watermark"]) if state["watermark"] else None
-        everything = run.params.get("all") or run.params.get("full") or not state["filled"]
+        everything = run.params.get("full") or not state["filled"]
         if everything or since is None or (today - since).days > INDEX_DAYS:
             return universe, today.isoformat(), True
         due = set(universe) - set(db.query(run.engine, "ciks_asked_for")["cik"])

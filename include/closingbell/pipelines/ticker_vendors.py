@@ -17,13 +17,13 @@ from typing import Any
 import polars as pl
 
 from closingbell.hooks import open_hook
-from closingbell.hooks.errors import AuthFailed, NotFound
+from closingbell.hooks.errors import AuthFailed, NoBars, NotFound
 from closingbell.landing import Landed
 from closingbell.pipelines import base
 from closingbell.pipelines.base import Batch, Run
 from closingbell.pipelines.price_answers import is_final, parse_answer
 from closingbell.prices import compute
-from closingbell.sessions import NEW_YORK, last_sessions
+from closingbell.sessions import NEW_YORK, last_sessions, latest_session
 from closingbell.settings import settings
 from closingbell.universe.tickers import vendor_ticker
 from closingbell.warehouse import db
@@ -37,6 +37,7 @@ PROBES = 5
 OVERLAP_DAYS = 10  # a ticker's range reaches back this far into stored bars, so that an unseen split shows
 COMPLETE_SHARE = 0.95  # of the shares that traded before
 FIRST_SHARE = 0.5  # of the listed ones, where little is stored: a vendor may know fewer
+LATE_SESSIONS = 5  # that a vendor may take to serve a session's bars
 ENDPOINTS = {"tiingo": "daily_prices", "yahoo": "chart"}
 
 
@@ -159,8 +160,22 @@ def complete(run: Run, session: date) -> bool:
     last = max(session, datetime.now(NEW_YORK).date())
     with closing(open_hook(settings().price_vendor, run.engine)) as hook:
         answers = land(run, hook, {"tickers": probe, "last": last.isoformat()})
-    parsed = base.parse_each(run, run.landing.read_each(answers), parse_answer)
-    return any(session in set(found.bars["session"]) for _, found in parsed)
+    parsed = list(base.parse_each(run, run.landing.read_each(answers), parse_answer))
+    if any(session in set(found.bars["session"]) for _, found in parsed):
+        return True
+    for answer, _ in parsed:
+        refuse_if_over(answer.vendor, session, answer.answered_at)
+    return False
+
+
+def refuse_if_over(vendor: str, session: date, answered_at: datetime) -> None:
+    """Raise NoBars where the vendor answered without a bar, and more than LATE_SESSIONS have closed since."""
+    if session < last_sessions(latest_session(answered_at), LATE_SESSIONS + 1)[0]:
+        raise NoBars(
+            vendor, "bars", session.isoformat(), 200,
+            f"no bar of any ticker, and {LATE_SESSIONS} sessions have closed since: waiting brings none; ask for a "
+            "session since its prices begin, or take another vendor (CLOSINGBELL_PRICE_VENDOR)",
+        )  # fmt: skip
 
 
 def listed_shares(run: Run, session: date) -> pl.DataFrame:

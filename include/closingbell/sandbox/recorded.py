@@ -58,6 +58,11 @@ class Recorded:
         return sorted({int(m[1]) for name in names if (m := re.match(r"CIK(\d{10})\.json", name))})
 
     @property
+    def first_session(self) -> date | None:
+        """The first day of the recorded prices; None without any."""
+        return self._bars["Date"].item(0) if self._bars.height else None
+
+    @property
     def last_session(self) -> date | None:
         """The last day of the recorded prices; None without any."""
         return self._bars["Date"].item(-1) if self._bars.height else None

@@ -136,6 +136,7 @@ class Sandbox:
                 "mode": self.mode,
                 "seed": self.seed,
                 "companies": len(self.market.ciks),
+                "first_session": self.market.first_session,
                 "last_session": self.market.last_session,
                 "quarters": getattr(self.market, "quarters", []),
                 "now": self.clock,

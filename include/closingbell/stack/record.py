@@ -70,6 +70,7 @@ class State:
     id: str
     server: str
     sandbox_url: str = ""
+    first_session: str = ""  # of the vendors' prices; empty of live vendors
     last_session: str = ""
     quarters: list[str] = field(default_factory=list)  # that 13F is recorded of
     password: str = field(default="", repr=False)

@@ -60,6 +60,7 @@ def start_sandbox(state: State) -> None:
         fortune = client.get("/_sandbox/fortune500.csv")
         if fortune.is_success:
             (wanted.folder / "fortune500.csv").write_bytes(fortune.content)
+    state.first_session = str(market.get("first_session") or "")
     state.last_session = str(market.get("last_session") or "")
     if not state.last_session:
         raise StackError(f"the {wanted.mode} vendors have no prices, so there is no session to score")
