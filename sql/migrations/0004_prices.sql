@@ -63,7 +63,7 @@ CREATE TABLE closingbell.valuation_ratios (
     earnings_yield     double precision,   -- TTM net income / market_cap, negative included
     book_yield         double precision,
     sales_yield        double precision,
-    statement_period_end date,             -- the TTM row used; without one, the balance's row
+    statement_period_end date,             -- the TTM row used
     statement_known_on   date,
     landing_id         bigint,
     fetched_at         timestamptz NOT NULL,

@@ -26,7 +26,7 @@ CROSS JOIN LATERAL (
         FROM closingbell.valuation_ratios v
         JOIN closingbell.securities c ON c.security_id = v.security_id
         JOIN closingbell.financials f ON f.cik = c.cik AND f.period_end = v.statement_period_end
-                                     AND f.known_on = v.statement_known_on  -- the twelve months, and the balance
+                                     AND f.known_on = v.statement_known_on AND f.period_type IN ('TTM', 'FY')
         WHERE m.value -> 4 ->> 0 = 'valuation_ratios' AND v.security_id = s.security_id AND v.session = s.session
         UNION ALL
         SELECT '{}', NULL, p.landing_id
