@@ -269,7 +269,7 @@ def test_gaps_are_found_and_filled(clean, last):
 
 def test_a_backfill_of_sessions_gives_the_same_bytes_as_one_by_one(clean, last):
     sessions = last_sessions(last, 3)
-    for name in ("indicators", "valuation_ratios", "scores"):
+    for name in ("prices", "indicators", "valuation_ratios", "scores"):
         for session in sessions:
             clean.run(name, f"daily {session}", session)
     days = {"first": sessions[0].isoformat(), "last": sessions[-1].isoformat()}
@@ -310,8 +310,9 @@ def test_the_morning_after_brings_the_final_bars_and_scores_again(clean, market,
 def test_every_metric_of_the_scores_follows_from_the_ground_truth_on_three_sessions(clean, market, last):
     """After the clock's test: earlier sessions that are scored would be found to have gaps between them.
 
-    Their bars are 16, 51 and 60, so that none has a return over 3, 6 or 12 months, and the first but an RSI. Yields are
-    those of companies with one class, in dollars: several classes are weighted, see the tests of valuation.
+    Their bars are 18, 53 and 62 (the backfill's first session brought two more), so that none has a return over 3, 6 or
+    12 months, and the first but an RSI. Yields are those of companies with one class, in dollars: several classes are
+    weighted, see the tests of valuation.
     """
     sessions = [last_sessions(last, WARMUP)[at] for at in (15, 50, 59)]
     for session in sessions:
@@ -320,7 +321,7 @@ def test_every_metric_of_the_scores_follows_from_the_ground_truth_on_three_sessi
     final = clean.of_session("stock_prices", last)["final"].all()
     truths = [
         market.truth.bars(day) if day != last or final else market.truth.provisional_bars(day)
-        for day in last_sessions(last, WARMUP)
+        for day in last_sessions(last, WARMUP + 2)
     ]
     bars = pl.concat(truths)
     listed = {row["figi"]: row for row in market.truth.securities(close_of(last)).to_dicts()}

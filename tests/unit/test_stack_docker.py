@@ -11,7 +11,7 @@ from closingbell.settings import REPOSITORY, Settings
 from closingbell.stack import keys
 
 DOCKER = REPOSITORY / "docker"
-TEXTS = {path.name: path.read_text() for path in sorted(DOCKER.iterdir())}
+TEXTS = {path.name: path.read_text() for path in sorted(DOCKER.iterdir()) if path.is_file()}
 
 
 @pytest.mark.parametrize("name", sorted(TEXTS))
