@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import airflow.sdk  # noqa: F401  # its first import replaces the root logger's handlers: not in a test that reads the log
 import pytest
 from sqlalchemy import Engine, text
 
