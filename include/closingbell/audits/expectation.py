@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import Any, ClassVar
 
-from great_expectations.expectations import UnexpectedRowsExpectation
+logging.getLogger("great_expectations").setLevel(logging.WARNING)  # before the import, or 214 lines of INFO
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+from great_expectations.expectations import UnexpectedRowsExpectation  # noqa: E402
+
+# this module of theirs sets its own level when imported, and would tell each command's user of a temporary folder
+logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
 
 _COUNT = "unexpected_in_all"
 

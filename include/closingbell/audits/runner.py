@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -183,16 +182,12 @@ def _flag(connection: Connection, stage_id: str, table: Shape, rules: TableAudit
 
 
 def _checkpoint(engine: Engine, stage_id: str, table: Shape, rules: TableAudit) -> list[Result]:
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # before the import, or 214 lines of INFO
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    import great_expectations as gx
+    from closingbell.audits.expectation import ExpectNoRows, counted  # first: it keeps Great Expectations quiet
+
+    import great_expectations as gx  # isort: skip
     from great_expectations.data_context.types.base import ProgressBarsConfig
     from great_expectations.expectations.metadata_types import FailureSeverity
 
-    from closingbell.audits.expectation import ExpectNoRows, counted
-
-    # this module of theirs sets its own level when imported, and would tell each command's user of a temporary folder
-    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     wanted = (*COMMON, *rules.expectations)
