@@ -1,7 +1,7 @@
-"""LocalExecutor whose workers are forked once Great Expectations is imported.
+"""LocalExecutor whose workers are forked once the slow imports of tasks are done.
 
 A task is a fork of a worker. Imported by the task, Great Expectations takes more CPU than most audits; a fork has it
-for nothing. Of this repository no more is imported here: a task runs the code that is on the disk when it starts.
+for nothing. Of this repository no pipeline is imported here: a task runs the code that is on the disk when it starts.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ class LocalExecutor(local_executor.LocalExecutor):
 
     def start(self) -> None:
         """Import what tasks import, then start the workers."""
+        import airflow.dag_processing.dagbag
         import airflow.sdk.execution_time.task_runner  # noqa: F401
 
-        import closingbell.audits.expectation  # noqa: F401
+        import closingbell.audits.expectation  # noqa: F401  # Great Expectations
+        from closingbell.sessions import calendar
 
+        calendar()
         super().start()
