@@ -63,7 +63,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder  # the real Airflow first: it takes longest
+	$(BIN)/python -m pytest -m "not soak" -n 3 --dist loadfile --no-loadscope-reorder  # the real Airflow first: it takes longest
 
 bench: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks

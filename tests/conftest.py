@@ -25,6 +25,29 @@ for _folder in ("dags", "plugins"):  # read once, by the first import of airflow
     os.environ[f"AIRFLOW__CORE__{_folder.upper()}_FOLDER"] = str(REPOSITORY / _folder)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def environment_of_the_module() -> Iterator[None]:
+    """What a file's tests leave in the environment ends with it: which files a worker runs before is chance."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def quick_sec() -> Iterator[int]:
+    """SEC, in this process, is asked 30 times as often and allows it; its own limit a second. Not in tests/e2e."""
+    from closingbell import hooks
+    from closingbell.sandbox import server
+
+    its_own = server.SEC_PER_SECOND
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(hooks.ALLOWANCES["sec_edgar"], "default", hooks.Allowance(240))
+        patch.setitem(hooks.ALLOWANCES["reference"], "default", hooks.Allowance(30))
+        patch.setattr(server, "SEC_PER_SECOND", 30 * its_own)
+        yield its_own
+
+
 @pytest.fixture(scope="session")
 def postgres_url(worker: str) -> Iterator[str]:
     """A server for this session (and xdist worker): CLOSINGBELL_TEST_DATABASE_URL, else an embedded one."""

@@ -19,6 +19,11 @@ from closingbell.settings import settings
 from closingbell.warehouse import db
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _quick(quick_sec: int) -> None:
+    pass
+
+
 @pytest.fixture(autouse=True)
 def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that loads waited before they asked again; nobody really waits."""

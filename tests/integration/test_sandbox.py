@@ -18,9 +18,10 @@ import pytest
 from sqlalchemy import text
 
 from closingbell.connections import configured, environment, resolve
-from closingbell.hooks import open_hook
+from closingbell.hooks import ALLOWANCES, open_hook
 from closingbell.hooks.errors import AuthFailed, BadAnswer, NotFound, RateLimited, ServerError, ThrottlePage
 from closingbell.news.pages import sources
+from closingbell.sandbox import server
 from closingbell.sandbox.faults import Faults, rates
 from closingbell.sandbox.server import Sandbox, open_market, running
 from closingbell.settings import settings
@@ -187,7 +188,7 @@ def test_a_hook_of_a_warehouse_paces_itself_by_its_plan_for_all_processes(sandbo
     hook.close()
     with database.connect() as connection:
         row = connection.execute(text("SELECT vendor, key, per_second FROM ops.vendor_quota")).one()
-    assert tuple(row) == ("sec_edgar", "all", 8)
+    assert tuple(row) == ("sec_edgar", "all", ALLOWANCES["sec_edgar"]["default"].per_second)
 
 
 # -- clock -----------------------------------------------------------------------------------------------------------
@@ -225,10 +226,13 @@ def test_it_says_what_market_it_is(sandbox):
 # -- limits and refusals ---------------------------------------------------------------------------------------------
 
 
-def test_sec_throttles_more_than_ten_requests_a_second_by_a_page(sandbox):
-    sec = open_hook("sec_edgar", None)
-    with pytest.raises(ThrottlePage):
-        [sec.company_tickers() for _ in range(101)]  # at once, in a window of ten seconds
+def test_sec_throttles_more_than_ten_requests_a_second_by_a_page(market, quick_sec, monkeypatch):
+    monkeypatch.setattr(server, "SEC_PER_SECOND", quick_sec)
+    with running(Sandbox(market, mode="simulated")) as url:
+        monkeypatch.setenv("AIRFLOW_CONN_SEC_EDGAR", environment(url)["AIRFLOW_CONN_SEC_EDGAR"])
+        sec = open_hook("sec_edgar", None)
+        with pytest.raises(ThrottlePage):
+            [sec.company_tickers() for _ in range(101)]  # at once, in a window of ten seconds
 
 
 def test_sec_does_not_answer_who_does_not_say_who_asks(sandbox):

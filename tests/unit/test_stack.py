@@ -31,8 +31,8 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stack folder of this test, and an environment without keys."""
     monkeypatch.setattr(record, "ROOT", tmp_path / "stack")
     monkeypatch.setattr(keys, "dotenv", lambda: {})
-    for conn_id in ("sec_edgar", "polygon", "tiingo", "yahoo"):
-        monkeypatch.delenv(f"AIRFLOW_CONN_{conn_id.upper()}", raising=False)
+    for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
+        monkeypatch.delenv(name)
     return tmp_path / "stack"
 
 
