@@ -14,7 +14,7 @@ ratings speak of, as known at its close.
 - `stage`: "column ... is unknown" or "missing": Benzinga changed its answer, the parser must follow; then clear.
 - `audit`: quarantined rows of rule `unknown_word` name a firm's word that nobody has read yet: look up what it means,
   add it to `include/closingbell/ratings/words.toml`, and run `closingbell replay analyst_ratings`. A few keep nobody
-  back; `ratings_readable` stops where many are refused: Benzinga changed its answer.
+  back; `quarantined_share` stops where many are refused: Benzinga changed its answer.
 - `analyst_consensus`: clear it; it makes the same sessions again.
 
 **Run it again**: clear the failed task, or trigger it: only what changed is asked for. Another window: *Months*. What

@@ -19,7 +19,8 @@ the close and before that session's scores. Polygon, Marketaux and Tiingo where 
 - `score`: its log ends with the command's error. FinBERT out of memory: raise `CLOSINGBELL_NEWS_MEMORY`. Gemini's
   budget spent, or 429: the articles that are left wait for the next run. One that it refuses or answers unreadably is
   asked about three times; the Param *full* asks again.
-- `audit`: quarantined copies are on the run's page, with the reason (no title, an address of another host).
+- `audit`: what is quarantined is on the run's page, with the reason (a copy without a title, a vendor's mood that is no
+  number). A few keep nobody back; `quarantined_share` stops where many are: the vendor changed its answer.
 
 **Run it again, backfill**: clear the failed task, or trigger it: *Hours* or *Days to backfill* is the window, *Tickers*
 asks for these alone. Each article is scored once by a model's version; repeating changes nothing that is right.

@@ -420,7 +420,7 @@ def test_one_unknown_word_among_few_ratings_is_quarantined_and_the_others_are_pu
     assert (counts["inserted"], counts["quarantined"]) == (2, 1)
     many = [row | {"id": f"{row['id']}{n}", "rating_current": "Buyish"} for n in range(10) for row in rows]
     (tmp_path / "few.json").write_text(json.dumps({"ratings": many}))
-    with pytest.raises(AuditFailed, match="has Benzinga changed its answer"):
+    with pytest.raises(AuditFailed, match="quarantined_share"):
         deployment.run(from_files=[str(tmp_path)])
 
 

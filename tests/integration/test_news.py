@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from closingbell import connections
+from closingbell.audits.runner import AuditFailed
 from closingbell.hooks.errors import AuthFailed, RateLimited, VendorError
 from closingbell.hooks.gemini import Gemini
 from closingbell.hooks.tiingo import Tiingo
@@ -460,6 +461,24 @@ def test_files_of_fnspid_and_of_vendors_load_by_the_same_path(fresh, tmp_path, m
     moods = {row["session"]: row for row in fresh.rows("sentiment_daily") if row["session"].year == 2024}
     assert min(moods) == date(2024, 6, 4)
     assert max(moods) == date(2024, 7, 3)
+
+
+def test_one_mixed_opinion_among_few_stories_is_quarantined_and_the_stories_are_published(fresh, tmp_path, market):
+    rows = market.news.polygon(market.default_clock - timedelta(days=9), None, None, market.default_clock)[:3]
+    mixed = [row | {"insights": [row["insights"][0] | {"sentiment": "mixed"}]} for row in rows]
+    (tmp_path / "few.json").write_text(json.dumps({"status": "OK", "results": [mixed[0], *rows[1:]]}))
+    counts = fresh.run("news", "few", from_files=[str(tmp_path / "few.json")])["news_sightings"]
+    assert (counts["inserted"], counts["quarantined"]) == (3, 1)
+    with fresh.engine.connect() as connection:
+        (kept,) = connection.execute(text("SELECT rule, content FROM ops.quarantine"))
+    assert kept.rule == "score_out_of_range"
+    assert rows[0]["id"] in str(kept.content)
+    many = [
+        row | {"id": f"{row['id']}{n}", "article_url": f"{row['article_url']}/{n}"} for n in range(10) for row in mixed
+    ]
+    (tmp_path / "many.json").write_text(json.dumps({"status": "OK", "results": many}))
+    with pytest.raises(AuditFailed, match="quarantined_share"):
+        fresh.run("news", "many", from_files=[str(tmp_path / "many.json")])
 
 
 def test_finbert_scores_each_article_once_where_its_directory_is_configured(fresh, tmp_path, monkeypatch):

@@ -256,6 +256,7 @@ def _raised(info: Any) -> str:
 def _query(expect: Expect, stage_id: str, table: Shape, rules: TableAudit) -> str:
     filled = db.sql(expect.query).replace("{stage_id}", stage_id).replace("{whole}", str(expect.whole))
     filled = filled.replace("{max_quarantined}", repr(rules.max_quarantined))
+    filled = filled.replace("{few_quarantined}", str(rules.few_quarantined))
     return filled.replace("{key}", ", ".join(f'"{name}"' for name in table.spec.key))
 
 
