@@ -422,8 +422,9 @@ def test_a_story_told_anew_after_the_close_stays_as_the_close_knew_it(fresh, mar
 
     def rewritten(self: News, *asked: Any) -> list[dict[str, Any]]:
         rows = truthful(self, *asked)
-        for row in rows:
-            row |= {"title": "Rewritten", "description": "Rewritten.", "published_utc": "2025-12-05T22:30:00Z"}
+        for number, row in enumerate(rows):  # dated anew after the close, or before one that did not know it
+            dated = "2025-12-01T15:00:00Z" if number % 2 else "2025-12-05T22:30:00Z"
+            row |= {"title": "Rewritten", "description": "Rewritten.", "published_utc": dated}
             for insight in row["insights"]:
                 insight["sentiment"] = "negative"
             row["insights"].append({"ticker": other, "sentiment": "positive", "sentiment_reasoning": "New."})

@@ -342,10 +342,8 @@ def _joined(first: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
         for opinion in json.loads(later["opinions"])
         if (opinion["ticker"], opinion["model"]) not in heard
     ]
-    added = {
-        "published_at": min(first["published_at"], later["published_at"]),
-        "tickers": sorted({*first["tickers"], *later["tickers"]}),
-    } | ({"opinions": json.dumps(opinions + more)} if more else {})
+    added = {"tickers": sorted({*first["tickers"], *later["tickers"]})}
+    added |= {"opinions": json.dumps(opinions + more)} if more else {}
     lineage = {} if added.items() <= first.items() else {name: later[name] for name in base.LINEAGE}
     return first | seen | added | lineage
 
