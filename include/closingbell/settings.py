@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     retain_audits_days: int = 400
     retain_revisions_days: int = 3650
     retain_stages_hours: int = 168
+
+    @field_validator("finbert", mode="before")
+    @classmethod
+    def _none_where_empty(cls, value: object) -> object:
+        return value or None  # an image without the model has it empty, which as a path is the working directory
 
     @property
     def only_tickers(self) -> list[str]:

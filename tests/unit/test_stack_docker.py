@@ -107,6 +107,22 @@ def test_step_pods_have_the_settings() -> None:
     assert source["configMapRef"]["name"] == manifests["ConfigMap"]["metadata"]["name"]
 
 
+def test_finbert_goes_into_the_image_and_its_steps_score_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = set(re.findall(r"^ARG (\w+)", TEXTS["Dockerfile"], re.M))
+    compose = yaml.safe_load(TEXTS["compose.yaml"])
+    assert {"FINBERT", "FINBERT_REVISION"} <= arguments
+    assert compose["services"]["migrate"]["build"]["args"] == {name: f"${{{name}:-}}" for name in arguments}
+    (folder,) = re.findall(r'python docker/finbert.py "\$FINBERT" (\S+) \$\{', TEXTS["Dockerfile"])
+    assert '${FINBERT_REVISION:+--revision "$FINBERT_REVISION"}' in TEXTS["Dockerfile"]
+    assert f"CLOSINGBELL_FINBERT=${{FINBERT:+{folder}}}\n" in TEXTS["Dockerfile"]
+    # a path of .env is one of the host
+    assert compose["x-airflow"]["environment"]["CLOSINGBELL_FINBERT"] == f"${{FINBERT:+{folder}}}"
+    monkeypatch.setenv("CLOSINGBELL_FINBERT", "")  # as an image without the model has it
+    assert Settings(_env_file=None).finbert is None
+    monkeypatch.setenv("CLOSINGBELL_FINBERT", folder)
+    assert str(Settings(_env_file=None).finbert) == folder
+
+
 def test_no_quota_refuses_the_charts_containers_without_a_limit() -> None:
     quotas = [d for d in yaml.safe_load_all(TEXTS["kubernetes.yaml"]) if d["kind"] == "ResourceQuota"]
     assert not [quota for quota in quotas if "scopeSelector" not in quota["spec"]]
