@@ -1,9 +1,9 @@
 """
 ### news_sentiment: news, what it means for each stock, and each session's mood
 
-Owner: closing-bell. Every four hours (`CLOSINGBELL_NEWS_HOURS`), counted so that one run is at 17:15 New York, after
-the close and before that session's scores. Polygon, Marketaux and Tiingo where they have a key, and the web pages of
-`include/closingbell/news/sources.toml`. An empty table begins with 30 days.
+Owner: closing-bell. Every four hours (`CLOSINGBELL_NEWS_HOURS`), counted so that one run is 15 minutes after the close
+(13:15 New York where a session closes early), before that session's scores. Polygon, Marketaux and Tiingo where they
+have a key, and the web pages of `include/closingbell/news/sources.toml`. An empty table begins with 30 days.
 
 **Tasks**: `news` lands and publishes each vendor's copies; `news_articles` makes one article of one story's copies;
 `score` (a pod) scores what no run has scored; `sentiment_daily` makes the moods of the sessions that new scores reach.
@@ -30,17 +30,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk import DAG
 
 from closingbell.orchestration import notify, params
 from closingbell.orchestration.defaults import DEFAULT_ARGS, Tag
 from closingbell.orchestration.groups import load_group, whole_load
 from closingbell.orchestration.pod_operator import PipelinePodOperator
+from closingbell.orchestration.timetables import EveryHoursTimetable
 from closingbell.orchestration.waiting import waiting_task
 from closingbell.settings import settings
 
-LAST_BEFORE_SCORES = 17
-HOURS = ",".join(str(hour) for hour in range(LAST_BEFORE_SCORES % settings().news_hours, 24, settings().news_hours))
 PARAMS = {
     "tickers": params.tickers(),
     **params.news(),
@@ -52,7 +51,7 @@ with DAG(
     "news_sentiment",
     description="News of vendors and web pages, their sentiment, and each session's mood",
     doc_md=__doc__,
-    schedule=CronTriggerTimetable(f"15 {HOURS} * * *", timezone="America/New_York"),
+    schedule=EveryHoursTimetable(settings().news_hours, settings().market_ends_on),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,

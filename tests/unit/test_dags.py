@@ -22,7 +22,7 @@ IDS = {
     "market_close": "XNYS close + 120 min",
     "scores_and_recommendations": "Partitioned Asset",
     "reconcile": "0 7 * * *",
-    "news_sentiment": "15 1,5,9,13,17,21 * * *",
+    "news_sentiment": "Every 4 h, XNYS close + 15 min",
     "insider_trades": "XNYS hourly, 22:30 New York",
     "institutional_holdings": "0 6 * * TUE-SAT",
     "analyst_ratings": "0 8 * * MON-FRI",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from airflow.exceptions import InvalidPartitionKeyError
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 
 from closingbell.orchestration import timetables
-from closingbell.orchestration.timetables import XNYSHoursTimetable, XNYSSessionTimetable
+from closingbell.orchestration.timetables import EveryHoursTimetable, XNYSHoursTimetable, XNYSSessionTimetable
 from closingbell.sessions import NEW_YORK
 
 ANY = TimeRestriction(earliest=None, latest=None, catchup=False)
@@ -161,11 +162,11 @@ def test_survives_serialization():
 HOURS = XNYSHoursTimetable()
 
 
-def moments(day: str) -> list[str]:
+def moments(day: str, timetable: XNYSHoursTimetable = HOURS) -> list[str]:
     """New York times of the runs of one day, one after the other."""
     found, last = [], datetime.fromisoformat(f"{day}T00:00:00").replace(tzinfo=NEW_YORK).astimezone(UTC)
     while True:
-        info = HOURS.next_dagrun_info(
+        info = timetable.next_dagrun_info(
             last_automated_data_interval=DataInterval.exact(last),
             restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
         )
@@ -227,3 +228,34 @@ def test_hours_survive_serialization():
     again = XNYSHoursTimetable.deserialize(timetable.serialize())
     assert again.serialize() == {"night": "22:15", "market_ends_on": "2017-11-10"} == timetable.serialize()
     assert again.summary == "XNYS hourly, 22:15 New York"
+
+
+@pytest.mark.parametrize(("day", "closes"), [("2025-12-02", 16), ("2025-11-28", 13)])
+def test_every_interval_has_its_last_run_before_the_scores_after_the_close(day, closes):
+    """Scores start two hours after the close: see CLOSINGBELL_CLOSE_DELAY_MINUTES."""
+    for hours in range(1, 25):
+        found = moments(day, EveryHoursTimetable(hours))
+        assert f"{closes}:15" in found
+        clock = [int(moment[:2]) for moment in found]
+        assert {later - earlier for earlier, later in pairwise(clock)} <= {hours}
+        assert clock[0] < hours
+
+
+def test_every_few_hours_of_a_day():
+    assert moments("2025-12-02", EveryHoursTimetable(4)) == ["00:15", "04:15", "08:15", "12:15", "16:15", "20:15"]
+    assert moments("2025-11-28", EveryHoursTimetable(6)) == ["01:15", "07:15", "13:15", "19:15"]  # 13:00 close
+    assert moments("2025-12-02", EveryHoursTimetable(24)) == ["16:15"]
+    assert moments("2025-11-29", EveryHoursTimetable(12)) == ["04:15", "16:15"]  # a Saturday
+    assert len(moments("2025-12-02", EveryHoursTimetable(1))) == 24
+    assert len(moments("2025-03-09", EveryHoursTimetable(1))) == 23  # 02:15 is not there
+
+
+def test_every_few_hours_ends_with_the_market_and_survives_serialization(at):
+    at("2026-11-21T12:00:00")
+    timetable = EveryHoursTimetable(6, date(2025, 12, 5))
+    info = timetable.next_dagrun_info(last_automated_data_interval=None, restriction=ANY)
+    assert info.run_after == datetime(2025, 12, 6, 3, 15, tzinfo=UTC)
+    after = DataInterval.exact(info.run_after)
+    assert timetable.next_dagrun_info(last_automated_data_interval=after, restriction=ANY) is None
+    again = EveryHoursTimetable.deserialize(timetable.serialize())
+    assert again.serialize() == {"hours": 6, "market_ends_on": "2025-12-05"} == timetable.serialize()

@@ -208,32 +208,74 @@ class XNYSHoursTimetable(Timetable):
         """The first moment at or after this one; None behind the market's or the calendar's end."""
         from closingbell import sessions
 
-        session = sessions.first_session_from(moment.astimezone(sessions.NEW_YORK).date())
-        while session is not None and (self._ends_on is None or session <= self._ends_on):
-            if later := [found for found in self._moments(session) if found >= moment]:
+        day = max(moment.astimezone(sessions.NEW_YORK).date(), sessions.FIRST)
+        end = sessions.calendar().last_session.date()
+        while day <= (min(end, self._ends_on) if self._ends_on else end):
+            if later := [found for found in self._moments(day) if found >= moment]:
                 return later[0]
-            session = sessions.next_session(session)
+            day += dt.timedelta(days=1)
         return None
 
     def _until(self, moment: dt.datetime) -> dt.datetime | None:
-        """The last moment at or before this one."""
+        """The last moment at or before this one, of ten days."""
         from closingbell import sessions
 
         day = moment.astimezone(sessions.NEW_YORK).date()
         day = min(day, self._ends_on) if self._ends_on else day
-        for session in reversed(sessions.sessions_between(day - dt.timedelta(days=10), day)):
-            if earlier := [found for found in self._moments(session) if found <= moment]:
+        for back in range(11):
+            if earlier := [found for found in self._moments(day - dt.timedelta(days=back)) if found <= moment]:
                 return earlier[-1]
         return None
 
-    def _moments(self, session: dt.date) -> list[dt.datetime]:
+    def _moments(self, day: dt.date) -> list[dt.datetime]:
         from closingbell import sessions
 
-        opens = dt.datetime.combine(session, dt.time(9, 30), sessions.NEW_YORK)
-        last = sessions.close_of(session) + dt.timedelta(minutes=30)
+        if not sessions.is_session(day):
+            return []
+        opens = dt.datetime.combine(day, dt.time(9, 30), sessions.NEW_YORK)
+        last = sessions.close_of(day) + dt.timedelta(minutes=30)
         hours = (opens + dt.timedelta(hours=hour) for hour in range(1, 8))
-        night = dt.datetime.combine(session, self._night, sessions.NEW_YORK)
+        night = dt.datetime.combine(day, self._night, sessions.NEW_YORK)
         return [moment.astimezone(dt.UTC) for moment in (*(hour for hour in hours if hour <= last), night)]
+
+
+class EveryHoursTimetable(XNYSHoursTimetable):
+    """Every `hours` hours of every day, counted from 15 minutes after the close (13:00 of a session that closes early).
+
+    So each session has a run after its close and before its scores, whatever the interval. Each day counts by itself:
+    the step over midnight may be shorter or longer.
+    """
+
+    description = "Every few hours, one of them after the close"
+
+    def __init__(self, hours: int = 4, market_ends_on: dt.date | None = None) -> None:
+        super().__init__(market_ends_on=market_ends_on)
+        self._hours = hours
+
+    @property
+    def summary(self) -> str:
+        """What the DAG list shows."""
+        return f"Every {self._hours} h, XNYS close + 15 min"
+
+    def serialize(self) -> dict[str, Any]:
+        """Both arguments, as JSON."""
+        return {"hours": self._hours, "market_ends_on": super().serialize()["market_ends_on"]}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> Timetable:
+        """The timetable that `serialize` described."""
+        ends_on = data["market_ends_on"]
+        return cls(data["hours"], dt.date.fromisoformat(ends_on) if ends_on else None)
+
+    def _moments(self, day: dt.date) -> list[dt.datetime]:
+        from closingbell import sessions
+
+        closes = dt.datetime.combine(day, dt.time(16), sessions.NEW_YORK)
+        if sessions.is_session(day):
+            closes = sessions.close_of(day).astimezone(sessions.NEW_YORK)
+        told = closes + dt.timedelta(minutes=15)
+        hours = (told.replace(hour=hour) for hour in range(told.hour % self._hours, 24, self._hours))
+        return sorted({moment.astimezone(dt.UTC) for moment in hours})
 
 
 def _midnight(day: dt.date) -> DateTime:
