@@ -100,6 +100,48 @@ def test_insiders_are_of_hours_of_days_or_of_files(ran: Ran, monkeypatch, tmp_pa
     assert command(monkeypatch, "insider-trades", "--hours", "24", "--from-files", str(tmp_path)) == 1
 
 
+@pytest.mark.parametrize(
+    ("command_line", "params"),
+    [
+        ("insider-trades --hours 24", {"hours": 24}),
+        ("insider-trades --backfill 90", {"backfill": 90}),
+        ("institutional-holdings --quarter 2024Q3", {"quarters": ["2024Q3"]}),
+        ("institutional-holdings --backfill 4", {"backfill": 4}),
+        ("analyst-ratings --limit 500", {"limit": 500}),
+        ("analyst-ratings --sp500", {"sp500": True}),
+        ("news --hours 24", {"hours": 24, "model": "auto"}),
+        ("news --ticker AAPL", {"tickers": ["AAPL"], "model": "auto"}),
+        ("news --backfill 30", {"backfill": 30, "model": "auto"}),
+    ],
+)
+def test_each_window_is_what_every_load_of_its_command_is_asked(command_line, params, ran, monkeypatch) -> None:
+    assert command(monkeypatch, *command_line.split()) == 0
+    assert [(load, asked) for load, _, _, _, asked in ran] == [
+        (load, params) for load in loads.LOADS[command_line.split()[0]]
+    ]
+
+
+@pytest.mark.parametrize(
+    "command_line",
+    [
+        *(f"insider-trades {window}" for window in ("--hours 24", "--backfill 90", "--ticker AAPL")),
+        *(f"institutional-holdings {window}" for window in ("--quarter 2024Q3", "--backfill 4")),
+        *(
+            f"analyst-ratings {window}"
+            for window in ("--limit 500", "--sp500", "--ticker AAPL", "--months 2", "--full")
+        ),
+        *(f"news {window}" for window in ("--hours 24", "--ticker AAPL", "--backfill 30")),
+    ],
+)
+def test_a_window_beside_files_is_refused_and_not_ignored(command_line, ran, monkeypatch, tmp_path, capsys) -> None:
+    name, option, *value = command_line.split()
+    assert command(monkeypatch, name, "--from-files", str(tmp_path), option, *value) == 1
+    assert f"--from-files loads what the files hold: give it without {option}" in capsys.readouterr().err
+    assert ran == []
+    assert command(monkeypatch, name, "--from-files", str(tmp_path)) == 0
+    assert {tuple(params["from_files"]) for *_, params in ran} == {(str(tmp_path),)}
+
+
 def test_a_session_is_the_partition_key(ran: Ran, monkeypatch) -> None:
     assert command(monkeypatch, "prices", "--all", "--session", "2025-12-05") == 0
     assert ran[0][3:] == ("2025-12-05", {"all": True, "session": "2025-12-05"})

@@ -24,6 +24,7 @@ from closingbell.cli.options import (
     Tickers,
     UsageError,
     joined,
+    nothing_beside,
     one_of,
     span,
     split,
@@ -182,8 +183,9 @@ def insider_trades(
     run_id: RunId = None,
 ) -> None:
     """Insiders' trades (Forms 3, 4, 5), new ones by default, and net open-market buying as each close knew it."""
-    if sum(map(bool, (hours, backfill, from_files))) > 1:
-        raise UsageError("give one of --hours, --backfill, --from-files")
+    if hours and backfill:
+        raise UsageError("give --hours or --backfill, not both")
+    nothing_beside(from_files, hours=hours, backfill=backfill, ticker=ticker)
     chosen = {"hours": hours, "backfill": backfill, "tickers": ticker, "from_files": from_files, "dry_run": dry_run}
     _load("insider-trades", run_id, **chosen)
 
@@ -202,6 +204,7 @@ def institutional_holdings(
     """13F filings of institutions, the CUSIPs' securities, and who owned what as each close knew it."""
     if quarter and backfill:
         raise UsageError("give --quarter or --backfill, not both")
+    nothing_beside(from_files, quarter=quarter, backfill=backfill)
     quarters = [part.strip() for text in quarter or () for part in text.split(",") if part.strip()]
     chosen = {"quarters": quarters, "backfill": backfill, "full": full, "from_files": from_files}
     _load("institutional-holdings", run_id, **chosen, dry_run=dry_run)
@@ -220,6 +223,7 @@ def analyst_ratings(
     run_id: RunId = None,
 ) -> None:
     """Analysts' ratings and targets from Benzinga, within its day's requests, and their consensus."""
+    nothing_beside(from_files, ticker=ticker, sp500=sp500, limit=limit, all=all_, months=months, full=full)
     chosen = one_of(from_files, ticker=ticker, sp500=sp500, limit=limit, all=all_)
     _load("analyst-ratings", run_id, **chosen, months=months, full=full, dry_run=dry_run)
 
@@ -238,6 +242,7 @@ def news(
     """News of every configured vendor and page since the last run, its articles, scores and each session's mood."""
     if hours and backfill:
         raise UsageError("give --hours or --backfill, not both")
+    nothing_beside(from_files, hours=hours, backfill=backfill, ticker=ticker)
     from closingbell.pipelines.news_sentiment import chosen_model
 
     chosen_model(model)  # refused before anything is asked for

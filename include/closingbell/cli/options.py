@@ -44,6 +44,12 @@ def one_of(from_files: list[Path] | None = None, *, ticker: list[str] | None, **
     return {"tickers": ticker, **others, "from_files": from_files}
 
 
+def nothing_beside(from_files: list[Path] | None, **others: Any) -> None:
+    """Raises UsageError where files are given with a choice that they leave none of."""
+    if from_files and (given := [f"--{name}" for name, value in others.items() if value]):
+        raise UsageError(f"--from-files loads what the files hold: give it without {' and '.join(given)}")
+
+
 def span(session: str | None, first: str | None = None, last: str | None = None) -> dict[str, Any]:
     """What --session, or --first and --last, become: `session` (the last one), `first` and `last`, `sessions`."""
     if session and (first or last):

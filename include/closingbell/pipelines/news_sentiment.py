@@ -79,8 +79,6 @@ def plan(run: Run) -> list[Batch]:
     if model == "gemini":
         tried = failures.pending(run.engine, "gemini", "generate_content", tries=TRIES)
         found = list(dict.fromkeys([*found, *(int(key.partition(":")[0]) for key in tried)]))
-    if limit := run.params.get("limit"):
-        found = found[: int(limit)]
     log.info("news: %d articles wait for %s", len(found), model)
     return [
         {"key": f"{model} {number}: {part[0]}", "model": model, "articles": part}
