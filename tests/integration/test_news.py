@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -61,6 +62,7 @@ def _deployed(market: Any, url: str, folder: Any, faults: str = "") -> Iterator[
     with pytest.MonkeyPatch.context() as environment, running(box) as address:
         for name, value in connections.environment(address).items():
             environment.setenv(name, value)
+        environment.delenv("AIRFLOW_CONN_GEMINI")  # with it every run would ask it
         environment.setenv("CLOSINGBELL_DATABASE_URL", url)
         settings.cache_clear()
         engine = db.engine(url)
@@ -114,6 +116,14 @@ def fresh(market, new_database, migrated_template, tmp_path) -> Iterator[Deploym
     yield from _deployed(market, new_database(migrated_template), tmp_path)
     market.news.changed.clear()
     market.news.forbidden.clear()
+
+
+@pytest.fixture
+def gemini(fresh, monkeypatch) -> None:
+    """The connection of the sandbox's Gemini, with a key."""
+    polygon = json.loads(os.environ["AIRFLOW_CONN_POLYGON"])
+    url = polygon["host"].replace("/polygon", "")
+    monkeypatch.setenv("AIRFLOW_CONN_GEMINI", connections.environment(url)["AIRFLOW_CONN_GEMINI"])
 
 
 def served(news: News, now: datetime, days: int = 30) -> dict[tuple[str, str], Copy]:
@@ -306,11 +316,11 @@ def test_a_robots_txt_that_forbids_is_obeyed_and_named(fresh, market):
     assert asked == 0
 
 
-def test_geminis_opinions_pass_and_what_an_article_ordered_is_dropped_and_counted(fresh, market, caplog):
+def test_geminis_opinions_pass_and_what_an_article_ordered_is_dropped_and_counted(fresh, gemini, market, caplog):
     for name in STEPS[:2]:
         fresh.run(name, "first", hours=24 * 8)
     caplog.set_level("INFO")
-    fresh.run("news_sentiment", "first", model="gemini")
+    fresh.run("news_sentiment", "first", model="auto")  # as scheduled: it has a key, and FinBERT is not here
     truth = served(market.news, market.default_clock, days=9)
     story_of = {row["article_id"]: truth[row["vendor"], row["vendor_id"]].story for row in fresh.rows("news_members")}
     rows = [row for row in fresh.rows("news_sentiment") if row["model"] == "gemini"]
@@ -320,12 +330,12 @@ def test_geminis_opinions_pass_and_what_an_article_ordered_is_dropped_and_counte
     assert all(-1 <= row["score"] <= 1 and row["impact"] == 0.4 and row["landing_id"] for row in rows)
     assert f"'unknown_ticker': {len(ordered)}" in caplog.text
     asked = fresh.box.faults.counts["requests"]
-    fresh.run("news_sentiment", "again", model="gemini")
+    fresh.run("news_sentiment", "again")
     assert fresh.box.faults.counts["requests"] == asked, "each article is asked about once"
     assert "EVIL" not in json.dumps([str(row) for row in fresh.rows("news_sentiment")])
 
 
-def test_an_article_that_gemini_refuses_is_asked_about_three_times_and_no_more(fresh, market, monkeypatch):
+def test_an_article_that_gemini_refuses_is_asked_about_three_times_and_no_more(fresh, gemini, market, monkeypatch):
     for name in STEPS[:2]:
         fresh.run(name, "first", hours=24)
     refused = fresh.rows("news_articles")[0]["title"]
@@ -348,20 +358,30 @@ def test_an_article_that_gemini_refuses_is_asked_about_three_times_and_no_more(f
     assert len(asked) == 4, "an operator may ask again"
 
 
-def test_gemini_that_is_busy_leaves_the_rest_to_the_next_run(fresh, market, monkeypatch, caplog):
+def test_gemini_that_is_busy_leaves_the_rest_to_the_next_run(fresh, gemini, market, monkeypatch, caplog):
     for name in STEPS[:2]:
         fresh.run(name, "first", hours=24)
 
+    truthful, asked = Gemini.generate_content, []
+
     def busy(self: Gemini, body: Any, key: str) -> Any:
-        raise RateLimited("gemini", "generate_content", key, 429, "RESOURCE_EXHAUSTED", retry_after=3600.0)
+        if len(asked) == 5:
+            raise RateLimited("gemini", "generate_content", key, 429, "RESOURCE_EXHAUSTED", retry_after=3600.0)
+        asked.append(int(key.partition(":")[0]))
+        return truthful(self, body, key)
 
     with monkeypatch.context() as patch:
         patch.setattr(Gemini, "generate_content", busy)
         fresh.run("news_sentiment", "busy", model="gemini")
-    assert {row["model"] for row in fresh.rows("news_sentiment")} == {"polygon", "marketaux"}
+    naming = {row["article_id"]: row["published_at"] for row in fresh.rows("news_mentions")}
+    newest = sorted(naming, key=lambda id_: (naming[id_], id_), reverse=True)
+    assert asked == newest[:5]
+    scored = {row["article_id"] for row in fresh.rows("news_sentiment") if row["model"] == "gemini"}
+    assert 0 < len(scored) <= 5
+    assert scored <= set(asked), "what came before the end of the budget counts"
     assert "the articles that are left are asked about by the next run" in caplog.text
     fresh.run("news_sentiment", "later", model="gemini")
-    assert "gemini" in {row["model"] for row in fresh.rows("news_sentiment")}
+    assert scored < {row["article_id"] for row in fresh.rows("news_sentiment") if row["model"] == "gemini"}
 
 
 def test_marketaux_day_budget_that_is_spent_leaves_the_rest_to_the_next_run(fresh, market, caplog):

@@ -418,6 +418,27 @@ def test_airflow_runs_on_the_last_stack_with_its_own_arguments(monkeypatch) -> N
     assert environment["PATH"] == os.environ["PATH"]
 
 
+def test_news_is_scored_by_finbert_else_gemini_with_a_key_else_the_lexicon(ran, monkeypatch, tmp_path, capsys) -> None:
+    from closingbell.pipelines.news_sentiment import chosen_model
+    from closingbell.settings import settings
+
+    monkeypatch.setenv("AIRFLOW_CONN_GEMINI", json.dumps({"conn_type": "gemini"}))  # half a connection
+    assert chosen_model("auto") == "lexicon"
+    assert command(monkeypatch, "news", "--model", "gemini") == 1
+    assert "needs the connection gemini with a key" in capsys.readouterr().err
+    with_key = json.dumps({"conn_type": "gemini", "password": "a key"})
+    monkeypatch.setattr(loads, "joined", lambda: monkeypatch.setenv("AIRFLOW_CONN_GEMINI", with_key))  # the stack's
+    assert command(monkeypatch, "news", "--model", "gemini") == 0
+    assert chosen_model("auto") == chosen_model(None) == "gemini"
+    monkeypatch.setenv("CLOSINGBELL_FINBERT", str(tmp_path))
+    settings.cache_clear()
+    try:
+        assert chosen_model("auto") == "finbert"
+        assert chosen_model("lexicon") == "lexicon"
+    finally:
+        settings.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -243,6 +243,7 @@ def news(
     if hours and backfill:
         raise UsageError("give --hours or --backfill, not both")
     nothing_beside(from_files, hours=hours, backfill=backfill, ticker=ticker)
+    joined()  # whose connections tell which models there are
     from closingbell.pipelines.news_sentiment import chosen_model
 
     chosen_model(model)  # refused before anything is asked for

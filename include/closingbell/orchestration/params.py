@@ -99,9 +99,9 @@ def news() -> dict[str, Param]:
             type="string",
             enum=["auto", "finbert", "gemini", "lexicon"],
             values_display={
-                "auto": "FinBERT where it is configured, else the lexicon",
+                "auto": "FinBERT where it is configured, else Gemini where it has a key, else the lexicon",
                 "finbert": "FinBERT",
-                "gemini": "Gemini (each article costs a request)",
+                "gemini": "Gemini (each article costs a request of its day)",
                 "lexicon": "The lexicon",
             },
             title="Model",

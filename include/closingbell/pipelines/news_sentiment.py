@@ -1,8 +1,9 @@
 """Articles -> news_sentiment (what vendors and our model think of them), and from it sentiment_daily of each session.
 
-The model is FinBERT where CLOSINGBELL_FINBERT names its directory, Gemini where it is asked for and its connection
-exists, else the lexicon. Each article is scored once by a model's version. Gemini's answers are landed as any vendor's;
-an article whose answer cannot be read, or was refused, is asked about again by the next runs, TRIES times in all.
+The model is FinBERT where CLOSINGBELL_FINBERT names its directory, else Gemini where its connection has a key, else the
+lexicon; or the one that is asked for. Each article is scored once by a model's version. Gemini's answers are landed as
+any vendor's, as many as its quota gives, the newest articles first; one whose answer cannot be read, or was refused, is
+asked about again by the next runs, TRIES times in all.
 """
 
 from __future__ import annotations
@@ -60,11 +61,13 @@ def chosen_model(asked: str | None) -> str:
         raise ConnectionMissing("news: the model gemini needs the connection gemini with a key, or GOOGLE_API_KEY")
     if asked != "auto":
         return asked
-    return "finbert" if settings().finbert else "lexicon"
+    if settings().finbert:
+        return "finbert"
+    return "gemini" if configured("gemini") else "lexicon"
 
 
 def plan(run: Run) -> list[Batch]:
-    """Batches of articles that wait for scores, by publication."""
+    """Batches of articles that wait for scores, by publication; Gemini is asked about the newest first."""
     model = chosen_model(run.params.get("model"))
     found = db.query(
         run.engine,
@@ -78,6 +81,7 @@ def plan(run: Run) -> list[Batch]:
     )["article_id"].to_list()
     if model == "gemini":
         tried = failures.pending(run.engine, "gemini", "generate_content", tries=TRIES)
+        found.reverse()  # the newest first: the day's requests may not suffice for all
         found = list(dict.fromkeys([*found, *(int(key.partition(":")[0]) for key in tried)]))
     log.info("news: %d articles wait for %s", len(found), model)
     return [
@@ -93,7 +97,9 @@ def land(run: Run, batch: Batch) -> Batch:
     mentions = db.query(run.engine, "news_mentions_of", ids=batch["articles"]).filter(
         pl.col("ticker").str.contains(f"^(?:{analyst.TICKER.pattern})$") & ~pl.col("url").str.starts_with("fnspid:")
     )
-    texts = {f"{row['article_id']}:{_version('gemini')}": row for row in mentions.iter_rows(named=True)}
+    told = {row["article_id"]: row for row in mentions.iter_rows(named=True)}
+    version = _version("gemini")
+    texts = {f"{id_}:{version}": told[id_] for id_ in batch["articles"] if id_ in told}
     tickers = mentions.group_by("article_id").agg(pl.col("ticker").sort().head(analyst.MOST_TICKERS))
     of = dict(tickers.iter_rows())
     failed = set(failures.pending(run.engine, "gemini", "generate_content"))
@@ -111,7 +117,7 @@ def land(run: Run, batch: Batch) -> Batch:
 
         for part in base.chunks(absent, 20):
             try:
-                landed |= base.land_each(run, "generate_content", "gemini", part, ask, resolve=False)
+                base.land_each(run, "generate_content", "gemini", part, ask, resolve=False)
             except (QuotaExhausted, RateLimited) as error:
                 log.warning("%s; the articles that are left are asked about by the next run", error)
                 break
@@ -120,6 +126,9 @@ def land(run: Run, batch: Batch) -> Batch:
                     raise
                 log.warning("%s; it is not asked on", error)
                 break
+    # those that came before a budget's end are here too
+    asked = run.landing.latest("gemini", "generate_content", absent)
+    landed |= {key: id_ for key, id_ in asked.items() if id_ != found.get(key)}
     return batch | {"landing_ids": sorted(landed.values())}
 
 
