@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
-from closingbell import connections
+from closingbell import connections, hooks
 from closingbell.audits.runner import AuditFailed
 from closingbell.hooks.errors import AuthFailed, RateLimited, VendorError
 from closingbell.hooks.gemini import Gemini
@@ -395,6 +395,29 @@ def test_marketaux_day_budget_that_is_spent_leaves_the_rest_to_the_next_run(fres
     assert len([row for row in fresh.rows("news_sightings") if row["vendor"] == "marketaux"]) == len(
         [key for key in served(market.news, market.default_clock) if key[0] == "marketaux"]
     )
+
+
+def test_stories_that_marketaux_small_plan_leaves_out_are_asked_for_later(fresh, market, monkeypatch):
+    for vendor in ("TIINGO", "WEB"):
+        monkeypatch.delenv(f"AIRFLOW_CONN_{vendor}")
+    free = json.loads(os.environ["AIRFLOW_CONN_MARKETAUX"]) | {"extra": {"plan": "free"}}
+    monkeypatch.setenv("AIRFLOW_CONN_MARKETAUX", json.dumps(free))
+    monkeypatch.setitem(hooks.ALLOWANCES["marketaux"], "free", hooks.Allowance(200, burst=20, day_limit=480))
+    since = market.default_clock - timedelta(days=30)
+    truth = {key for key in served(market.news, market.default_clock) if key[0] == "marketaux"}
+
+    def loaded(run_id: str, **params: Any) -> set[tuple[str, str]]:
+        fresh.run("news", run_id, **params)
+        rows = {(row["vendor"], row["vendor_id"]) for row in fresh.rows("news_sightings")}
+        return {key for key in rows if key[0] == "marketaux"}
+
+    first = loaded("first")
+    assert first < truth, "three stories of each symbol"
+    unread = set(db.query(fresh.engine, "news_read_to", since=since)["read_to"])
+    assert unread == {since, market.default_clock}, "what was left out is not marked as read"
+    assert loaded("hours", hours=1) == first, "a window is asked for alone"
+    assert loaded("second") == truth
+    assert set(db.query(fresh.engine, "news_read_to", since=since)["read_to"]) == {market.default_clock}
 
 
 def test_no_token_is_landed_logged_or_stored(clean, caplog):

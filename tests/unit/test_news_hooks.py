@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -91,7 +91,10 @@ def _broken(request: httpx.Request) -> httpx.Response:
 def test_marketaux_pages_until_all_that_it_found_is_here(vendor):
     vendor.script = lambda request: httpx.Response(200, json={"meta": {"found": 7, "returned": 3}, "data": []})
     assert len(list(marketaux(vendor).news("AAPL", SINCE))) == 3
-    assert len(list(marketaux(vendor).news("AAPL", SINCE, pages=1))) == 1
+    assert "published_before" not in vendor.asked[-1].url.params
+    (answer,) = marketaux(vendor).news("AAPL", SINCE, SINCE + timedelta(hours=8), pages=1)
+    assert vendor.asked[-1].url.params["published_before"] == "2025-12-05T08:00:00"
+    assert answer.key == "AAPL@2025-12-05T00:00:00..2025-12-05T08:00:00:1"
 
 
 def test_marketaux_402_is_the_day_spent_and_429_the_minute(vendor):

@@ -49,18 +49,21 @@ class Marketaux:
         self.stories = STORIES[endpoint.extra.get("plan") or "free"]
         self.client = Client(self.vendor, endpoint, quota, query={"api_token": endpoint.password}, sleep=sleep)
 
-    def news(self, symbol: str, since: datetime, *, pages: int = MAX_PAGES) -> Iterator[Answer]:
-        """Stories about one symbol published after `since` (UTC), newest first, at most `pages` answers.
+    def news(
+        self, symbol: str, since: datetime, before: datetime | None = None, *, pages: int = MAX_PAGES
+    ) -> Iterator[Answer]:
+        """Stories about one symbol published after `since` and before `before` (UTC), newest first.
 
+        At most `pages` answers: what they leave out is older than all that they hold.
         `filter_entities` is left at false: with it a story names only the symbol asked for, which would then always be
         its best matched company.
         """
-        after = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        after, end = _second(since), f"..{_second(before)}" if before else ""
         for page in range(1, pages + 1):
             params = {
                 "symbols": symbol, "language": "en", "published_after": after, "limit": self.stories, "page": page,
-            }  # fmt: skip
-            key = f"{symbol}@{after}:{page}"
+            } | ({"published_before": _second(before)} if before else {})  # fmt: skip
+            key = f"{symbol}@{after}{end}:{page}"
             answer = self.client.get(
                 f"{self.base_url}/v1/news/all", endpoint="news", key=key, params=params, refusal=self._refusal
             )
@@ -90,3 +93,7 @@ class Marketaux:
                 tomorrow,
             )  # fmt: skip
         return None
+
+
+def _second(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")

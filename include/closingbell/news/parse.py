@@ -172,6 +172,32 @@ def marketaux_news(body: bytes) -> Parsed:
     return pages.parsed()
 
 
+class _Told(msgspec.Struct):
+    published_at: str
+
+
+class _Found(msgspec.Struct):
+    found: int
+
+
+class _Page(msgspec.Struct):
+    meta: _Found
+    data: list[_Told]
+
+
+def marketaux_whole_from(bodies: Iterable[bytes]) -> datetime | None:
+    """Since when the pages of one question hold all of it: the newest come first, and a plan's pages may be too few.
+
+    None where they leave nothing out, or one is not of its shape.
+    """
+    try:
+        pages = [msgspec.json.decode(body, type=_Page) for body in bodies]
+        times = [_moment(row.published_at, "published_at") for page in pages for row in page.data]
+    except (msgspec.MsgspecError, Refused):
+        return None
+    return min(times) if 0 < len(times) < max(page.meta.found for page in pages) else None
+
+
 @parser("tiingo news")
 def tiingo_news(body: bytes) -> Parsed:
     """One page of Tiingo `/tiingo/news`; pages are counted by the request (`offset`)."""

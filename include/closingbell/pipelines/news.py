@@ -3,7 +3,9 @@
 A stream is a vendor, one symbol of Marketaux, or a page of news/sources.toml. A batch that was read to its end leaves
 its window (`read` of the landed batch); a stream is read on from the first moment of its windows that none covers, six
 hours over (stories come late), and a new one from 30 days back. So what a narrow run, a spent budget or a plan without
-news left out is asked for by the next run. What cannot be read is recorded by its name and the other streams go on.
+news left out is asked for by the next run. Where Marketaux has more of a symbol than its plan's pages hold, the window
+begins with the oldest story that came: what is left is asked for later, the newest first, and of a small plan with the
+requests that the symbols' new stories leave over. What cannot be read is recorded by its name and the others go on.
 
 A copy stays as it was told first: a story that its vendor rewrites or dates anew after the close must not change what
 the close knew. What a later answer adds (a ticker, an opinion) counts from that answer.
@@ -44,6 +46,7 @@ OVERLAP = timedelta(hours=6)
 DAYS_PER_BATCH = 10
 FILES_PER_BATCH = 100
 SYMBOLS_PER_BATCH = 50
+FEW = 20  # stories a page: fewer are a small plan's
 MOST_SYMBOLS = 500  # asked for one by one in a run, where the plan has no day budget
 ENDPOINTS = (
     ("polygon", "news"), ("marketaux", "news"), ("tiingo", "news"), ("web", "page"), ("fnspid", "csv"),
@@ -77,8 +80,9 @@ def plan(run: Run) -> list[Batch]:
             batches.append({"key": f"web {source}", "vendor": vendor, "source": source})
         elif vendor == "marketaux":
             batches += [
-                {"key": f"marketaux {part[0][0]}..{part[-1][0]}", "vendor": vendor, "symbols": dict(part)}
-                for part in base.chunks(_symbols(run, marks, now), SYMBOLS_PER_BATCH)
+                {"key": f"marketaux {what} {part[0][0]}..{part[-1][0]}", "vendor": vendor, "symbols": dict(part)}
+                for what, asked in _symbols(run, now).items()
+                for part in base.chunks(list(asked.items()), SYMBOLS_PER_BATCH)
             ]
         else:
             first = _first(run, marks.get(stream), now)
@@ -240,27 +244,41 @@ def _steps(first: datetime, now: datetime) -> list[datetime]:
     return [*steps, now]
 
 
-def _symbols(run: Run, marks: dict[str, datetime], now: datetime) -> list[tuple[str, str]]:
-    """Whom the vendor of targeted news is asked for, as many as its day's budget gives this run, each since when."""
+def _symbols(run: Run, now: datetime) -> dict[str, dict[str, tuple[str, str | None]]]:
+    """Whom the vendor of targeted news is asked for, and from when to when: `new` stories, and those that were `left`.
+
+    A small plan's day gives this run so many requests. A run of a window asks for its own alone.
+    """
     from closingbell.connections import resolve
+    from closingbell.hooks.marketaux import STORIES
 
     tickers = run.params.get("tickers") or settings().only_tickers or None
-    budget = allowance("marketaux", resolve("marketaux").extra.get("plan")).day_limit
+    plan = resolve("marketaux").extra.get("plan")
+    budget = allowance("marketaux", plan).day_limit
     most = max(1, budget * settings().news_hours // 24) if budget else MOST_SYMBOLS
-    today = now.astimezone(NEW_YORK).date()
-    found = db.query(run.engine, "news_symbols", session=today, tickers=tickers, most=most)["ticker"]
-    return [(ticker, _iso(_first(run, marks.get(f"marketaux:{ticker}"), now))) for ticker in found]
+    today, since = now.astimezone(NEW_YORK).date(), now - timedelta(days=FIRST_DAYS)
+    found = db.query(run.engine, "news_symbols", session=today, tickers=tickers, since=since, most=most).to_dicts()
+    asked: dict[str, dict[str, tuple[str, str | None]]] = {
+        "new": {row["ticker"]: (_iso(_first(run, row["until"], now)), None) for row in found}
+    }
+    if not any(run.params.get(name) for name in ("hours", "backfill", "tickers", "full")):
+        left = [row for row in found if row["left_to"]]
+        left = left[: most - len(found)] if STORIES[plan or "free"] < FEW else left
+        asked["left"] = {row["ticker"]: (_iso(row["left_from"]), _iso(row["left_to"])) for row in left}
+    return asked
 
 
 def _questions(
     hook: Any, batch: Batch, tickers: Sequence[str]
-) -> Iterator[tuple[str, tuple[str, str], Iterator[Answer]]]:
+) -> Iterator[tuple[str, tuple[str, str], Iterable[Answer]]]:
     """(the stream that the answers give whole, none where tickers narrow them; its window; the answers)."""
     if batch["vendor"] == "marketaux":
-        few = hook.stories < 20  # of a small plan one page each, so that more companies have their turn
-        for symbol, since in batch["symbols"].items():
-            answers = hook.news(symbol, datetime.fromisoformat(since), **({"pages": 1} if few else {}))
-            yield f"marketaux:{symbol}", (since, batch["now"]), answers
+        few = hook.stories < FEW  # of a small plan one page each, so that more companies have their turn
+        for symbol, (since, before) in batch["symbols"].items():
+            asked = datetime.fromisoformat(since), datetime.fromisoformat(before) if before else None
+            answers = list(hook.news(symbol, *asked, **({"pages": 1} if few else {})))
+            whole_from = parse.marketaux_whole_from(answer.body for answer in answers)
+            yield f"marketaux:{symbol}", (_iso(whole_from) if whole_from else since, before or batch["now"]), answers
         return
     window = batch["first"], batch.get("last") or batch["to"]
     first, end = map(datetime.fromisoformat, window)
@@ -342,7 +360,7 @@ def _joined(first: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
         for opinion in json.loads(later["opinions"])
         if (opinion["ticker"], opinion["model"]) not in heard
     ]
-    added = {"tickers": sorted({*first["tickers"], *later["tickers"]})}
+    added: dict[str, Any] = {"tickers": sorted({*first["tickers"], *later["tickers"]})}
     added |= {"opinions": json.dumps(opinions + more)} if more else {}
     lineage = {} if added.items() <= first.items() else {name: later[name] for name in base.LINEAGE}
     return first | seen | added | lineage

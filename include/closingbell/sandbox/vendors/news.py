@@ -40,7 +40,9 @@ def _marketaux(box: Box, asked: Asked) -> Reply | None:
     after = _moment(asked.query.get("published_after"), asked.now - timedelta(days=30))
     limit, number = min(int(asked.query.get("limit", 3)), 20), int(asked.query.get("page", 1))
     symbols = asked.query.get("symbols", "")
-    rows = box.call("marketaux_news", symbols, after, asked.now) or []
+    before = _moment(asked.query.get("published_before"), asked.now + timedelta(seconds=1))
+    until = min(asked.now, before - timedelta(microseconds=1))
+    rows = box.call("marketaux_news", symbols, after, until) or []
     if asked.query.get("filter_entities") == "true":
         rows = [row | {"entities": [of for of in row["entities"] if of["symbol"] == symbols]} for row in rows]
     shown = rows[(number - 1) * limit : number * limit]
