@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import zipfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
 from closingbell.landing import Landing
-from closingbell.pipelines import LOADS, base, files
+from closingbell.pipelines import LOADS, base, files, news
 from closingbell.pipelines.base import Run
 
 OLD = datetime(2025, 5, 2, 23, tzinfo=UTC)
@@ -210,3 +212,26 @@ def _count(engine: Engine, table: str) -> int:
 def _column(engine: Engine, statement: str) -> list[Any]:
     with engine.connect() as connection:
         return list(connection.execute(text(statement)).scalars())
+
+
+def test_a_file_that_is_too_large_is_named_with_what_to_do_in_a_folder_too(put, monkeypatch):
+    monkeypatch.setattr(files, "MAX_FILE", 1 << 20)
+    header, record = "Date,Article_title,Stock_symbol,Url\n", '2020-06-05 10:30:54 UTC,"T\nT",A,https://a.com/1\n'
+    path = put("nasdaq_external_data.csv", header + record * (1 + (1 << 20) // len(record)))
+    for named in (path, path.parent):
+        with pytest.raises(files.UnknownFile, match=r"nasdaq_external_data.csv: more than 1 MiB.*split it"):
+            list(files.read_all([str(named)], endpoints=("news", "csv")))
+    put("nasdaq_external_data.csv", header + record)
+    (part,) = files.read_all([str(path.parent)], endpoints=("news", "csv"))
+    assert (part.vendor, part.endpoint) == ("fnspid", "csv")
+
+
+def test_files_of_news_share_a_batch_as_far_as_memory_allows(put, monkeypatch):
+    header, record = "Date,Article_title,Stock_symbol,Url\n", "2020-06-05 10:30:54 UTC,T,A,https://a.com/1\n"
+    paths = [put(f"part{number}.csv", header + record * rows) for number, rows in enumerate((3, 3, 9, 3))]
+    monkeypatch.setattr(news, "BYTES_PER_BATCH", 6 * len(record) + 2 * len(header))
+    numbers = itertools.count(1)
+    run = SimpleNamespace(
+        params={"from_files": [str(paths[0].parent)]}, landing=SimpleNamespace(put=lambda answer: next(numbers))
+    )
+    assert [batch["landing_ids"] for batch in news.plan(run)] == [[1, 2], [3], [4]]

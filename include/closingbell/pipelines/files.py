@@ -53,6 +53,10 @@ class UnknownFile(ValueError):
     """A file whose name and content show no vendor and endpoint."""
 
 
+class TooLarge(UnknownFile):
+    """A file that is more than is read of one."""
+
+
 def find(paths: Iterable[str]) -> list[Path]:
     """Every file under the given files and folders, sorted; raises FileNotFoundError naming one that is absent."""
     found: list[Path] = []
@@ -98,8 +102,8 @@ def read_all(paths: Iterable[str], *, endpoints: Iterable[str]) -> Iterator[Answ
     for path in find(named):
         try:
             answer = read(path)
-        except UnknownFile:
-            if str(path) in named:
+        except UnknownFile as error:
+            if str(path) in named or isinstance(error, TooLarge):
                 raise
             continue
         if answer.endpoint in wanted:
@@ -113,7 +117,10 @@ def _read_bytes(path: Path) -> bytes:
     with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
         body = file.read(MAX_FILE + 1)
     if len(body) > MAX_FILE:
-        raise UnknownFile(f"{path}: more than {MAX_FILE >> 20} MiB; is it a vendor's single answer?")
+        raise TooLarge(
+            f"{path}: more than {MAX_FILE >> 20} MiB, the most that is read of a file; split it (a CSV file by whole "
+            "records, each part with the header) and give the folder of the parts"
+        )
     return body
 
 

@@ -45,6 +45,7 @@ FIRST_DAYS = 30
 OVERLAP = timedelta(hours=6)
 DAYS_PER_BATCH = 10
 FILES_PER_BATCH = 100
+BYTES_PER_BATCH = 64 << 20  # of the rows of a batch that are in memory at once; a larger file has a batch to itself
 SYMBOLS_PER_BATCH = 50
 FEW = 20  # stories a page: fewer are a small plan's
 MOST_SYMBOLS = 500  # asked for one by one in a run, where the plan has no day budget
@@ -382,10 +383,17 @@ def _told_before(run: Run, vendor: Any, ids: list[str], *, replay: bool) -> list
 
 def _plan_files(run: Run, paths: Iterable[str]) -> list[Batch]:
     wanted = ("news", "csv")
-    ids = [run.landing.put(answer) for answer in files.read_all(paths, endpoints=wanted)]
-    if not ids:
+    parts: list[list[int]] = []
+    size = 0
+    for answer in files.read_all(paths, endpoints=wanted):
+        size += len(answer.body)  # type: ignore[arg-type]
+        if not parts or len(parts[-1]) == FILES_PER_BATCH or size > BYTES_PER_BATCH:
+            parts.append([])
+            size = len(answer.body)  # type: ignore[arg-type]
+        parts[-1].append(run.landing.put(answer))
+    if not parts:
         raise files.UnknownFile(f"--from-files {' '.join(paths)}: no news among them")
-    return [{"key": f"files {part[0]}-{part[-1]}", "landing_ids": part} for part in base.chunks(ids, FILES_PER_BATCH)]
+    return [{"key": f"files {part[0]}-{part[-1]}", "landing_ids": part} for part in parts]
 
 
 def _is_ticker(key: str) -> bool:
