@@ -6,8 +6,8 @@ Owner: closing-bell. Every four hours (`CLOSINGBELL_NEWS_HOURS`), counted so tha
 have a key, and the web pages of `include/closingbell/news/sources.toml`. An empty table begins with 30 days.
 
 **Tasks**: `news` lands and publishes each vendor's copies; `news_articles` makes one article of one story's copies;
-`score` (a pod) scores what no run has scored, by FinBERT, else Gemini, else the
-lexicon, whichever is configured; `sentiment_daily` makes the moods of the sessions that new scores reach.
+`score` (a pod) scores what no run has scored, by FinBERT, Gemini or the lexicon: the first that is configured;
+`sentiment_daily` makes the moods of the sessions that new scores reach.
 
 **When it fails**
 - `open`: "no stream": make a connection (`.env.example` names the keys), then clear.
