@@ -6,6 +6,8 @@ import io
 import itertools
 import json
 import os
+import struct
+import tracemalloc
 import zipfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -102,6 +104,29 @@ def test_a_file_of_no_vendor_is_an_error_where_it_is_named_and_left_out_of_a_fol
     with pytest.raises(files.UnknownFile, match=r"readme\.txt: not understood; --from-files takes SEC companyfacts"):
         list(files.read_all([str(folder / "readme.txt")], endpoints=["sp500"]))
     assert [answer.endpoint for answer in files.read_all([str(folder)], endpoints=["sp500"])] == ["sp500"]
+
+
+@pytest.mark.parametrize("entries", [0xFFFF, 3])  # the count may lie
+def test_a_zip_of_100_000_members_is_no_vendors_and_its_directory_is_not_read(tmp_path, entries):
+    directory = (struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, 20, *[0] * 7, 1, *[0] * 6) + b"a") * 100_000
+    path = tmp_path / "any.zip"
+    path.write_bytes(directory + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, entries, entries, len(directory), 0, 0))
+    del directory
+    tracemalloc.start()
+    try:
+        with pytest.raises(files.UnknownFile, match=r"any\.zip: .* directory has"):
+            files.read(path)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert list(files.read_all([str(tmp_path)], endpoints=["companyfacts_zip"])) == []
+
+
+def test_a_zip_that_was_cut_is_no_vendors(put):
+    path = put("companyfacts.zip", {"CIK0000320193.json": "{}" * 999}, at=NEW, members=True)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(files.UnknownFile, match="no whole zip; fetch it again"):
+        files.read(path)
 
 
 def test_a_time_still_to_come_is_now(put):

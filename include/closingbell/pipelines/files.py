@@ -11,11 +11,13 @@ import gzip
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from closingbell import archives
 from closingbell.edgar import is_submission
 from closingbell.hooks.answer import Answer
 from closingbell.institutions import catalog
@@ -25,6 +27,9 @@ from closingbell.universe.parse import FORTUNE500_COLUMNS
 MAX_FILE = 512 * 1024 * 1024
 MAX_JSON = 64 * 1024 * 1024  # of an answer whose name does not say what it is
 SNIFFED = 4096
+ZIP_START = 2**20  # of a zip, in which a bulk zip of SEC shows a company
+BULK_MEMBER = re.compile(rb"PK\x03\x04.{4}(\0\0|\x08\0).{18}(..)[^\0]{0,99}?CIK\d{10}\.json", re.DOTALL)
+"""A member's own header: how it is packed, the length of what stands between its name and its bytes."""
 UNDERSTOOD = (
     "SEC companyfacts or submissions JSON (CIK##########.json), SEC's companyfacts.zip or submissions.zip, "
     "company_tickers.json, EDGAR form index (form.YYYYMMDD.idx), ownership documents (Forms 3, 4, 5: XML or full "
@@ -217,19 +222,26 @@ def _recognise_zip(path: Path) -> tuple[str, str, str]:
         return "sec_edgar", "form13f_set", named[0]
     if named := catalog.fails_days(path.name):
         return "sec_edgar", "fails_to_deliver", named[0]
+    if not zipfile.is_zipfile(path):
+        raise UnknownFile(f"{path}: no whole zip; fetch it again")
     try:
-        with zipfile.ZipFile(path) as archive:
-            if any(member.filename.upper().endswith("INFOTABLE.TSV") for member in archive.infolist()):
-                return "sec_edgar", "form13f_set", path.stem
-            if [member.filename for member in archive.infolist()] == ["supported_tickers.csv"]:
-                return "tiingo", "supported_tickers", "all"
-            first = next((m for m in archive.infolist() if re.search(r"CIK\d{10}\.json$", m.filename)), None)
-            head = archive.open(first).read(1024) if first else b""
-    except zipfile.BadZipFile as error:
+        with path.open("rb") as file:
+            start = file.read(ZIP_START)
+            if member := BULK_MEMBER.search(start):  # SEC's have up to a million: the directory is not read for this
+                head = _member_head(start[member.end() + int.from_bytes(member[2], "little") :], member[1])
+                facts = b'"facts"' in head and b'"filings"' not in head
+                return "sec_edgar", "companyfacts_zip" if facts else "submissions_zip", "all"
+            names = archives.Archive(file, str(path)).names
+    except (archives.ArchiveRefused, zlib.error) as error:
         raise UnknownFile(f"{path}: {error}; fetch it again") from error
-    if not first:
-        raise UnknownFile(
-            f"{path}: a zip of no CIK##########.json and no supported_tickers.csv; --from-files takes {UNDERSTOOD}"
-        )
-    facts = b'"facts"' in head and b'"filings"' not in head
-    return "sec_edgar", "companyfacts_zip" if facts else "submissions_zip", "all"
+    if "INFOTABLE.TSV" in map(str.upper, names):
+        return "sec_edgar", "form13f_set", path.stem
+    if names == ["supported_tickers.csv"]:
+        return "tiingo", "supported_tickers", "all"
+    raise UnknownFile(
+        f"{path}: a zip of no CIK##########.json and no supported_tickers.csv; --from-files takes {UNDERSTOOD}"
+    )
+
+
+def _member_head(packed: bytes, method: bytes) -> bytes:
+    return packed[:1024] if method == b"\0\0" else zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, 1024)
