@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 import zlib
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -227,6 +231,16 @@ def test_member_of_10_gb_is_refused_in_bounded_memory(declared: int, reason: str
         assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
     finally:
         tracemalloc.stop()
+
+
+def test_member_of_10_gb_that_declares_what_is_allowed_is_cut_there_in_bounded_memory():
+    bound = 256 * 2**20
+    script = Path(__file__).parents[1] / "fixtures/streamed_bomb.py"
+    ended = subprocess.run([sys.executable, script, str(bound)], capture_output=True, text=True, check=True)
+    found = json.loads(ended.stdout)
+    assert 0.95 < found["read"] <= 1  # the last batch is not given out
+    assert found["said"].startswith("ArchiveRefused: sec_edgar form13f: member INFOTABLE.tsv: Bad CRC-32")
+    assert found["kib"] < 128 * 2**10
 
 
 def test_archive_of_100_000_members_is_refused_before_its_directory_is_read():
