@@ -142,6 +142,23 @@ def test_a_window_beside_files_is_refused_and_not_ignored(command_line, ran, mon
     assert {tuple(params["from_files"]) for *_, params in ran} == {(str(tmp_path),)}
 
 
+def test_institutions_are_of_quarters_by_name_or_of_the_last_so_many(ran: Ran, monkeypatch, capsys) -> None:
+    assert command(monkeypatch, "institutional-holdings", "--quarter", "2024Q3") == 0
+    assert command(monkeypatch, "institutional-holdings", "-q", "2024Q3, 2024Q4", "-q", "2025Q1", "--full") == 0
+    assert command(monkeypatch, "institutional-holdings", "--backfill", "4") == 0
+    names = ["cusips", "institutional_holdings", "institutional_ownership"]
+    assert [load for load, *_ in ran] == names * 3
+    assert [params for *_, params in ran[::3]] == [
+        {"quarters": ["2024Q3"]},
+        {"quarters": ["2024Q3", "2024Q4", "2025Q1"], "full": True},
+        {"backfill": 4},
+    ]
+    assert all(ran[at][4] == ran[at - at % 3][4] for at in range(9))
+    assert command(monkeypatch, "institutional-holdings", "--quarter", "2024Q3", "--backfill", "4") == 1
+    assert "not both" in capsys.readouterr().err
+    assert len(ran) == 9
+
+
 def test_a_session_is_the_partition_key(ran: Ran, monkeypatch) -> None:
     assert command(monkeypatch, "prices", "--all", "--session", "2025-12-05") == 0
     assert ran[0][3:] == ("2025-12-05", {"all": True, "session": "2025-12-05"})
