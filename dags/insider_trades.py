@@ -2,8 +2,8 @@
 ### insider_trades: Forms 3, 4 and 5 of insiders, and what they bought on the open market
 
 Owner: closing-bell. Every hour while New York trades, half an hour after the close, and at 22:30 New York, when EDGAR
-has closed: new filings of the feed (Form 4), and of the day's index (all forms, and what the feed missed). An empty
-table fills itself with 90 days first, some hours at SEC's eight requests a second.
+has closed: new filings of the feed (Form 4), and of the day's index (all forms, and what the feed missed). A table
+fills itself with 90 days first, some hours at SEC's eight requests a second.
 
 **Tasks**: `insider_trades` lands and publishes documents; `insider_activity` marks the lines that amendments restate
 and makes the sums of 30 and 90 days for each session.

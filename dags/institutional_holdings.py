@@ -4,7 +4,7 @@
 Owner: closing-bell. Tuesday to Saturday 06:00 New York, when EDGAR's index of the day before is whole, and so before
 that day's scores. SEC publishes a data set of 13F four times a year, about two weeks after the February, May, August
 or November it ends with: each run looks at the page and loads what is new, and between two sets the single filings
-that the daily indices list. An empty table begins with four quarters. At most 8 requests a second.
+that the daily indices list. Of the last four quarters every set that is missing is loaded. At most 8 requests a second.
 
 **Tasks**: `cusips` (SEC's fails-to-deliver files, twice a month: which CUSIP is which security from when on);
 `institutional_holdings` (a data set is one batch, 200 single filings are one; a set's rows take the place of those of

@@ -199,18 +199,35 @@ def test_an_identical_rerun_asks_for_no_document_changes_no_row_and_says_nothing
     assert clean.asked() == before
 
 
+def test_a_narrow_run_does_not_end_the_first_fill(market, template, new_database, tmp_path, monkeypatch):
+    monkeypatch.setattr(insider_trades, "FIRST_DAYS", DAYS)
+    today = market.default_clock.astimezone(NEW_YORK).date()
+    days = [today - timedelta(days=back) for back in range(1, DAYS + 1)]
+    for narrow in deployed(market, new_database(template), tmp_path):
+        narrow.run("narrow", backfill=1)
+        narrow.run("filled")
+        assert {day for day in days if market.daily_index(day, market.default_clock)} <= {
+            date.fromisoformat(day) for day in narrow.indexes()
+        }
+        assert_trades(narrow, market.truth.insider_trades(market.default_clock, filed_from=days[-1]))
+        before = narrow.indexes()
+        narrow.plan()
+        assert {day for day, count in narrow.indexes().items() if count > before.get(day, 0)} <= {today.isoformat()}
+
+
 def test_days_seen_by_scheduled_runs_equal_the_ground_truth_and_amendments_mark_rows_of_earlier_runs(
-    market, template, new_database, tmp_path, clean
+    market, template, new_database, tmp_path, clean, monkeypatch
 ):
     """Forms 4 come by the feed within the day, forms 3 and 5 by the index of the night."""
     filings = [f for f in market.insiders.filings if f.original and f.accepted < market.default_clock]
     amendment = [f for f in filings if (f.filed_on - f.original.filed_on).days < 20][-1]
     days = last_sessions(amendment.filed_on, 3)
     since = days[0] - timedelta(days=DAYS)
+    monkeypatch.setattr(insider_trades, "FIRST_DAYS", DAYS)
     marked = 0
     for hourly in deployed(market, new_database(template), tmp_path):
         hourly.at(days[0], 22, 30)
-        hourly.run("fill", backfill=DAYS)
+        hourly.run("fill")
         for day in days[1:]:
             hourly.at(day, 16, 30)
             marked += hourly.run(f"{day} close")["insider_activity insider_trades"]["updated"]

@@ -23,7 +23,7 @@ from closingbell import connections, edgar
 from closingbell.archives import ArchiveRefused
 from closingbell.hooks.errors import VendorError
 from closingbell.landing import Landing
-from closingbell.pipelines import LOADS, base
+from closingbell.pipelines import LOADS, base, cusips
 from closingbell.pipelines.base import Run
 from closingbell.sandbox.faults import rates
 from closingbell.sandbox.server import Sandbox, open_market, running
@@ -244,8 +244,28 @@ def test_a_quarter_by_name_brings_its_data_set_and_thousands_become_dollars(clea
     assert wrong.rows() == [(made.manager_cik(made.WRONG_UNIT), 1000.0)]
 
 
-def test_faults_change_no_row(market, new_database, listed, tmp_path_factory):
+def test_a_narrow_run_does_not_end_the_first_fill(files_only, market, tmp_path):
+    report = market.institutions.filed_between(date(2025, 6, 1), date(2025, 8, 31))[0]
+    path = tmp_path / f"{report.accession_no}.txt"
+    path.write_text(market.form13f_filing(report.accession_no, market.default_clock))
+    files_only.load("file", from_files=[str(path)])
+    files_only.run("institutional_holdings", "quarter", quarters=["2025Q1"])
+
+    def planned(name: str) -> list[Any]:
+        run = Run(dag_id=name, run_id="next", partition_key="2025-12-05", engine=files_only.engine,
+                  landing=files_only.landing)  # fmt: skip
+        return base.plan(LOADS[name], run)
+
+    assert [batch["set"] for batch in planned("institutional_holdings") if "set" in batch] == [
+        "01dec2024-28feb2025", "01jun2025-31aug2025",
+    ]  # fmt: skip
+    (batch,) = planned("cusips")
+    assert batch["key"] == "since 2024-11-16"  # 45 days before the first of the four
+
+
+def test_faults_change_no_row(market, new_database, listed, tmp_path_factory, monkeypatch):
     # mid September: the data set of June's reports is out, and late filings stand alone
+    monkeypatch.setattr(cusips, "FIRST_QUARTERS", 1)
     clock = new_york(date(2025, 9, 16), 18).astimezone(UTC)
     contents = []
     for faults in ("", FAULTS):

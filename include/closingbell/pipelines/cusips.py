@@ -23,7 +23,7 @@ from closingbell.warehouse import db, failures
 
 log = logging.getLogger(__name__)
 
-FIRST_QUARTERS = 4  # of an empty table
+FIRST_QUARTERS = 4  # that a table begins with, even after a run over fewer
 BEFORE_QUARTER = timedelta(days=45)  # a CUSIP that failed to deliver nowhere in a quarter's last weeks is found earlier
 
 
@@ -49,8 +49,6 @@ def plan(run: Run) -> list[Batch]:
     quarters = wanted_quarters(run, page.answered_at.astimezone(NEW_YORK).date())
     days = [quarter - BEFORE_QUARTER for quarter in quarters]
     days += listed.filter(pl.col("name").is_in(here))["first"].to_list()
-    if not days:
-        return []
     wanted = listed.filter(pl.col("last") >= min(days), ~pl.col("name").is_in(here))
     log.info("cusip_history: %d files to ask for, %d are here", wanted.height, len(here))
     return [{"key": f"since {min(days)}", "files": wanted.select("name", "path").rows()}]
@@ -95,10 +93,7 @@ LOAD = Load(name="cusips", tables=("cusip_history",), plan=plan, land=land, fram
 
 
 def wanted_quarters(run: Run, today: date) -> list[date]:
-    """Last days of the quarters that a run is asked for by name, or backfills; the last four of an empty table."""
+    """Last days of the quarters that a run is asked for by name, or backfills; else of the last four."""
     if named := run.params.get("quarters"):
         return sorted({catalog.quarter_end(str(quarter)) for quarter in named})
-    count = run.params.get("backfill")
-    if not count and not db.query(run.engine, "form13f_filings_count").item():
-        count = FIRST_QUARTERS
-    return catalog.last_quarters(today, int(count)) if count else []
+    return catalog.last_quarters(today, int(run.params.get("backfill") or FIRST_QUARTERS))

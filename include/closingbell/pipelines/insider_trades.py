@@ -30,12 +30,11 @@ from closingbell.warehouse import db, failures
 log = logging.getLogger(__name__)
 
 TABLE = "insider_trades"
-FIRST_DAYS = 90  # loaded where nothing was listed before
+FIRST_DAYS = 90  # whose indexes every run reads where they are not read yet, so that a narrow first run ends nothing
 DOCUMENTS_PER_BATCH = 500  # a minute of SEC's eight requests a second
 PAGE = 100
 LAST_PAGE = 100  # a safety stop; the feed holds some 3,000 entries
 OVERLAP = timedelta(minutes=10)  # the feed is not quite in the order of acceptance
-INDEX_LATE = 5  # days within which an index that was not there is asked for again
 TRADES = parse.TRADES | {"security_id": pl.Int64} | compute.SUPERSEDED
 FILE_ENDPOINTS = ("ownership", "submission_header")
 
@@ -140,15 +139,12 @@ def _listed(run: Run, hook: SecEdgar) -> tuple[pl.DataFrame, list[int]]:
     elif fed_until is not None:
         since = max(since, fed_until - OVERLAP)
     found, lists = _feed(run, hook, first_page, since)
-    days = run.params.get("backfill") or (FIRST_DAYS if fed_until is None else None)
-    if days:
-        wanted = [today - timedelta(days=back) for back in range(int(days), -1, -1)]
-    else:
-        start = max(min(indexed, default=today), min(max(indexed, default=today), today) - timedelta(days=INDEX_LATE))
-        wanted = [start + timedelta(days=ahead) for ahead in range((today - start).days + 1)]
-        wanted = [day for day in wanted if day not in indexed]
-    for day in wanted:
-        if day.weekday() > 4:
+    backfill = run.params.get("backfill")
+    start = today - timedelta(days=int(backfill or FIRST_DAYS))
+    if not backfill:
+        start = min(start, max(indexed, default=today))
+    for day in (start + timedelta(days=ahead) for ahead in range((today - start).days + 1)):
+        if day.weekday() > 4 or (day in indexed and not backfill):
             continue
         try:
             answer = hook.daily_index(day)

@@ -142,16 +142,15 @@ LOAD = Load(
 
 
 def _sets_wanted(run: Run, listed: pl.DataFrame, quarters: Sequence[date]) -> pl.DataFrame:
+    """The data sets of these quarters that are not published; with `full` also those that are, of a run without a
+    window all of them."""
+    asked = {name for quarter in quarters for name in catalog.of_quarter(listed, quarter)["name"]}
     published = set(db.query(run.engine, "form13f_published")["name"])
-    if quarters:
-        asked = pl.concat([catalog.of_quarter(listed, quarter) for quarter in quarters]).unique("name")
-    else:
-        here = listed.filter(pl.col("name").is_in(published))
-        # those that came since; older ones only when somebody asks
-        asked = listed.filter(pl.col("last") >= here["last"].min()) if here.height else listed.tail(1)
     if not run.params.get("full"):
-        asked = asked.filter(~pl.col("name").is_in(published))
-    return asked.sort("first")
+        asked -= published
+    elif not run.params.get("quarters") and not run.params.get("backfill"):
+        asked |= published
+    return listed.filter(pl.col("name").is_in(asked)).sort("first")
 
 
 def _single_filings(run: Run, hook: SecEdgar, first: date, today: date) -> list[Batch]:

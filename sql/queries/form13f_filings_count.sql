@@ -1,1 +1,0 @@
-SELECT count(*) AS filings FROM closingbell.institutional_filings;
