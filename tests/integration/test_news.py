@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import runpy
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -19,7 +21,7 @@ from closingbell.hooks.errors import AuthFailed, RateLimited, VendorError
 from closingbell.hooks.gemini import Gemini
 from closingbell.hooks.tiingo import Tiingo
 from closingbell.landing import Landing
-from closingbell.news import lexicon, pages
+from closingbell.news import lexicon, models, pages
 from closingbell.news.parse import canonical_url
 from closingbell.pipelines import LOADS, base
 from closingbell.pipelines.base import Run
@@ -27,8 +29,9 @@ from closingbell.sandbox.faults import rates
 from closingbell.sandbox.server import Sandbox, open_market, running
 from closingbell.sandbox.simulated.news import Copy, News
 from closingbell.sessions import close_of, last_sessions
-from closingbell.settings import settings
+from closingbell.settings import REPOSITORY, settings
 from closingbell.warehouse import db
+from fixtures import tiny_bert
 
 STEPS = ("news", "news_articles", "news_sentiment", "sentiment_daily")
 TABLES = ("news_sightings", "news_members", "news_articles", "news_sentiment", "sentiment_daily")
@@ -525,26 +528,31 @@ def test_one_mixed_opinion_among_few_stories_is_quarantined_and_the_stories_are_
         fresh.run("news", "many", from_files=[str(tmp_path / "many.json")])
 
 
-def test_finbert_scores_each_article_once_where_its_directory_is_configured(fresh, tmp_path, monkeypatch):
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
-
-    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "profit", "probe"]))
-    BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
-    torch.manual_seed(0)
-    labels = dict(enumerate(["positive", "negative", "neutral"]))
-    BertForSequenceClassification(
-        BertConfig(vocab_size=7, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-                   id2label=labels)
-    ).save_pretrained(tmp_path)  # fmt: skip
-    monkeypatch.setenv("CLOSINGBELL_FINBERT", str(tmp_path))
+def test_the_dags_step_scores_each_article_once_with_the_trained_bert(fresh, tmp_path, monkeypatch):
+    finbert = tmp_path / "finbert"
+    finbert.mkdir()
+    tiny_bert.train(finbert)
+    monkeypatch.setenv("CLOSINGBELL_FINBERT", str(finbert))
+    monkeypatch.setenv("CLOSINGBELL_LANDING", str(tmp_path))
+    monkeypatch.setenv("CLOSINGBELL_POD_RUNTIME", "local")
     settings.cache_clear()
-    for name in STEPS[:3]:
+    for name in STEPS[:2]:
         fresh.run(name, "first", hours=48)
-    scores = [row for row in fresh.rows("news_sentiment") if row["model"] == "finbert"]
-    assert {row["article_id"] for row in scores} == {row["article_id"] for row in fresh.rows("news_articles")}
-    assert {row["model_version"][-5:] for row in scores} == {"-fp32"}
-    assert len({row["model_version"] for row in scores}) == 1
+    score = runpy.run_path(str(REPOSITORY / "dags/news_sentiment.py"))["score"]
+    due = datetime(2025, 12, 5, 23, 15, tzinfo=UTC)
+    dag_run = SimpleNamespace(dag_id="news_sentiment", run_id="first", partition_key=None, run_after=due)
+    context = {"dag_run": dag_run, "params": {"model": "auto", "backfill": None, "full": False, "hours": 48}}
+    score.render_template_fields(context)
+    type(score).execute.__wrapped__(score, context)
+    scores = {row["article_id"]: row for row in fresh.rows("news_sentiment") if row["model"] == "finbert"}
+    articles = {row["article_id"]: row for row in fresh.rows("news_articles")}
+    assert scores.keys() == articles.keys()
+    model = models.open_model(finbert)
+    assert {row["model_version"] for row in scores.values()} == {model.version}
+    assert model.version.endswith("-int8")
+    told = [". ".join(filter(None, (articles[id_]["title"], articles[id_]["summary"]))) for id_ in scores]
+    assert [row["score"] for row in scores.values()] == pytest.approx(model.scores(told), abs=1e-4)
+    assert max(row["score"] for row in scores.values()) > 0.5  # of the words that it was trained on
     again = fresh.run("news_sentiment", "again")["news_sentiment"]
     assert (again["in"], again["inserted"], again["updated"]) == (0, 0, 0)
     monkeypatch.delenv("CLOSINGBELL_FINBERT")

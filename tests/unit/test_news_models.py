@@ -13,65 +13,18 @@ from closingbell.news.models import (
     TOKEN_BUDGET,
     WEIGHTS,
     batches,
-    export_int8,
     int8_difference,
     open_model,
     positive_negative,
 )
-
-WORDS = {
-    "positive": ["beats", "soars", "record", "wins", "upgrade"],
-    "negative": ["misses", "plunges", "fraud", "loses", "downgrade"],
-    "neutral": ["meeting", "files", "report", "names", "opens"],
-}
-FILLER = ["acme", "bank", "shares", "on", "the", "quarter", "results", "in", "a", "new", "plant", "today"]
-# not FinBERT's order (positive, negative, neutral): the names decide
-LABELS = ["neutral", "negative", "positive"]
-
-
-def sentence(label, chooser):
-    words = [chooser.choice(WORDS[label]), *chooser.choices(FILLER, k=chooser.randint(2, 12))]
-    chooser.shuffle(words)
-    return " ".join(words)
+from fixtures import tiny_bert
+from fixtures.tiny_bert import LABELS, sentence
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A directory as save_pretrained writes it: 2 layers of 32, trained on three kinds of words."""
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
-
     where = tmp_path_factory.mktemp("tiny-bert")
-    words = [word for group in WORDS.values() for word in group]
-    (where / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *FILLER]))
-    tokenizer = BertTokenizerFast(str(where / "vocab.txt"))
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: number for number, label in enumerate(LABELS)},
-    )
-    model = BertForSequenceClassification(config).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    chooser = random.Random(1)
-    for _ in range(120):
-        names = [chooser.choice(LABELS) for _ in range(32)]
-        inputs = tokenizer([sentence(name, chooser) for name in names], padding=True, return_tensors="pt")
-        loss = model(**inputs, labels=torch.tensor([LABELS.index(name) for name in names])).loss
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    model.save_pretrained(where)
-    tokenizer.save_pretrained(where)
-    export_int8(where)
+    tiny_bert.train(where)
     return where
 
 
