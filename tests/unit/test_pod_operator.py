@@ -286,6 +286,19 @@ def test_local_process_gets_the_warehouse_as_environment_only(local, capsys):
     assert "s3cret" not in log
 
 
+def test_local_process_asks_which_connections_there_are_though_tasks_may_not_open_airflows_database(
+    local, capsys, monkeypatch
+):
+    """`score` asked for Gemini's and ended with "Could not parse SQLAlchemy URL": the supervisor's is none."""
+    for section in ("DATABASE", "CORE"):
+        monkeypatch.setenv(f"AIRFLOW__{section}__SQL_ALCHEMY_CONN", "airflow-db-not-allowed:///")
+    monkeypatch.setenv("AIRFLOW_CONN_TIINGO", '{"conn_type": "tiingo", "password": "k"}')
+    monkeypatch.delenv("AIRFLOW_CONN_GEMINI", raising=False)
+    asks = "from closingbell.connections import configured; print([configured(of) for of in ('gemini', 'tiingo')])"
+    run(step(asks, by_session=False), context())
+    assert "[False, True]" in capsys.readouterr().out
+
+
 def test_local_process_that_fails_fails_the_task_with_its_code(local):
     with pytest.raises(StepFailed, match="exit code 3"):
         run(step("import sys; sys.exit(3)"), context())

@@ -171,6 +171,8 @@ class PipelinePodOperator(BaseOperator):
             **_airflow_connections(self.connections),
             **(_landing_connection() if self.part is not None else {}),
             "CLOSINGBELL_DATABASE_URL": db.warehouse_url().render_as_string(hide_password=False),
+            # a task's own environment names a metadata database that nobody may open, with which `import airflow` fails
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",
             "PYTHONUNBUFFERED": "1",
             **step_environment,
         }
