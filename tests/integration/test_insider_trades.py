@@ -204,9 +204,10 @@ def test_a_narrow_run_does_not_end_the_first_fill(market, template, new_database
     today = market.default_clock.astimezone(NEW_YORK).date()
     days = [today - timedelta(days=back) for back in range(1, DAYS + 1)]
     for narrow in deployed(market, new_database(template), tmp_path):
-        narrow.run("narrow", backfill=1)
+        narrow.run("narrow", backfill=3)
+        assert 0 < len(narrow.indexes()) < 4
         narrow.run("filled")
-        assert {day for day in days if market.daily_index(day, market.default_clock)} <= {
+        assert {day for day in days if market.insiders.indexed(day)} <= {
             date.fromisoformat(day) for day in narrow.indexes()
         }
         assert_trades(narrow, market.truth.insider_trades(market.default_clock, filed_from=days[-1]))
