@@ -19,6 +19,7 @@ SETTINGS: dict[str, str] = {
     "max_connections": "200",
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
+    "wal_buffers": "64MB",  # a load writes more than the default 16 MB before the WAL writer comes by
     "min_wal_size": "1GB",  # a load writes into segments that are there, instead of filling new ones with zeros first
     "client_connection_check_interval": "5s",  # a killed task's statement ends, and frees its locks, within seconds
     "timezone": "UTC",
