@@ -1,26 +1,52 @@
--- LEFT JOIN from what is expected, so that a session without any row is found. {whole}: every expected security is
--- wanted, not only min_share of them
+-- LEFT JOIN from what is expected, so that a session without any row is found: of each of `sessions` the `securities`,
+-- or the shares that traded on the day in its place in `traded_on`, stored or in this stage; without either one row.
+-- {whole}: every expected security is wanted, not only min_share of them, or what stands in its place in `min_shares`
 WITH stage AS NOT MATERIALIZED (SELECT expected FROM ops.stages WHERE stage_id = '{stage_id}'),
-wanted AS NOT MATERIALIZED (  -- a scan of what is materialized keeps others from being parallel
+excluded AS MATERIALIZED (
+    SELECT (subject ->> 'security_id')::bigint AS security_id FROM ops.overrides
+    WHERE kind = 'exclude_security' AND ended_at IS NULL
+),
+listed AS NOT MATERIALIZED (  -- a scan of what is materialized keeps others from being parallel
     SELECT id::bigint AS security_id
     FROM stage CROSS JOIN LATERAL jsonb_array_elements_text(expected -> 'securities') AS id
-    WHERE id::bigint NOT IN (SELECT (subject ->> 'security_id')::bigint FROM ops.overrides
-                             WHERE kind = 'exclude_security' AND ended_at IS NULL)
+    WHERE id::bigint NOT IN (SELECT security_id FROM excluded)
 ),
 asked AS MATERIALIZED (
-    SELECT (expected -> 'securities') IS NOT NULL AS listed, (SELECT count(*) FROM wanted) AS securities,
-           CASE WHEN {whole} THEN 1 ELSE coalesce((expected ->> 'min_share')::double precision, 0.95) END AS min_share
-    FROM stage
+    SELECT e.session::date AS session, e.day::date AS day, (expected -> 'securities') IS NOT NULL AS listed,
+           COALESCE(e.share, expected ->> 'min_share')::double precision AS min_share
+    FROM stage CROSS JOIN LATERAL ROWS FROM (
+        jsonb_array_elements_text(expected -> 'sessions'), jsonb_array_elements_text(expected -> 'traded_on'),
+        jsonb_array_elements_text(expected -> 'min_shares')
+    ) AS e (session, day, share)
+),
+traded AS MATERIALIZED (
+    SELECT w.session, count(*) AS securities, count(r.security_id) AS found
+    FROM (
+        SELECT a.session, p.security_id
+        FROM asked AS a JOIN closingbell.stock_prices AS p ON p.session = a.day
+        UNION
+        SELECT a.session, b.security_id FROM asked AS a JOIN {batch} AS b ON b.session = a.day AND a.day <> a.session
+    ) AS w
+    JOIN closingbell.securities AS s USING (security_id)
+    LEFT JOIN {batch} AS r ON r.session = w.session AND r.security_id = w.security_id
+    WHERE s.type IN ('CS', 'ADRC', 'OS', 'GDR')
+      AND COALESCE(s.first_session, w.session) <= w.session AND COALESCE(s.last_session, w.session) >= w.session
+      AND w.security_id NOT IN (SELECT security_id FROM excluded)
+    GROUP BY w.session
 ),
 found AS MATERIALIZED (
-    SELECT r.session, count(*) AS all_rows, count(w.security_id) AS wanted_rows
-    FROM {batch} AS r LEFT JOIN wanted AS w ON w.security_id = r.security_id
+    SELECT r.session, count(*) AS all_rows, count(w.security_id) AS listed_rows
+    FROM {batch} AS r LEFT JOIN listed AS w ON w.security_id = r.security_id
     GROUP BY r.session
+),
+counted AS (
+    SELECT a.session, a.min_share,
+           CASE WHEN a.listed THEN (SELECT count(*) FROM listed) ELSE COALESCE(t.securities, 1) END AS expected,
+           COALESCE(CASE WHEN a.listed THEN f.listed_rows WHEN t.session IS NULL THEN f.all_rows ELSE t.found END, 0) AS found
+    FROM asked AS a LEFT JOIN traded AS t USING (session) LEFT JOIN found AS f USING (session)
 )
-SELECT e.session, a.securities AS expected, coalesce(CASE WHEN a.listed THEN f.wanted_rows ELSE f.all_rows END, 0) AS found
-FROM (SELECT d::date AS session FROM stage CROSS JOIN LATERAL jsonb_array_elements_text(expected -> 'sessions') AS d) AS e
-CROSS JOIN asked AS a
-LEFT JOIN found AS f ON f.session = e.session
-WHERE coalesce(CASE WHEN a.listed THEN f.wanted_rows ELSE f.all_rows END, 0)
-    < CASE WHEN a.listed THEN a.min_share * a.securities ELSE 1 END
+SELECT session, expected, found
+FROM counted
+WHERE found < expected * CASE WHEN {whole} THEN 1  -- of a short list a few may be halted
+                              ELSE COALESCE(min_share, LEAST(0.95, GREATEST(1, expected - 5) / expected::double precision)) END
 ORDER BY 1

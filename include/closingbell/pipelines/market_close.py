@@ -35,6 +35,7 @@ PAGED = ("splits", "dividends")  # their keys end with the page
 SPLIT_DAYS = 2500  # before a session: as far back as growth's earnings a share may stand, see score_financials.sql
 ANNOUNCED_DAYS = 45  # splits and dividends are declared ahead of their ex-date
 COMPLETE_SHARE = 0.95  # of the bars that the session before had
+HISTORY_SHARE = 0.5  # of the shares that traded before, in a session that only comes with the one asked for
 FILE_ENDPOINTS = (
     "bars_csv", "grouped_daily", "day_aggregates", "daily_prices", "daily_all", "chart", "splits", "dividends",
 )  # fmt: skip
@@ -145,22 +146,29 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
-    """Every session asked for; of a single one, the shares that traded the session before."""
+    """Of every session the shares that traded on the one before it; see audit_sessions_complete.sql.
+
+    Of history half of them: vendors' archives have thin days. Where nothing is stored before it, its first session is
+    measured by the one that was asked for. What two final answers lack stands: such a session needs one bar.
+    """
     if run.params.get("tickers") or run.params.get("limit"):
         return {}
     if settings().price_vendor != "polygon":
         return ticker_vendors.expected(run, batches)
-    sessions = sorted({day for batch in batches if "securities" not in batch for day in batch.get("sessions", ())})
-    if not sessions:
+    days = sorted({day for batch in batches if "securities" not in batch for day in batch.get("sessions", ())})
+    if not days:
         return {}
     new = sorted({security_id for batch in batches for security_id in batch.get("securities", ())})
-    wanted: dict[str, Any] = {"sessions": sessions} | ({"new": new} if new else {})
-    again = {day for batch in batches for day in batch.get("again", ())}
-    if len(asked := [date.fromisoformat(day) for day in sessions if day not in again]) == 1:
-        before = last_sessions(asked[0], 2)[0]
-        traded = db.query(run.engine, "securities_traded", session=before, until=asked[0])
-        wanted |= {"securities": traded["security_id"].to_list()} if traded.height else {}
-    return {"stock_prices": wanted}
+    sessions, settled = [date.fromisoformat(day) for day in days], _settled(run, days)
+    before = [last_sessions(session, 2)[0] for session in sessions]
+    if db.query(run.engine, "bars_by_session", first=before[0], last=before[0]).is_empty():
+        before[0] = max(run.sessions[0], before[0])
+    wanted: dict[str, Any] = {
+        "sessions": days,
+        "traded_on": [None if day in settled else other.isoformat() for day, other in zip(days, before, strict=True)],
+        "min_shares": [None if session in run.sessions else HISTORY_SHARE for session in sessions],
+    }
+    return {"stock_prices": wanted | ({"new": new} if new else {})}
 
 
 def replay(run: Run) -> list[Batch]:
@@ -222,11 +230,15 @@ def _gaps(run: Run, window: list[date]) -> list[date]:
 
     A day without a trade is an omission as well: after the second final answer it stands.
     """
-    keys = [day.isoformat() for day in window]
-    finals = db.query(run.engine, "final_answers", vendor="polygon", endpoint="grouped_daily", keys=keys)
-    settled = {key for key, answers in finals.iter_rows() if answers > 1}
+    settled = _settled(run, [day.isoformat() for day in window])
     open_ = [day for day in window if day.isoformat() not in settled]
     return db.query(run.engine, "missing_sessions", sessions=open_)["session"].to_list()[-GAP_SESSIONS:]
+
+
+def _settled(run: Run, keys: list[str]) -> set[str]:
+    """Those of the sessions that the vendor has answered twice since they are final."""
+    finals = db.query(run.engine, "final_answers", vendor="polygon", endpoint="grouped_daily", keys=keys)
+    return {key for key, answers in finals.iter_rows() if answers > 1}
 
 
 def _new_securities(run: Run, window: list[date]) -> list[int]:

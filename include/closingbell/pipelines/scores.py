@@ -64,7 +64,7 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def expect_sessions(*tables: str) -> Any:
-    """Every session of the plan, and of a single one every share that traded, in each of `tables`.
+    """Of every session of the plan the shares that traded on it, in each of `tables`.
 
     Nothing where the run is narrowed to some securities.
     """
@@ -73,11 +73,7 @@ def expect_sessions(*tables: str) -> Any:
         if securities_asked_for(run) is not None:
             return {}
         sessions = [day for batch in batches for day in batch["sessions"]]
-        wanted: dict[str, Any] = {"sessions": sessions}
-        if len(sessions) == 1:
-            session = date.fromisoformat(sessions[0])
-            traded = db.query(run.engine, "securities_traded", session=session, until=session)
-            wanted |= {"securities": traded["security_id"].to_list(), "min_share": MIN_SHARE}
+        wanted = {"sessions": sessions, "traded_on": sessions, "min_share": MIN_SHARE}
         return dict.fromkeys(tables, wanted)
 
     return expected
