@@ -20,6 +20,8 @@ from closingbell.stack import USER, State, libpq_url
 SCORES = "scores_and_recommendations"
 NEIGHBOURS = ("insider_trades", "institutional_holdings", "analyst_ratings", "news_sentiment")
 DAGS = ("universe", "sec_financials", *NEIGHBOURS, "market_close", SCORES)
+DAILY = ("reconcile", "housekeeping")
+UNPAUSE = "closingbell airflow dags unpause --yes --treat-dag-id-as-regex ."
 _PARSE_SECONDS = 180.0  # DAG files are parsed within so long after Airflow's start
 _ADOPT_SECONDS = 30.0  # a scheduled run that is due starts within so long after its DAG was unpaused
 _CONSUMER_SECONDS = 120.0  # the scores' run appears within so long after market_close
@@ -77,7 +79,7 @@ def demo(state: State, *, session: str, tickers: list[str], say: Callable[[str],
     known = {run["dag_run_id"] for run in api.runs(SCORES, partition_key=chosen.isoformat())}
     finish(api, "market_close", start(api, "market_close", conf, chosen.isoformat()), progress)
     finish(api, SCORES, consumer(api, chosen.isoformat(), known, progress), progress)
-    for dag_id in ("reconcile", "housekeeping", *NEIGHBOURS):  # these run when they are due
+    for dag_id in (*DAILY, *NEIGHBOURS):  # these run when they are due
         api.unpause(dag_id)
     if live:
         say(f"{', '.join(NEIGHBOURS)} run when they are due; the first time some take hours")
@@ -120,6 +122,27 @@ def places(state: State) -> str:
         "`make down` ends it; `.venv/bin/closingbell doctor` checks it.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def schedules(state: State) -> str:
+    """Unpause a live stack that has a universe; say of any stack that was only started what does not run on its own.
+
+    Scheduled runs of an empty warehouse would fail, and those of vendors that stand still make little sense.
+    """
+    from closingbell.warehouse import db
+
+    api = state.airflow()
+    if state.spec.mode == "live" and db.query(db.engine(state.warehouse_url()), "securities_all").height:
+        await_dags(api, Progress())
+        for dag_id in (*DAGS, *DAILY):
+            api.unpause(dag_id)
+    dags = api.dags()  # one that is not parsed yet begins paused, but the scores
+    paused = [name for name in (*DAGS, *DAILY) if dags.get(name, {"is_paused": name != SCORES})["is_paused"]]
+    if not paused:
+        return "Schedules   every DAG runs when it is due\n"
+    how = f"until `make demo` with the same variables has loaded everything, or {UNPAUSE}"
+    named = textwrap.fill(", ".join(paused), 108, initial_indent="Paused      ", subsequent_indent=" " * 12)
+    return f"{named}:\n{' ' * 12}none of these runs on its own {how}\n"
 
 
 def for_runs(state: State, *, session: str, tickers: list[str]) -> str:

@@ -16,6 +16,7 @@ from typing import Literal
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from closingbell.demo import UNPAUSE
 from closingbell.settings import settings
 from closingbell.stack import State, airflow
 
@@ -237,7 +238,7 @@ def _airflow(state: State | None) -> Iterator[Finding]:
         action = "unpause it, then run reconcile: a paused scores_and_recommendations loses the sessions that close"
         yield Finding("fail", "paused DAGs", ", ".join(paused), action)
     elif paused:
-        yield Finding("warn", "paused DAGs", ", ".join(paused), "unpause them in Airflow; nothing runs on its own else")
+        yield Finding("warn", "paused DAGs", ", ".join(paused), f"they do not run on their own: {UNPAUSE}")
     else:
         yield Finding("ok", "paused DAGs", "none")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, text
 
 from closingbell import cli, demo, stack
 from closingbell.sessions import calendar
@@ -17,11 +19,15 @@ class Airflow:
     """Remembers which DAGs run, and which of them are waited for, side by side or one after the other."""
 
     def __init__(self) -> None:
+        self.parsed: set[str] = {*demo.DAGS, *demo.DAILY}
         self.unpaused: set[str] = set()
         self.awaited: list[set[str]] = []
 
     def unpause(self, dag_id: str) -> None:
         self.unpaused.add(dag_id)
+
+    def dags(self) -> dict[str, dict[str, Any]]:
+        return {dag_id: {"is_paused": dag_id not in self.unpaused | {demo.SCORES}} for dag_id in self.parsed}
 
     def runs(self, dag_id: str, **_: Any) -> list[dict[str, Any]]:
         return []
@@ -57,6 +63,34 @@ def test_a_stack_that_only_starts_says_what_it_does_with_session_and_tickers() -
         demo.for_runs(started, session="2021-12-31", tickers=[])
     live = stack.State(spec=LIVE, id="0", server="")  # whose every run takes only its list
     assert demo.for_runs(live, session="", tickers=["AAPL", "COST"]) == ""
+
+
+def only_started(spec: stack.Spec, database: Engine, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(stack.State, "warehouse_url", lambda _: database.url.render_as_string(hide_password=False))
+    return demo.schedules(stack.State(spec=spec, id="0", server=""))
+
+
+def test_a_stack_that_only_starts_says_what_is_paused(airflow: Airflow, database: Engine, monkeypatch) -> None:
+    """Runs of an empty warehouse fail, and those of a market that stands still have nothing to do."""
+    every = {*demo.DAGS, *demo.DAILY}
+    for spec, parsed in ((LIVE, every), (stack.Spec(), every), (stack.Spec(), set())):
+        airflow.parsed = parsed
+        said = only_started(spec, database, monkeypatch)
+        assert airflow.unpaused == set()
+        assert said.startswith("Paused      universe, sec_financials, ")
+        assert {name for name in every if re.search(rf"\b{name}\b", said)} == every - {demo.SCORES}
+        assert "on its own until `make demo`" in said
+        assert "closingbell airflow dags unpause --yes --treat-dag-id-as-regex ." in said
+
+
+def test_a_live_stack_that_is_loaded_runs_every_dag_when_it_is_due(
+    airflow: Airflow, database: Engine, monkeypatch
+) -> None:
+    with database.begin() as connection:
+        put = "INSERT INTO closingbell.securities (security_id, name, type, fetched_at) VALUES (1, 'A', 'CS', now())"
+        connection.execute(text(put))
+    assert only_started(LIVE, database, monkeypatch) == "Schedules   every DAG runs when it is due\n"
+    assert airflow.unpaused == {*demo.DAGS, *demo.DAILY}
 
 
 @pytest.mark.parametrize("spec", [LIVE, stack.Spec()], ids=["live without a key", "simulated"])

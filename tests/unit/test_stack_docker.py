@@ -71,6 +71,12 @@ def test_the_migrate_jobs_make_the_pools_and_the_warehouse() -> None:
     assert "airflow_settings.yaml" in TEXTS["Dockerfile"]
 
 
+def test_market_close_wakes_after_every_close_without_anybody_who_unpauses_it() -> None:
+    compose = yaml.safe_load(TEXTS["compose.yaml"])["x-airflow"]["environment"]
+    assert compose["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] == "False"
+    assert yaml.safe_load(TEXTS["values.yaml"])["config"]["core"]["dags_are_paused_at_creation"] == "False"
+
+
 def test_pods_run_as_the_images_user_and_not_as_root() -> None:
     pod = yaml.safe_load(TEXTS["pod_template.yaml"])
     user = int(re.search(r"useradd --uid (\d+)", TEXTS["Dockerfile"]).group(1))  # type: ignore[union-attr]

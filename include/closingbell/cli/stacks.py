@@ -41,7 +41,8 @@ def up(
     )
     demo.check_session(session)
     state = stack.up(wanted, _say)
-    typer.echo(demo.places(state) + demo.for_runs(state, session=session, tickers=chosen), nl=False)
+    said = demo.places(state) + demo.schedules(state) + demo.for_runs(state, session=session, tickers=chosen)
+    typer.echo(said, nl=False)
 
 
 @app.command("demo")
