@@ -145,8 +145,8 @@ def schedules(state: State) -> str:
     return f"{named}:\n{' ' * 12}none of these runs on its own {how}\n"
 
 
-def for_runs(state: State, *, session: str, tickers: list[str]) -> str:
-    """What a stack that was only started does with a session and tickers that its runs will want; empty without."""
+def for_runs(state: State, *, session: str) -> str:
+    """What a stack that was only started does with its tickers and a session; empty without."""
     lines = []
     if session:
         chosen = _session(state, session)
@@ -154,11 +154,9 @@ def for_runs(state: State, *, session: str, tickers: list[str]) -> str:
             f"SESSION     {chosen}: no run was started; `make demo` with the same variables scores it, or trigger "
             "market_close with it"
         )
-    if tickers and not state.spec.tickers:
-        lines.append(
-            f"TICKERS     {','.join(tickers)}: this stack's runs take everybody; the runs of `make demo` with the same "
-            "variables take only these, as do those whose form names them"
-        )
+    if state.spec.tickers:
+        told = "the universe of every run whose form names no others; what is stored of others stays"
+        lines.append(f"TICKERS     {state.spec.tickers}: {told}")
     return "".join(f"{line}\n" for line in lines)
 
 

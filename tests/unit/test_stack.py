@@ -337,11 +337,15 @@ def test_with_a_key_a_live_stack_works_on_everybody(embedded: None, monkeypatch:
     whole = stack.spec(mode="live", tickers=["NVDA"])  # of one run, not of the stack
     assert whole.tickers == ""
     assert "CLOSINGBELL_TICKERS" not in own_environment(state(whole))  # the operator's own setting counts
+    narrow = stack.spec(mode="live", tickers=["NVDA"], every_run=True)
+    assert own_environment(state(narrow))["CLOSINGBELL_TICKERS"] == "NVDA"
 
 
 def test_the_operators_list_of_live_stocks_narrows_no_sandbox(embedded: None) -> None:
     assert stack.spec(mode="simulated", tickers=["NVDA"]) == stack.spec(mode="simulated")
     assert own_environment(state())["CLOSINGBELL_TICKERS"] == ""
+    narrow = stack.spec(mode="simulated", tickers=["NVDA", "KO"], every_run=True)
+    assert own_environment(state(narrow))["CLOSINGBELL_TICKERS"] == "NVDA,KO"
 
 
 def test_a_command_keeps_to_the_warehouse_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:

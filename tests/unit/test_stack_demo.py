@@ -52,17 +52,30 @@ def run(spec: stack.Spec, said: list[str]) -> str:
 
 def test_a_stack_that_only_starts_says_what_it_does_with_session_and_tickers() -> None:
     started = stack.State(spec=stack.Spec(), id="0", server="", last_session="2025-12-05")
-    assert demo.for_runs(started, session="", tickers=[]) == ""
-    said = demo.for_runs(started, session="2025-12-04", tickers=["AAPL", "NVDA"])
-    assert "SESSION     2025-12-04: no run was started; `make demo`" in said
-    assert "TICKERS     AAPL,NVDA: this stack's runs take everybody" in said
+    assert demo.for_runs(started, session="") == ""
+    assert "SESSION     2025-12-04: no run was started; `make demo`" in demo.for_runs(started, session="2025-12-04")
     with pytest.raises(demo.DemoFailed, match="vendors end with 2025-12-05"):
-        demo.for_runs(started, session="2025-12-08", tickers=[])
+        demo.for_runs(started, session="2025-12-08")
     started.first_session = "2022-01-03"
     with pytest.raises(demo.DemoFailed, match="SESSION=2021-12-31: the simulated vendors begin with 2022-01-03"):
-        demo.for_runs(started, session="2021-12-31", tickers=[])
-    live = stack.State(spec=LIVE, id="0", server="")  # whose every run takes only its list
-    assert demo.for_runs(live, session="", tickers=["AAPL", "COST"]) == ""
+        demo.for_runs(started, session="2021-12-31")
+    live = stack.State(spec=LIVE, id="0", server="")
+    assert "TICKERS     AAPL,COST: the universe of every run" in demo.for_runs(live, session="")
+
+
+@pytest.mark.parametrize(("command", "kept"), [("up", "AAPL,NVDA"), ("demo", "")])
+def test_tickers_given_to_up_are_those_of_every_run_and_of_demo_those_of_its_own(command, kept, monkeypatch) -> None:
+    started: list[stack.Spec] = []
+
+    def up(wanted: stack.Spec, _: Any) -> None:
+        started.append(wanted)
+        raise stack.StackError("not here")
+
+    monkeypatch.setattr(stack, "up", up)
+    monkeypatch.setattr(sys, "argv", ["closingbell", command, "--tickers", "aapl, NVDA"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert [wanted.tickers for wanted in started] == [kept]
 
 
 def only_started(spec: stack.Spec, database: Engine, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -35,13 +35,13 @@ def up(
     """Start PostgreSQL, the vendors' sandbox and Airflow on this machine."""
     from closingbell import demo, stack
 
-    chosen = split(tickers)
     wanted = stack.spec(
-        mode=mode, recordings=recordings, companies=companies, seed=seed, port=port, faults=faults, tickers=chosen
-    )
+        mode=mode, recordings=recordings, companies=companies, seed=seed, port=port, faults=faults,
+        tickers=split(tickers), every_run=True,
+    )  # fmt: skip
     demo.check_session(session)
     state = stack.up(wanted, _say)
-    said = demo.places(state) + demo.schedules(state) + demo.for_runs(state, session=session, tickers=chosen)
+    said = demo.places(state) + demo.schedules(state) + demo.for_runs(state, session=session)
     typer.echo(said, nl=False)
 
 

@@ -48,7 +48,7 @@ def up(wanted: Spec, say: Callable[[str], None]) -> State:
         if wanted.mode == "live":
             say("checking the network and the contact")
             checks.check_live(wanted.folder)
-            if wanted.tickers:
+            if price_vendor() == "yahoo":
                 say(f"no key of a price vendor: every run takes only {wanted.tickers} (TICKERS), from Yahoo")
         running = last_state()
         if (

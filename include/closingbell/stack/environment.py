@@ -66,7 +66,7 @@ def own_environment(state: State) -> dict[str, str]:
         entry = json.loads(found[name := f"AIRFLOW_CONN_{vendor.upper()}"])
         found[name] = json.dumps({field: value for field, value in entry.items() if field != "password"})
     found["CLOSINGBELL_PRICE_VENDOR"] = "polygon"
-    found["CLOSINGBELL_TICKERS"] = ""  # the operator's list names live stocks
+    found["CLOSINGBELL_TICKERS"] = wanted.tickers  # the operator's own list names live stocks
     found["CLOSINGBELL_MARKET_ENDS_ON"] = state.last_session
     if (fortune := wanted.folder / "fortune500.csv").exists():
         found["CLOSINGBELL_FORTUNE500_CSV"] = str(fortune)

@@ -44,7 +44,7 @@ class Spec:
     seed: int = 7
     port: int = 8080
     faults: str = ""
-    tickers: str = ""  # CLOSINGBELL_TICKERS of a live stack without a key, separated by commas
+    tickers: str = ""  # its CLOSINGBELL_TICKERS, separated by commas
 
     @property
     def name(self) -> str:
@@ -104,8 +104,12 @@ def spec(
     port: int = 8080,
     faults: str = "",
     tickers: Sequence[str] = (),
+    every_run: bool = False,
 ) -> Spec:
-    """A checked Spec; raises StackError for what cannot be started. Only a live stack without a key keeps `tickers`."""
+    """A checked Spec; raises StackError for what cannot be started.
+
+    every_run: `tickers` are those of every run of the stack, as they are always on a live one without a key.
+    """
     chosen = next((known for known in MODES if known == mode), None)
     if chosen is None:
         raise StackError(f"MODE={mode} is unknown: use {', '.join(MODES)}")
@@ -133,6 +137,9 @@ def spec(
         except ValueError as error:
             raise StackError(f"FAULTS={faults}: {error}") from None
     live = chosen == "live"
+    kept = ",".join(tickers) if every_run else ""
+    if live and keys.price_vendor() == "yahoo":
+        kept = _served_by_yahoo(tickers)
     return Spec(
         mode=chosen,
         recordings=recordings if chosen == "recorded" else "",
@@ -140,12 +147,12 @@ def spec(
         seed=seed,
         port=port,
         faults="" if live else faults,
-        tickers=_served_by_yahoo(tickers) if live and keys.price_vendor() == "yahoo" else "",
+        tickers=kept,
     )
 
 
 def _served_by_yahoo(tickers: Sequence[str]) -> str:
-    """The list that every run of a stack without a key works on: TICKERS, CLOSINGBELL_TICKERS, or a short one."""
+    """The list that every run of a live stack without a key works on: TICKERS, CLOSINGBELL_TICKERS, or a short one."""
     given = [ticker.strip() for ticker in keys.dotenv().get("CLOSINGBELL_TICKERS", "").split(",") if ticker.strip()]
     chosen = list(dict.fromkeys(tickers or given or keys.TICKERS_WITHOUT_A_KEY))
     if len(chosen) > YAHOO_LIMIT:
