@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 
 import pytest
 import yaml
@@ -50,6 +52,29 @@ def test_the_lock_meets_every_direct_requirement() -> None:
             wanted = Requirement(text.strip())
             assert wanted.specifier.contains(lock[canonicalize_name(wanted.name)]), wanted
             assert reason.strip(), f"{wanted.name} gives no reason"
+
+
+def test_what_the_deployment_imports_is_required_by_name() -> None:
+    from importlib.metadata import packages_distributions
+
+    from packaging.utils import canonicalize_name
+
+    requirements = (REPOSITORY / "requirements.txt").read_text()
+    required = {canonicalize_name(name) for name in re.findall(r"^[\w-]+", requirements, re.M)}
+    imported: dict[str, str] = {}
+    for path in (path for root in ("include", "dags", "plugins") for path in (REPOSITORY / root).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                imported[str(node.module).partition(".")[0]] = path.name
+            elif isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0]: path.name for alias in node.names}
+    providers = packages_distributions()
+    foreign = {name: path for name, path in imported.items() if name not in {*sys.stdlib_module_names, "closingbell"}}
+    unnamed = [
+        item for item in foreign.items() if not required & set(map(canonicalize_name, providers.get(item[0], [])))
+    ]
+    assert foreign
+    assert unnamed == []
 
 
 def test_the_context_of_the_image_holds_what_it_copies() -> None:
