@@ -9,7 +9,8 @@ and revisions older than the settings `CLOSINGBELL_RETAIN_*`, and rows of Airflo
 - `airflow_tables`: skipped where no connection `airflow_db` names Airflow's database: add one, or run
   `closingbell airflow db clean` yourself.
 
-**Run it again**: clear or trigger it; it is safe at any time. *Dry run* only counts.
+**Run it again**: clear or trigger it; it is safe at any time. *Dry run* removes nothing: it logs how many
+stages and rows of the warehouse a run would, and what `airflow db clean` would.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from closingbell.orchestration.defaults import DEFAULT_ARGS, Tag
 from closingbell.orchestration.upkeep import clean_airflow_tables, clean_warehouse
 
 PARAMS = {
-    "dry_run": params.dry_run(),
+    "dry_run": params.dry_run("Removes nothing: only counts what a run would."),
 }
 
 with DAG(

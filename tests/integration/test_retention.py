@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlalchemy import text
 from closingbell.hooks.answer import Answer
 from closingbell.landing import LandingError
 from closingbell.orchestration import partitions
+from closingbell.pipelines import housekeeping
 from closingbell.pipelines.base import Run
 from closingbell.warehouse import load, retention
 
@@ -86,6 +88,38 @@ def test_plans_of_runs_that_published_or_were_given_up_are_dropped_after_the_sta
     assert counts["planned_batches"] == 6
     kept = rows(database, "SELECT DISTINCT run_id FROM ops.planned_batches JOIN ops.stages USING (stage_id) ORDER BY 1")
     assert kept == [("half published",), ("just published",)]
+
+
+def test_a_dry_run_counts_what_would_go_and_removes_nothing(database, landing):
+    at = datetime.now(UTC) - timedelta(days=5000)
+    for body in (b"1", b"2"):
+        landing.put(
+            Answer(
+                vendor="sec_edgar", endpoint="company_tickers", key="all", request={}, body=body, content_type=None,
+                answered_at=at, fetched_at=at,
+            )
+        )  # fmt: skip
+    old = staged(database, "old", {"b": bars([(1, 1.0)])})
+    run = Run(dag_id="housekeeping", run_id="r", partition_key="x", engine=database, landing=landing)
+    with database.begin() as connection:
+        connection.execute(text("UPDATE ops.stages SET opened_at = now() - interval '8 days'"))
+        connection.execute(text("CREATE TABLE staging.stock_prices_of_nobody ()"))
+        plan = "INSERT INTO ops.planned_batches (stage_id, key, number, batch) VALUES (:id, 'b', 1, '{}')"
+        connection.execute(text(plan), {"id": old})
+        taken = (
+            "INSERT INTO ops.quarantine (stage_id, table_name, rule, content, quarantined_at)"
+            " VALUES (:id, 'stock_prices', 'r', '{}', now() - interval '9 years')"
+        )
+        connection.execute(text(taken), {"id": old})
+    tables = staging_tables(database)
+    would = housekeeping.clean(replace(run, params={"dry_run": True}), lambda runs: ())
+    assert would == {
+        "stages": 2, "planned_batches": 1, "audit_results": 0, "quarantine": 1, "revisions": 0, "landings": 1,
+    }  # fmt: skip
+    assert staging_tables(database) == tables
+    assert rows(database, "SELECT status FROM ops.stages") == [("open",)]
+    assert len(list(Path(landing.root).rglob("*.gz"))) == 2
+    assert housekeeping.clean(run, lambda runs: ()) == would
 
 
 def test_old_landings_go_but_the_newest_answer_to_each_question_stays(database, landing):

@@ -76,6 +76,22 @@ def test_owner_tags_and_limits(dags, dag_id):
     assert not any(task.depends_on_past for task in dag.tasks)
 
 
+def test_every_pool_has_tasks_and_every_task_its_pool(dags):
+    from typing import get_args
+
+    from closingbell.settings import Settings
+    from closingbell.stack.airflow_settings import settings_file
+
+    vendors = set(get_args(Settings.model_fields["price_vendor"].annotation))
+    used = {task.pool for dag in dags.values() for task in dag.tasks} - {"default_pool"}
+    assert {pool["pool_name"] for pool in settings_file()["pools"]} == used | vendors
+
+
+def test_a_dry_run_of_housekeeping_promises_to_count(dags):
+    field = dags["housekeeping"].params.get_param("dry_run")
+    assert field.description == "Removes nothing: only counts what a run would."
+
+
 @pytest.mark.parametrize("dag_id", IDS)
 def test_docs_say_what_to_do_at_three_in_the_morning(dags, dag_id):
     docs = dags[dag_id].doc_md

@@ -14,7 +14,6 @@ from closingbell.orchestration.retry import VendorRetryPolicy
 from closingbell.settings import settings
 
 OWNER = "closing-bell"
-VENDOR_POOLS = ("sec_edgar", "polygon", "tiingo", "yahoo", "reference", "benzinga", "news")
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": OWNER,

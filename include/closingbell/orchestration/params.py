@@ -27,14 +27,11 @@ def full(description: str) -> Param:
     return Param(False, type="boolean", title="Full", description=description)
 
 
-def dry_run() -> Param:
+def dry_run(
+    description: str = "Only plans: the vendors' lists are asked for, nothing is kept, staged or published.",
+) -> Param:
     """Plan and log, publish nothing."""
-    return Param(
-        False,
-        type="boolean",
-        title="Dry run",
-        description="Only plans: the vendors' lists are asked for, nothing is kept, staged or published.",
-    )
+    return Param(False, type="boolean", title="Dry run", description=description)
 
 
 def years() -> Param:

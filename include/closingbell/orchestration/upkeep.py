@@ -18,14 +18,14 @@ AIRFLOW_DB_CONN_ID = "airflow_db"
 
 
 def clean_warehouse() -> dict[str, int]:
-    """Drop abandoned stages and what has outlived its retention; returns how much of each."""
+    """Drop abandoned stages and what has outlived its retention; returns how much of each, or would go in a dry run."""
     from closingbell.orchestration import partitions
     from closingbell.orchestration.groups import current_run
     from closingbell.pipelines import housekeeping
 
     run = current_run()
     counts = housekeeping.clean(run, partitions.living(run.engine, partitions.active_in_airflow))
-    log.info("Removed: %s", counts)
+    log.info("%s: %s", "Dry run, nothing is removed; it would be" if run.params.get("dry_run") else "Removed", counts)
     return counts
 
 

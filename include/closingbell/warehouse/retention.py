@@ -7,7 +7,8 @@ never deleted: promises 2 and 3 rest on them. Airflow's own tables are Airflow's
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 
 from psycopg2 import sql
 from sqlalchemy import Engine, text
@@ -29,14 +30,22 @@ def housekeep(
     limits: Settings | None = None,
     *,
     living: Living = lambda runs: (),
+    dry_run: bool = False,
 ) -> dict[str, int]:
     """Apply the retention settings; how many of each were dropped: stages, plans, audits and so on.
 
     living: which runs (dag_id, run_id) have not ended; they may wait for a vendor's quota, and their stages stay.
+    dry_run: nothing goes; how many of each would.
     """
     keep = limits or settings()
-    counts = {"stages": drop_abandoned(engine, keep.retain_stages_hours, living)}
+    old = _old_stages(engine, keep.retain_stages_hours, living)
+    counts = {"stages": len(old) + len(_stray_tables(engine))}
+    if not dry_run:
+        drop_abandoned(engine, old)
     with engine.begin() as connection, db.cursor_of(connection) as cursor:
+        if dry_run:  # as it would be
+            abandoned = text("UPDATE ops.stages SET status = 'abandoned' WHERE stage_id = ANY(:ids)")
+            connection.execute(abandoned, {"ids": list(old)})
         for name, limit in (
             ("planned_batches", {"hours": keep.retain_stages_hours}),
             ("audit_results", {"days": keep.retain_audits_days}),
@@ -45,20 +54,15 @@ def housekeep(
         ):
             db.run(cursor, f"retain_{name}", {}, **limit)
             counts[name] = cursor.rowcount
-    counts["landings"] = drop_landings(engine, landing, keep.retain_landings_days)
-    log.info("housekeeping: %s", counts)
+        if dry_run:
+            connection.rollback()
+    counts["landings"] = drop_landings(engine, landing, keep.retain_landings_days, dry_run=dry_run)
+    log.info("housekeeping%s: %s", ", dry run" if dry_run else "", counts)
     return counts
 
 
-def drop_abandoned(engine: Engine, hours: int, living: Living) -> int:
-    """Mark unpublished stages older than `hours`, of runs that have ended, abandoned and drop their tables.
-
-    Tables of no stage go too. How many.
-    """
-    with engine.connect() as connection:
-        found = connection.execute(db.statement("retain_stages"), {"hours": hours}).all()
-    waiting = set(living({(row.dag_id, row.run_id) for row in found}))
-    old = {row.stage_id: row.opened_at for row in found if (row.dag_id, row.run_id) not in waiting}
+def drop_abandoned(engine: Engine, old: Mapping[str, datetime]) -> None:
+    """Mark stages ({stage_id: opened_at}) abandoned and drop their tables, and the tables of no stage."""
     for stage_id, opened_at in old.items():
         with engine.begin() as connection, db.cursor_of(connection) as cursor:
             lock_stage(connection, stage_id)  # waits for an audit or publish that is at work after all
@@ -70,14 +74,25 @@ def drop_abandoned(engine: Engine, hours: int, living: Living) -> int:
             connection.execute(
                 text("UPDATE ops.stages SET status = 'abandoned' WHERE stage_id = :id"), {"id": stage_id}
             )
-    with engine.begin() as connection, db.cursor_of(connection) as cursor:
-        stray = list(connection.execute(db.statement("retain_stray_tables")).scalars())
-        for name in stray:
+    for name in _stray_tables(engine):
+        with engine.begin() as connection, db.cursor_of(connection) as cursor:
             db.run(cursor, "stage_drop", {"stage": sql.Identifier("staging", name)})
-    return len(old) + len(stray)
 
 
-def drop_landings(engine: Engine, landing: Landing, days: int) -> int:
+def _old_stages(engine: Engine, hours: int, living: Living) -> dict[str, datetime]:
+    """Unpublished stages older than `hours`, of runs that have ended."""
+    with engine.connect() as connection:
+        found = connection.execute(db.statement("retain_stages"), {"hours": hours}).all()
+    waiting = set(living({(row.dag_id, row.run_id) for row in found}))
+    return {row.stage_id: row.opened_at for row in found if (row.dag_id, row.run_id) not in waiting}
+
+
+def _stray_tables(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        return list(connection.execute(db.statement("retain_stray_tables")).scalars())
+
+
+def drop_landings(engine: Engine, landing: Landing, days: int, *, dry_run: bool = False) -> int:
     """Delete landings fetched more than `days` ago, and files nobody names; how many landings.
 
     The newest of each question stays, and so does each that a published row came from.
@@ -91,6 +106,9 @@ def drop_landings(engine: Engine, landing: Landing, days: int) -> int:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         db.run(cursor, "retain_landings", {"cited": cited}, days=days)
         dropped = cursor.fetchall()
+        if dry_run:
+            connection.rollback()
+            return len(dropped)
         paths = sorted({path for _, path in dropped})
         named = connection.execute(text("SELECT path FROM ops.landings WHERE path = ANY(:paths)"), {"paths": paths})
         for path in sorted(set(paths) - set(named.scalars())):
