@@ -5,8 +5,8 @@ Owner: closing-bell. Started by `session_closed` for the same session; reads eve
 Publishes `ic_scores` (overall, factors, rating, completeness, rank) and `score_inputs` (what each number came from).
 
 **When it fails**
-- `scores.open`: "no New York session", "has not closed yet": trigger it again with other days. "no prices": run
-  `market_close` for that session first. *deferred*: another run scores that session; it goes on by itself.
+- `scores.open`: "no New York session", "has not closed yet": trigger it again with other days. "no prices of":
+  run `market_close` for that session first. *deferred*: another run scores that session; it goes on by itself.
 - `scores.audit`: read the failed expectation on the run's page *Loads*. Too few scored stocks usually means that
   `market_close` or `sec_financials` published too little; correct that, then clear `scores.open` with what follows it.
 - Late without a failure: *Why is today's board late* in the navigation names the missing step.

@@ -278,7 +278,7 @@ def test_overrides_are_checked_when_they_are_made(database):
 def test_a_wholly_absent_session_fails_the_audit(database):
     expected = {"sessions": ["2025-12-04", "2025-12-05"], "securities": [1, 2], "min_share": 0.5}
     stage_id = staged(database, "r1", {"b": bars([(1, 10.0), (2, 20.0)])}, expected=expected)
-    with pytest.raises(load.AuditFailed, match=r"sessions_complete found 1, first .*2025-12-04.*clear the land tasks"):
+    with pytest.raises(load.AuditFailed, match=r"sessions_complete found 1, first .*2025-12-04.*wait for the vendor"):
         load.audit(database, stage_id)
     with pytest.raises(load.StageError, match="is failed: run audit first"):
         load.publish(database, stage_id)

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from load_steps import filled
+from load_steps import bars, filled, loaded
 from sqlalchemy import Engine, text
 
 from closingbell.hooks.sec_edgar import SecEdgar
@@ -131,6 +131,7 @@ def test_a_derived_load_that_was_stopped_is_computed_again(database, tmp_path):
             LOADS["indicators"], frames=lambda run, batch: iter([("technical_indicators", frame)])
         )
 
+    loaded(database, "bars of the session", bars([(1, 10.0)]))
     before = dataclasses.replace(computed(40.0), expected=lambda run, batches: {})
     (batch,) = base.plan(before, mine)
     base.open_stages(before, mine, [batch])

@@ -14,8 +14,10 @@ from psycopg2.extras import execute_values
 from sqlalchemy import Engine
 
 from closingbell import cli, demo, stack
+from closingbell.landing import Landing
 from closingbell.orchestration import partitions
-from closingbell.pipelines import base
+from closingbell.pipelines import LOADS, base
+from closingbell.pipelines.base import Run
 from closingbell.scores import board, compute
 from closingbell.settings import settings
 from closingbell.stack import record
@@ -264,6 +266,46 @@ def test_the_command_prints_the_scores_it_was_asked_for(on_the_board, options, s
     with contextlib.suppress(SystemExit):
         cli.main()
     assert tickers_in(capsys.readouterr().out) == shown
+
+
+def scores_of_members(monkeypatch, capsys) -> tuple[set[str], str]:
+    monkeypatch.setattr(sys, "argv", ["closingbell", "scores", "--sp500", "--session", SESSION.isoformat()])
+    with contextlib.suppress(SystemExit):
+        cli.main()
+    said = capsys.readouterr()
+    return tickers_in(said.out), said.err
+
+
+def test_members_before_the_first_list_are_its_survivors_and_the_command_says_so(on_the_board, monkeypatch, capsys):
+    assert "no list of the S&P 500 is loaded: run universe first" in scores_of_members(monkeypatch, capsys)[1]
+
+    def member(number: int, valid_from: date) -> dict:
+        return {"index_name": "sp500", "security_id": number * 1000 + 1, "valid_from": valid_from, "valid_to": None}
+
+    insert(on_the_board, "index_members", [member(1, AT.date())])  # the list names no day for it
+    shown, said = scores_of_members(monkeypatch, capsys)
+    assert shown == set()
+    assert f"error: no member of the S&P 500 is known on {SESSION}: the list was first read on 2024-03-0" in said
+    insert(on_the_board, "index_members", [member(2, date(2019, 1, 2)), member(3, date(2020, 1, 2))])
+    shown, said = scores_of_members(monkeypatch, capsys)
+    assert shown == {"T2", "T3"}
+    assert f"S&P 500 on {SESSION}: the 2 of them that were members still on" in said
+    assert "survivors only" in said
+    with on_the_board.begin() as connection:
+        connection.exec_driver_sql("UPDATE closingbell.index_members SET fetched_at = '2024-02-01'")
+    assert "S&P 500" not in scores_of_members(monkeypatch, capsys)[1]
+
+
+@pytest.mark.parametrize("load", ["indicators", "valuation_ratios", "scores"])
+def test_a_session_without_bars_is_refused_before_it_is_computed(load, market):
+    def asked(**params: object) -> Run:
+        span = {"first": SESSIONS[0].isoformat(), "last": "2024-03-05", **params}
+        return Run(dag_id="d", run_id="r", partition_key="x", engine=market, landing=Landing("x", market), params=span)
+
+    with pytest.raises(ValueError, match=r"^no prices of 2024-03-05: run market_close"):
+        base.plan(LOADS[load], asked())
+    assert base.plan(LOADS[load], asked(dry_run=True))  # market_close has published none in its own dry run
+    assert base.plan(LOADS[load], asked(last=SESSIONS[2].isoformat()))
 
 
 def test_the_demo_prints_the_tickers_it_was_given(on_the_board, monkeypatch):

@@ -1,6 +1,6 @@
 """Audit of closingbell.ic_scores: the published scale, ratings and confidence agree with the numbers."""
 
-from closingbell.audits.rules import SESSIONS_COMPLETE, SESSIONS_FULL, TableAudit
+from closingbell.audits.rules import COMPUTED_COMPLETE, COMPUTED_FULL, TableAudit
 
 FACTORS = (
     "value", "growth", "profitability", "financial_health", "momentum", "analyst_consensus", "insider_activity",
@@ -20,5 +20,5 @@ AUDIT = TableAudit(
         "confidence_known": "confidence IN ('High', 'Medium', 'Low')",
         "rank_within_sector": "sector_rank BETWEEN 1 AND sector_size",
     },
-    expectations=(SESSIONS_COMPLETE, SESSIONS_FULL),
+    expectations=(COMPUTED_COMPLETE, COMPUTED_FULL),
 )

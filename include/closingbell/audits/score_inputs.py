@@ -1,8 +1,8 @@
 """Audit of closingbell.score_inputs: the evidence of each score."""
 
-from closingbell.audits.rules import SESSIONS_COMPLETE, SESSIONS_FULL, TableAudit
+from closingbell.audits.rules import COMPUTED_COMPLETE, COMPUTED_FULL, TableAudit
 
 AUDIT = TableAudit(
     row_rules={"inputs_is_an_object": "jsonb_typeof(inputs) = 'object'"},
-    expectations=(SESSIONS_COMPLETE, SESSIONS_FULL),
+    expectations=(COMPUTED_COMPLETE, COMPUTED_FULL),
 )

@@ -1,6 +1,6 @@
 """Audit of closingbell.technical_indicators."""
 
-from closingbell.audits.rules import SESSIONS_COMPLETE, SESSIONS_FULL, TableAudit
+from closingbell.audits.rules import COMPUTED_COMPLETE, COMPUTED_FULL, TableAudit
 
 AUDIT = TableAudit(
     row_rules={
@@ -17,5 +17,5 @@ AUDIT = TableAudit(
         "returns_above_minus_one": "return_1m > -1 AND return_3m > -1 AND return_6m > -1 AND return_12m > -1",
         "bars_in_window": "bars BETWEEN 1 AND 400",
     },
-    expectations=(SESSIONS_COMPLETE, SESSIONS_FULL),
+    expectations=(COMPUTED_COMPLETE, COMPUTED_FULL),
 )

@@ -1,6 +1,6 @@
 """Audit of closingbell.valuation_ratios."""
 
-from closingbell.audits.rules import SESSIONS_COMPLETE, SESSIONS_FULL, TableAudit
+from closingbell.audits.rules import COMPUTED_COMPLETE, COMPUTED_FULL, TableAudit
 
 AUDIT = TableAudit(
     row_rules={
@@ -10,5 +10,5 @@ AUDIT = TableAudit(
         "pe_only_on_earnings": "pe_ratio > 0",
         "statement_known_by_session": "statement_known_on <= session",
     },
-    expectations=(SESSIONS_COMPLETE, SESSIONS_FULL),
+    expectations=(COMPUTED_COMPLETE, COMPUTED_FULL),
 )

@@ -155,9 +155,20 @@ def scores(
     """Scores of a session as known at its close; the board of it is printed. Peers are the whole universe always."""
     chosen = one_of(ticker=ticker, sector=sector, sp500=sp500, limit=limit, all=all_)
     window = span(session, first, last)
+    if sp500:
+        _say_of_members(window)
     _load("scores", run_id, **chosen, **window, dry_run=dry_run)
     if not dry_run:
         _print_scores(chosen | window)
+
+
+def _say_of_members(window: dict[str, Any]) -> None:
+    joined()
+    from closingbell.pipelines import base
+    from closingbell.pipelines.scores import of_members
+
+    if said := of_members(base.open_run("scores", "members", window["session"], window)):
+        typer.echo(said, err=True)
 
 
 def _print_scores(asked: dict[str, Any]) -> None:

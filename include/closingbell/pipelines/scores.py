@@ -21,8 +21,16 @@ SESSIONS_PER_BATCH = 5  # 4,600 stocks x 25 metrics x 5 sessions: 0.6 million ro
 
 
 def plan_sessions(run: Run) -> list[Batch]:
-    """The run's sessions, a few to a batch."""
-    return _batches(run.sessions, SESSIONS_PER_BATCH)
+    """The run's sessions, a few to a batch.
+
+    Raises ValueError naming those without bars; a dry run has published none.
+    """
+    sessions = run.sessions
+    stored = db.query(run.engine, "bars_by_session", first=sessions[0], last=sessions[-1])["session"].to_list()
+    if (absent := sorted(set(sessions) - set(stored))) and not run.params.get("dry_run"):
+        named = ", ".join(map(str, absent[:5])) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
+        raise ValueError(f"no prices of {named}: run market_close (`closingbell prices`) for that first")
+    return _batches(sessions, SESSIONS_PER_BATCH)
 
 
 def nothing_to_land(run: Run, batch: Batch) -> Batch:
@@ -105,6 +113,28 @@ def securities_asked_for(run: Run) -> list[int] | None:
     if tickers and (unknown := sorted(set(tickers) - set(found["ticker"]))):
         raise ValueError(f"{unknown}: no security bears these tickers on {run.sessions[-1]}; run universe first")
     return found["security_id"].unique().sort().to_list()
+
+
+def of_members(run: Run) -> str:
+    """What must be said of the S&P 500 on the run's first session, empty where its list was read by then.
+
+    Lists are of today, so that before the first one only its survivors are known. Raises ValueError where nobody is.
+    """
+    session = run.sessions[0]
+    members, read_on = db.query(run.engine, "members_known", session=session).row(0)
+    if read_on is None:
+        raise ValueError("no list of the S&P 500 is loaded: run universe first")
+    if not members:
+        raise ValueError(
+            f"no member of the S&P 500 is known on {session}: the list was first read on {read_on} and names no "
+            "earlier day; take a later session, or --all"
+        )
+    if session >= read_on:
+        return ""
+    return (
+        f"S&P 500 on {session}: the {members} of them that were members still on {read_on}, when its list was first "
+        "read; who left before is not known (survivors only)"
+    )
 
 
 LOAD = Load(
