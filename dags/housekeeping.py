@@ -1,16 +1,17 @@
 """
 ### housekeeping: abandoned stages and what has outlived its retention
 
-Owner: closing-bell. Daily 10:00 UTC. Drops stages that no run will finish, removes landings, audits, quarantined rows
-and revisions older than the settings `CLOSINGBELL_RETAIN_*`, and rows of Airflow's own tables older than the audits'.
+Owner: closing-bell. Daily 10:00 UTC. Drops stages that no run will finish, removes landings, audits, quarantined rows,
+runs' failures and revisions older than the settings `CLOSINGBELL_RETAIN_*`, and rows of Airflow's own tables older than
+the audits'.
 
 **When it fails**
 - `warehouse`: its log names the statement; a lock held by a long load ends by itself, then clear.
 - `airflow_tables`: skipped where no connection `airflow_db` names Airflow's database: add one, or run
   `closingbell airflow db clean` yourself.
 
-**Run it again**: clear or trigger it; it is safe at any time. *Dry run* removes nothing: it logs how many
-stages and rows of the warehouse a run would, and what `airflow db clean` would.
+**Run it again**: clear or trigger it; it is safe at any time. *Dry run* removes nothing: it logs how many stages and
+rows of the warehouse a run would, and what `airflow db clean` would.
 """
 
 from __future__ import annotations

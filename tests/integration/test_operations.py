@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
@@ -17,7 +18,7 @@ from closingbell.pipelines import LOADS, base, reconcile
 from closingbell.pipelines.base import Run
 from closingbell.sessions import last_sessions
 from closingbell.settings import settings
-from closingbell.warehouse import db
+from closingbell.warehouse import db, failures
 
 NOW = datetime(2025, 12, 8, 13, 0, tzinfo=UTC)  # Monday, 08:00 New York
 
@@ -236,3 +237,21 @@ def test_a_pod_step_claims_its_sessions_first_and_waits_for_who_writes_them(run,
     with pytest.raises(TaskDeferred) as deferred:
         type(step).execute.__wrapped__(step, {"dag_run": dag_run, "params": form})
     assert deferred.value.method_name == "resume"
+
+
+def test_a_runs_page_keeps_its_failures_when_a_later_run_fails_at_the_same_key(database):
+    def shown(run_id: str) -> list[tuple[Any, ...]]:
+        found = db.query(database, "page_run_failures", dag_id="universe", run_id=run_id, most=9)
+        return found.select("key", "error", "attempts", pl.col("resolved_at").is_not_null()).rows()
+
+    of = (database, "sec_edgar", "submissions")
+    for run_id, error in (("first", "503"), ("first", "504"), ("second", "404")):
+        failures.record(*of, "0000320193", error, "universe", run_id)
+    assert shown("first") == [("0000320193", "504", 2, False)]
+    assert shown("second") == [("0000320193", "404", 1, False)]
+    assert failures.pending(*of) == ["0000320193"]
+    failures.resolve(*of, "0000320193")
+    failures.record(*of, "0000320193", "500", "universe", "third")
+    assert shown("first") == [("0000320193", "504", 2, True)]
+    assert shown("second") == [("0000320193", "404", 1, True)]
+    assert shown("third") == [("0000320193", "500", 1, False)]

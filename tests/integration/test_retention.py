@@ -111,10 +111,16 @@ def test_a_dry_run_counts_what_would_go_and_removes_nothing(database, landing):
             " VALUES (:id, 'stock_prices', 'r', '{}', now() - interval '9 years')"
         )
         connection.execute(text(taken), {"id": old})
+        failed = (
+            "INSERT INTO ops.run_failures (vendor, endpoint, key, error, dag_id, run_id, failed_at)"
+            " VALUES ('yahoo', 'chart', 'A', 'e', 'd', 'r', now() - interval '9 years')"
+        )
+        connection.execute(text(failed))
     tables = staging_tables(database)
     would = housekeeping.clean(replace(run, params={"dry_run": True}), lambda runs: ())
     assert would == {
-        "stages": 2, "planned_batches": 1, "audit_results": 0, "quarantine": 1, "revisions": 0, "landings": 1,
+        "stages": 2, "planned_batches": 1, "audit_results": 0, "quarantine": 1, "run_failures": 1, "revisions": 0,
+        "landings": 1,
     }  # fmt: skip
     assert staging_tables(database) == tables
     assert rows(database, "SELECT status FROM ops.stages") == [("open",)]

@@ -1,4 +1,7 @@
-"""What could not be fetched or parsed (ops.fetch_failures): recorded, tried again by the next run, then resolved."""
+"""What could not be fetched or parsed: recorded, tried again by the next run, then resolved.
+
+ops.fetch_failures has what there is to try again, a row a key; ops.run_failures what each run failed at.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,7 @@ def record(engine: Engine, vendor: str, endpoint: str, key: str, error: str, dag
 def resolve(engine: Engine, vendor: str, endpoint: str, key: str) -> None:
     """Note that `key` came well; one that never failed is left alone."""
     with engine.begin() as connection:
-        connection.execute(
-            text(
-                "UPDATE ops.fetch_failures SET resolved_at = clock_timestamp() "
-                "WHERE vendor = :vendor AND endpoint = :endpoint AND key = :key AND resolved_at IS NULL"
-            ),
-            {"vendor": vendor, "endpoint": endpoint, "key": key},
-        )
+        connection.execute(db.statement("failure_resolve"), {"vendor": vendor, "endpoint": endpoint, "key": key})
 
 
 def pending(engine: Engine, vendor: str, endpoint: str, *, tries: int | None = None) -> list[str]:

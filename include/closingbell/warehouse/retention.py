@@ -50,6 +50,7 @@ def housekeep(
             ("planned_batches", {"hours": keep.retain_stages_hours}),
             ("audit_results", {"days": keep.retain_audits_days}),
             ("quarantine", {"days": keep.retain_audits_days}),
+            ("run_failures", {"days": keep.retain_audits_days}),
             ("revisions", {"days": keep.retain_revisions_days}),
         ):
             db.run(cursor, f"retain_{name}", {}, **limit)
