@@ -131,6 +131,8 @@ def test_each_window_is_what_every_load_of_its_command_is_asked(command_line, pa
             for window in ("--limit 500", "--sp500", "--ticker AAPL", "--months 2", "--full")
         ),
         *(f"news {window}" for window in ("--hours 24", "--ticker AAPL", "--backfill 30")),
+        *(f"sec-financials {choice}" for choice in ("--ticker AAPL", "--limit 5", "--all", "--full")),
+        *(f"prices {choice}" for choice in ("--all", "--session 2025-12-05")),
     ],
 )
 def test_a_window_beside_files_is_refused_and_not_ignored(command_line, ran, monkeypatch, tmp_path, capsys) -> None:

@@ -81,6 +81,7 @@ def sec_financials(
 ) -> None:
     """Filings, company facts and statements from SEC EDGAR."""
     if not resume:
+        nothing_beside(from_files, ticker=ticker, limit=limit, all=all_, full=full)
         chosen = one_of(from_files, ticker=ticker, limit=limit, all=all_)
         _load("sec-financials", run_id, **chosen, years=years, full=full, dry_run=dry_run)
         return
@@ -103,6 +104,7 @@ def prices(
     run_id: RunId = None,
 ) -> None:
     """Unadjusted daily bars and corporate actions, with the history that is missing."""
+    nothing_beside(from_files, all=all_, session=session, first=first, last=last)
     chosen = one_of(from_files, ticker=ticker, limit=limit, all=all_)
     _load("prices", run_id, **chosen, **span(session, first, last), dry_run=dry_run)
 
