@@ -1,5 +1,6 @@
 -- LEFT JOIN from what is expected, so that a session without any row is found: of each of `sessions` the `securities`,
--- or the shares that traded on the day in its place in `traded_on`, stored or in this stage; without either one row.
+-- or the shares that traded on the day in its place in `traded_on`: in this stage where that day is one of `sessions`
+-- itself, and another, else as stored. Without either one row.
 -- {whole}: every expected security is wanted, not only min_share of them, or what stands in its place in `min_shares`
 WITH stage AS NOT MATERIALIZED (SELECT expected FROM ops.stages WHERE stage_id = '{stage_id}'),
 excluded AS MATERIALIZED (
@@ -13,7 +14,8 @@ listed AS NOT MATERIALIZED (  -- a scan of what is materialized keeps others fro
 ),
 asked AS MATERIALIZED (
     SELECT e.session::date AS session, e.day::date AS day, (expected -> 'securities') IS NOT NULL AS listed,
-           COALESCE(e.share, expected ->> 'min_share')::double precision AS min_share
+           COALESCE(e.share, expected ->> 'min_share')::double precision AS min_share,
+           e.day <> e.session AND (expected -> 'sessions') ? e.day AS staged
     FROM stage CROSS JOIN LATERAL ROWS FROM (
         jsonb_array_elements_text(expected -> 'sessions'), jsonb_array_elements_text(expected -> 'traded_on'),
         jsonb_array_elements_text(expected -> 'min_shares')
@@ -22,10 +24,10 @@ asked AS MATERIALIZED (
 traded AS MATERIALIZED (
     SELECT w.session, count(*) AS securities, count(r.security_id) AS found
     FROM (
+        SELECT a.session, b.security_id FROM asked AS a JOIN {batch} AS b ON b.session = a.day WHERE a.staged
+        UNION ALL
         SELECT a.session, p.security_id
-        FROM asked AS a JOIN closingbell.stock_prices AS p ON p.session = a.day
-        UNION
-        SELECT a.session, b.security_id FROM asked AS a JOIN {batch} AS b ON b.session = a.day AND a.day <> a.session
+        FROM asked AS a JOIN closingbell.stock_prices AS p ON p.session = a.day WHERE NOT a.staged
     ) AS w
     JOIN closingbell.securities AS s USING (security_id)
     LEFT JOIN {batch} AS r ON r.session = w.session AND r.security_id = w.security_id
