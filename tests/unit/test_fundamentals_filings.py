@@ -7,6 +7,7 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from closingbell.fundamentals import filings
@@ -55,6 +56,39 @@ def test_each_answer_is_read_as_new_york_or_utc_by_the_half_past_five_rule(offse
     assert found["known_at_source"].unique().to_list() == [source]
     assert found["known_at"][0] == datetime(2024, 11, 1, 10, 1, 36, tzinfo=UTC)
     assert found["known_at"][1] == datetime(2024, 8, 1, 22, 3, 34, tzinfo=UTC)
+
+
+# accepted after the close, before 17:30 New York: no rule tells whether these are New York's hours or UTC's
+TIED = [
+    ("10-K", "2024-03-07", "2024-03-07T16:30:00"),
+    ("10-Q", "2024-05-09", "2024-05-09T16:15:00"),
+    ("10-Q", "2024-08-08", "2024-08-08T16:20:00"),
+]
+
+
+def test_where_no_rule_tells_the_later_reading_counts():
+    found = filings.parse_submissions(answer(columns(TIED))).filings
+    assert found["known_at_source"].unique().to_list() == ["acceptance_new_york"]
+    assert found["known_at"][1] == datetime(2024, 5, 9, 20, 15, tzinfo=UTC)  # after the close, not 12:15 New York
+
+
+def test_a_companys_pages_are_read_together():
+    newest = filings.parse_submissions(answer(columns(ACCEPTED, offset_hours=4))).filings  # UTC, as its rows tell
+    early = [("10-Q", "2014-05-09", "2014-05-09T07:15:00"), ("10-Q", "2014-08-08", "2014-08-08T12:20:00")]
+    page = filings.parse_page(json.dumps(columns(early, offset_hours=4)).encode(), cik=7).filings
+    page = page.with_columns(accession_no="page-" + pl.col("accession_no"))
+    assert page["known_at_source"].unique().to_list() == ["acceptance_new_york"]  # alone it does not tell
+    both = filings.read_together(pl.concat([newest, page]))
+    assert both["known_at_source"].unique().to_list() == ["acceptance_utc"]
+    assert both.filter(accession_no="page-a-0")["known_at"].item() == datetime(2014, 5, 9, 11, 15, tzinfo=UTC)
+    assert filings.read_together(both).equals(both)
+
+
+def test_midnight_is_a_date_not_a_time():
+    old = [("10-K", "2001-03-29", "2001-03-29T00:00:00"), ("10-Q", "2002-05-13", "2002-05-13T13:41:21")]
+    found = filings.parse_submissions(answer(columns(old))).filings
+    assert found["known_at_source"].to_list() == ["filed_on_22", "acceptance_new_york"]
+    assert found["known_at"][0] == datetime(2001, 3, 30, 3, tzinfo=UTC)
 
 
 def test_without_acceptance_a_filing_is_known_at_ten_in_the_evening():
@@ -107,3 +141,16 @@ def test_the_two_recordings_of_apples_history_agree_on_every_instant(recordings:
     assert both.filter(accession_no="0000320193-24-000123")["known_at"].item() == datetime(
         2024, 11, 1, 10, 1, 36, tzinfo=UTC
     )
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("cik", [945436, 865941, 50863])
+def test_no_four_reports_of_a_recorded_history_seem_known_too_early(recordings: Path, cik):
+    """Read alone, four 10-K and 10-Q break no rule either way: they came out 4 to 5 hours early, before the close."""
+    path = recordings / "data.sec.gov" / "submissions_merged" / f"CIK{cik:010d}.json.gz"
+    whole = filings.parse_submissions(gzip.decompress(path.read_bytes())).filings
+    reports = whole.filter(pl.col("form").is_in(["10-K", "10-Q"])).with_columns(
+        part=pl.int_range(pl.len()) // 4, truth=pl.col("known_at")
+    )
+    alone = filings.read_together(reports, by=("cik", "part"))
+    assert alone.filter(pl.col("known_at") < pl.col("truth")).is_empty()

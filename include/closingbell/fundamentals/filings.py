@@ -6,14 +6,16 @@ Source: SEC, "EDGAR Application Programming Interfaces"; EDGAR Filer Manual vol.
 
 EDGAR accepts from 06:00 to 22:00 New York time. A filing accepted after 17:30 is dated the next business day, an
 ownership form (3, 4, 5) after 22:00. `acceptanceDateTime` always ends in Z but is New York time in some answers
-(0000320193-24-000123 is 06:01:36Z in one recording, 10:01:36Z in another): each answer is read both ways, and the
-reading that breaks these rules less often is taken; UTC, which the documentation says, where they tie.
+(0000320193-24-000123 is 06:01:36Z in one recording, 10:01:36Z in another): a company's answers of one day, its pages
+among them, are read both ways together (`read_together`), and the reading that breaks these rules less often is taken;
+New York, the later one, where they tie: nothing may seem known before it was. Midnight, which stands in filings until
+May 2002, is no time but a date (EDGAR is closed then).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time
 
 import msgspec
 import polars as pl
@@ -165,35 +167,67 @@ def _frame(columns: _Columns, cik: int, endpoint: str) -> pl.DataFrame:
             pl.col("report_date").replace("", None).str.to_date("%Y-%m-%d"),
             # the instant as written, its Z not yet believed
             pl.col("accepted").replace("", None).str.head(19).str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us"),
-        )
+        ).with_columns(pl.when(~_is_midnight(pl.col("accepted"))).then("accepted").alias("accepted"))
     except pl.exceptions.InvalidOperationError as error:
         raise ValueError(
             f"sec_edgar {endpoint} of CIK {cik}: filingDate, reportDate or acceptanceDateTime: {error}"
         ) from error
-    as_utc = pl.col("accepted").dt.replace_time_zone("UTC")
-    as_new_york = (
-        pl.col("accepted")
-        .dt.replace_time_zone(NEW_YORK, ambiguous="earliest", non_existent="null")
-        .dt.convert_time_zone("UTC")
-    )
-    utc_breaks, new_york_breaks = dated.select(
-        _rule_breaks(as_utc).alias("utc"), _rule_breaks(as_new_york).alias("ny")
-    ).row(0)
-    accepted, source = (
-        (as_new_york, "acceptance_new_york") if new_york_breaks < utc_breaks else (as_utc, "acceptance_utc")
-    )
     return (
-        dated.with_columns(
-            pl.lit(cik, dtype=pl.Int64).alias("cik"),
-            pl.coalesce(accepted, known_without_acceptance(pl.col("filed_on"))).alias("known_at"),
-            pl.when(accepted.is_not_null())
-            .then(pl.lit(source))
-            .otherwise(pl.lit("filed_on_22"))
-            .alias("known_at_source"),
+        read_together(
+            dated.with_columns(
+                pl.lit(cik, dtype=pl.Int64).alias("cik"),
+                pl.coalesce(
+                    pl.col("accepted").dt.replace_time_zone("UTC"), known_without_acceptance(pl.col("filed_on"))
+                ).alias("known_at"),
+                pl.when(pl.col("accepted").is_null())
+                .then(pl.lit("filed_on_22"))
+                .otherwise(pl.lit("acceptance_utc"))
+                .alias("known_at_source"),
+            )
         )
         .unique("accession_no", keep="first", maintain_order=True)
         .select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
     )
+
+
+def read_together(filings: pl.DataFrame, by: tuple[str, ...] = ("cik",)) -> pl.DataFrame:
+    """Filings (columns of SCHEMA, others kept) with known_at as those of one `by` read together say.
+
+    A page of few filings may break no rule either way; beside its company's others it is read as they are.
+    """
+    source = pl.col("known_at_source")
+    written = (
+        pl.when(source == "acceptance_new_york")
+        .then(pl.col("known_at").dt.convert_time_zone(NEW_YORK).dt.replace_time_zone(None))
+        .when(source == "acceptance_utc")
+        .then(pl.col("known_at").dt.replace_time_zone(None))
+    )
+    as_utc, as_new_york = pl.col("as_utc"), pl.col("as_new_york")
+    return (
+        filings.with_columns(written.alias("written"))
+        .with_columns(
+            pl.col("written").dt.replace_time_zone("UTC").alias("as_utc"),
+            pl.col("written")
+            .dt.replace_time_zone(NEW_YORK, ambiguous="earliest", non_existent="null")
+            .dt.convert_time_zone("UTC")
+            .alias("as_new_york"),
+        )
+        .with_columns((_rule_breaks(as_utc).over(by) < _rule_breaks(as_new_york).over(by)).alias("is_utc"))
+        .with_columns(pl.when("is_utc").then(as_utc).otherwise(as_new_york).alias("read"))
+        .with_columns(pl.when(~_is_midnight(pl.col("read").dt.convert_time_zone(NEW_YORK))).then("read").alias("read"))
+        .with_columns(
+            pl.coalesce("read", known_without_acceptance(pl.col("filed_on"))).alias("known_at"),
+            pl.when(pl.col("read").is_null())
+            .then(pl.lit("filed_on_22"))
+            .otherwise(pl.when("is_utc").then(pl.lit("acceptance_utc")).otherwise(pl.lit("acceptance_new_york")))
+            .alias("known_at_source"),
+        )
+        .drop("written", "as_utc", "as_new_york", "is_utc", "read")
+    )
+
+
+def _is_midnight(moment: pl.Expr) -> pl.Expr:
+    return moment.dt.time() == time(0)
 
 
 def _rule_breaks(accepted: pl.Expr) -> pl.Expr:

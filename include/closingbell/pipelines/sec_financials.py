@@ -100,7 +100,9 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
             parts["filings"].append(base.with_lineage(parsed.filings, answer))
             if answer.endpoint == "submissions":
                 year_ends[parsed.cik] = parsed.fiscal_year_end
-    histories = _concat(parts["filings"], filings.SCHEMA).unique(["accession_no", "cik"], keep="first")
+    histories = _concat(parts["filings"], filings.SCHEMA).with_columns(asked_on=pl.col("fetched_at").dt.date())
+    histories = filings.read_together(histories, by=("cik", "asked_on")).drop("asked_on")
+    histories = histories.unique(["accession_no", "cik"], keep="first")
     facts = _concat(parts["facts"], parse.SCHEMA)
     ciks = facts["cik"].unique().sort().to_list()
     known = pl.concat(
