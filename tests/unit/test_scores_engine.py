@@ -208,9 +208,9 @@ def markets(draw):
     number = st.one_of(st.integers(0, 4).map(float), st.floats(0, 60, allow_nan=False), st.floats(-1, 0))
     values = {}
     for name, metric in METRICS.items():
-        low = -1.0 if metric.low is None else metric.low
+        low, high = -1.0 if metric.low is None else metric.low, 60.0 if metric.high is None else metric.high
         row = draw(st.dictionaries(st.integers(1, count + 3), number, max_size=count))
-        values[name] = {i: max(v, low) for i, v in row.items()}
+        values[name] = {i: min(max(v, low), high) for i, v in row.items()}
     return sectors, values
 
 

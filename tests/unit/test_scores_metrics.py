@@ -103,6 +103,20 @@ def test_each_metric_is_read_from_its_statement():
     assert found[1001, "debt_to_equity"][1] == ["financials", 1, "2023-12-31", "Q", "2024-01-30"]
 
 
+@pytest.mark.parametrize(("yields", "kept"), [
+    # Apple of 2014-05-15 with a thousandth of its shares (0001193125-14-157311)
+    ({"earnings_yield": 74.3, "book_yield": 236.8, "sales_yield": 346.9}, {}),
+    ({"earnings_yield": -12.0, "book_yield": 14.0, "sales_yield": 18.0}, None),  # a bankrupt's: SunEdison, 2016
+])  # fmt: skip
+def test_a_yield_that_no_share_can_have_scores_nothing(yields, kept):
+    end = date(2023, 12, 31)
+    valuation = {
+        "security_id": 1001, "session": SESSION, **yields, "statement_period_end": end,
+    }  # fmt: skip
+    found = raws(metrics(EARLIER, statement(end), valuations=[valuation]))
+    assert found == (yields if kept is None else kept)
+
+
 def test_return_on_negative_equity_is_undefined():
     end = date(2023, 12, 31)
     assert raws(metrics(EARLIER, statement(end, roe=0.5, shareholders_equity=-2.0, roa=0.1))) == {"roa": 0.1}

@@ -14,6 +14,7 @@ AUDIT = TableAudit(
         "sources_given": "cardinality(source_accession_nos) > 0",
         "shares_not_negative": "shares_outstanding >= 0",
         "assets_not_negative": "total_assets >= 0 AND current_assets >= 0",
+        "debt_not_negative": "short_term_debt >= 0 AND long_term_debt >= 0",
     },
     expectations=(COMPANIES_COMPLETE, COMPANIES_FULL),
 )

@@ -11,6 +11,7 @@ import polars as pl
 
 TAXONOMIES = ("us-gaap", "ifrs-full", "dei")
 KINDS = ("flow", "instant", "per_share", "average", "cover")
+FLAGS = ("absolute", "zero_yields")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Term:
 class ConceptMap:
     """What concepts.toml says.
 
-    tags: taxonomy, concept, item, kind, unit, absolute, rank (0 best). not_below: (tag, a tag it may not be less than).
+    tags: taxonomy, concept, item, kind, unit, FLAGS, rank (0 best). not_below: (tag, a tag it may not be less than).
     figures: name -> formulas of terms, best first.
     """
 
@@ -54,10 +55,10 @@ def concept_map() -> ConceptMap:
             raise ValueError(f"concepts.toml: item {item} has kind {line['kind']!r} and unit {line['unit']!r}")
         for taxonomy in TAXONOMIES:
             rows += [
-                (taxonomy, tag, item, line["kind"], line["unit"], line.get("absolute", False), rank)
+                (taxonomy, tag, item, line["kind"], line["unit"], *(line.get(flag, False) for flag in FLAGS), rank)
                 for rank, tag in enumerate(line.get(taxonomy, ()))
             ]
-    tags = pl.DataFrame(rows, schema=["taxonomy", "concept", "item", "kind", "unit", "absolute", "rank"], orient="row")
+    tags = pl.DataFrame(rows, schema=["taxonomy", "concept", "item", "kind", "unit", *FLAGS, "rank"], orient="row")
     names = set(content["items"])
     figures: dict[str, tuple[tuple[Term, ...], ...]] = {}
     for figure, formulas in content["figures"].items():

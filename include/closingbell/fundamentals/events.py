@@ -25,6 +25,7 @@ RANKS = 64
 DAYS = 1 << 17
 DAY_ZERO = 1 << 16
 LAST_RANK = RANKS - 1
+SAME_DIGITS = 0.001
 
 
 @dataclass
@@ -84,8 +85,9 @@ def decided(stated: Events, items: Ints, is_flow: Flags, ends: Ends, lengths: Fl
     """One event a row, item and day; `code` is the item.
 
     stated: amounts, `code` the tag; items: the item of each. is_flow: by item. lengths: which numbers of days are a
-    quarter's. Of an item's tags each filing's own best counts; a part never replaces a total known before. Differences
-    are those of one tag; until there is one, of the item, where its tag changed within a year.
+    quarter's. Of an item's tags each filing's own best counts; a part never replaces a total known before, nor a
+    difference what was stated. Differences are those of one tag; until there is one, of the item, where its tag changed
+    within a year.
     """
     company = ends.company[stated.row // SPANS]
     own_tag = stated.take(_firsts((stated.row * TAGS + stated.code) * DAYS + stated.day, is_flow[items]))
@@ -103,7 +105,8 @@ def decided(stated: Events, items: Ints, is_flow: Flags, ends: Ends, lengths: Fl
     part = told.rank > leads[np.searchsorted(lead_of, asked)]
     events = _chosen(told, part)
 
-    by_item = differences(events.take(is_flow[events.code]), ends, lengths)
+    is_rest = (events.less >= 0) & (events.row % SPANS != QUARTER)
+    by_item = differences(events.take(is_flow[events.code] & ~is_rest), ends, lengths)
     first = new(events.row * ITEMS + events.code)
     known, since = (events.row * ITEMS + events.code)[first], events.day[first]
     wanted = by_item.row * ITEMS + by_item.code
@@ -114,10 +117,62 @@ def decided(stated: Events, items: Ints, is_flow: Flags, ends: Ends, lengths: Fl
     return events.plus(lacking)
 
 
-def differences(amounts: Events, ends: Ends, lengths: Flags) -> Events:
-    """Quarters as differences of year-to-date amounts of one code, an event a day on which the value changes.
+def unscaled(stated: Events) -> Flags:
+    """Which amounts are a thousandth or a millionth of an earlier one under the same tag: slips, and no restatement.
 
-    Where one of the two was restated after the other was last filed, and the other not yet, nothing new is told.
+    Apple's 899,213,000 shares of 2013-09-28 are 899,213 in 0001193125-14-157311.
+    """
+    series = stated.row * TAGS + stated.code
+    order = np.argsort(series * DAYS + stated.day, kind="stable")
+    series, size = series[order], np.abs(stated.value[order])
+    begins = np.flatnonzero(new(series))
+    sizes = np.diff(np.append(begins, len(series)))
+    most = np.maximum.reduceat(size, begins) if len(begins) else size
+    least = np.minimum.reduceat(np.where(size > 0, size, np.inf), begins) if len(begins) else size
+    at = np.flatnonzero(np.repeat(most >= 999 * least, sizes))
+    before = pl.DataFrame({"series": series[at], "size": size[at]}).select(pl.col("size").cum_max().over("series"))
+    times = before["size"].to_numpy() / np.where(size[at] > 0, size[at], np.inf)
+    found = np.zeros(len(stated), dtype=np.bool_)
+    found[order[at]] = (np.abs(times / 1e3 - 1) < SAME_DIGITS) | (np.abs(times / 1e6 - 1) < SAME_DIGITS)
+    return found
+
+
+def turned(stated: Events) -> Flags:
+    """Which amounts are the negative of what was first stated under the same tag: slips, and no restatement.
+
+    McDonald's equity of 2018-03-31, twice -4,718.8 million, is 4,718.8 in 0000063908-19-000062. A filing that turns
+    all it repeats under a tag, two amounts at least, changes its signs, and counts (Walmart's income tax in
+    0001193125-12-134679).
+    """
+    found = np.zeros(len(stated), dtype=np.bool_)
+    series = stated.row * TAGS + stated.code
+    at = np.flatnonzero(np.isin(series, np.intersect1d(series[stated.value < 0], series[stated.value > 0])))
+    size = np.abs(stated.value[at])
+    order = np.lexsort((stated.day[at], size, series[at]))
+    at, size = at[order], size[order]
+    first = new(series[at]) | new(size)
+    earliest = at[np.maximum.accumulate(np.where(first, np.arange(len(at)), 0))]
+    found[at] = stated.value[at] * stated.value[earliest] < 0
+    if not found.any():
+        return found
+    # by filing and tag: how many amounts it repeats, how many of them it turns
+    filing = stated.accession * TAGS + stated.code
+    told = np.flatnonzero(np.isin(filing, filing[found]))
+    known = np.flatnonzero(np.isin(series, series[told]))
+    known = known[np.lexsort((stated.day[known], series[known]))]
+    begins = known[new(series[known])]  # sorted by series
+    told = told[stated.day[begins[np.searchsorted(series[begins], series[told])]] < stated.day[told]]
+    pairs = np.unique(np.stack([filing[told], series[told], found[told]]), axis=1)
+    filings, of = np.unique(pairs[0], return_inverse=True)
+    repeats, turns = np.bincount(of), np.bincount(of, weights=pairs[2])
+    return found & ~np.isin(filing, filings[(turns == repeats) & (repeats > 1)])
+
+
+def differences(amounts: Events, ends: Ends, lengths: Flags) -> Events:
+    """Differences of year-to-date amounts of one code, an event a day on which the value changes.
+
+    Quarters, and the rest of a year after its first quarter or half: nine or six months that end with it. Where one of
+    the two was restated after the other was last filed, and the other not yet, nothing new is told.
     """
     amounts = amounts.take(np.argsort((amounts.row * TAGS + amounts.code) * DAYS + amounts.day, kind="stable"))
     series = amounts.row * TAGS + amounts.code
@@ -162,8 +217,9 @@ def differences(amounts: Events, ends: Ends, lengths: Flags) -> Events:
     changed = new(pair)
     changed[1:] |= value[1:] != value[:-1]
     a, b, place, value = a[changed], b[changed], place[changed], value[changed]
+    of_year = amounts.row[a] % SPANS == YEAR
     return Events(
-        row=amounts.row[a] // SPANS * SPANS + QUARTER,
+        row=amounts.row[a] // SPANS * SPANS + np.where(of_year, YEAR - 1 - amounts.row[b] % SPANS, QUARTER),
         code=amounts.code[a],
         rank=amounts.rank[a],
         day=amounts.day[place],
@@ -181,7 +237,7 @@ def with_balances(events: Events) -> Events:
     dated = events.row % SPANS == INSTANT
     amounts, balances = events.take(~dated), events.take(dated)
     made = [amounts]
-    rows = np.unique(amounts.row)
+    rows = np.unique(amounts.row[(amounts.less < 0) | (amounts.row % SPANS == QUARTER)])
     for span in range(QUARTER, YEAR + 1):
         row = balances.row // SPANS * SPANS + span
         stands = np.isin(row, rows) if span != QUARTER else np.ones(len(row), dtype=np.bool_)
@@ -240,7 +296,7 @@ def _meanings(stated: Events, items: Ints) -> tuple[Ints, Ints]:
 
 
 def _pairs(periods: Events, ends: Ends, lengths: Flags) -> tuple[Ints, Ints]:
-    """Periods of one code that begin together and end a quarter apart: the longer, the shorter."""
+    """Periods of one code that begin together, a quarter apart or one of them a year: the longer, the shorter."""
     end = ends.day[periods.row // SPANS]
     family = (ends.company[periods.row // SPANS] * TAGS + periods.code) * DAYS + periods.start
     order = np.lexsort((end, family))
@@ -251,17 +307,20 @@ def _pairs(periods: Events, ends: Ends, lengths: Flags) -> tuple[Ints, Ints]:
         if not near.any():
             break
         apart = np.clip(end[ahead:] - end[:-ahead], 0, len(lengths) - 1)
-        fits = near & lengths[apart] & (span[ahead:] != QUARTER) & (span[:-ahead] != YEAR)
+        long, short = span[ahead:], span[:-ahead]
+        rest = (long == YEAR) & (short < YEAR - 1)
+        fits = near & (rest | (lengths[apart] & (long != QUARTER) & (short != YEAR)))
         shorts.append(order[:-ahead][fits])
         longs.append(order[ahead:][fits])
     return np.concatenate(longs), np.concatenate(shorts)
 
 
 def _chosen(told: Events, part: Flags) -> Events:
-    """One event a row, item and day, in that order, none that a part tells of a total known before."""
+    """One event a row, item and day, in that order: no part where a total, no difference where a statement is known."""
     keys = (told.row * ITEMS + told.code) * DAYS + told.day
     order = np.argsort(((keys * 2 + part) * RANKS + told.rank) * 2 + (told.less >= 0), kind="stable")
     order = order[new(keys[order])]
     told, part = told.take(order), part[order]
-    total_before = latest(~part, new(told.row * ITEMS + told.code)) >= 0
-    return told.take(~part | ~total_before)
+    first, stated = new(told.row * ITEMS + told.code), told.less < 0
+    total_before, stated_before = latest(~part, first) >= 0, latest(~part & stated, first) >= 0
+    return told.take((~part | ~total_before) & (stated | ~stated_before))

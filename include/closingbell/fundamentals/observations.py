@@ -17,6 +17,9 @@ STATEMENT_FORMS = r"^(10-K|10-Q|20-F|40-F|6-K|8-K|S-1|S-4|S-11|F-1|F-4|10-12)"
 """Forms that carry statements; a proxy's pay table repeats net income, rounded."""
 
 INTERIM_FORMS = r"^(10-Q|6-K)"
+"""Reports within a year: their twelve months are rolling ones (utilities), or a context gone wrong (Under Armour's
+0001336917-14-000035 gives the year 2012 six months of 2013), and tell nothing of a fiscal year."""
+
 LENGTHS = {
     "Q": ((80, 100), (111, 113), (118, 119)),  # and of 16 or 17 weeks: Costco's last, Kroger's first quarter
     "H": ((165, 198),),  # 24 weeks to 28
@@ -87,11 +90,12 @@ def observed(facts: pl.DataFrame) -> pl.DataFrame:
         seen.join(currencies, on=["cik", "day"])
         .filter(pl.col("money").is_null() | (pl.col("money") == pl.col("currency")))
         .with_columns(span.cast(SPAN).alias("span"))
-        .filter(pl.col("span").is_not_null())
+        .filter(pl.col("span").is_not_null() & ~((pl.col("span") == "Y") & pl.col("interim")))
     )
     names = pl.Enum(seen["currency"].unique().sort())
     seen = seen.with_columns(pl.col("currency").cast(names))
-    return _of_report(_years_only(_snapped(_without_part_tags(_in_order_of_knowledge(seen)))))
+    seen = _with_losses(_without_zeros(_in_order_of_knowledge(seen)))
+    return _of_report(_snapped(_without_part_tags(seen)))
 
 
 def _lasts(days: pl.Expr, span: str) -> pl.Expr:
@@ -108,6 +112,47 @@ def _in_order_of_knowledge(seen: pl.DataFrame) -> pl.DataFrame:
     )
     return seen.join(days.select("cik", "day", "before"), on=["cik", "day"]).with_columns(
         pl.max_horizontal("known_at", "before").alias("known_at")
+    )
+
+
+def _without_zeros(seen: pl.DataFrame) -> pl.DataFrame:
+    """Without zeros beside which the same filing shows another tag's amount of the item (see concepts.toml)."""
+    place = ["cik", "day", "accession", "item", "end"]
+    kinds = seen.filter("zero_yields")
+    some = kinds.filter(pl.col("value") != 0).select(place).unique()
+    zeros = kinds.filter(pl.col("value") == 0).join(some, on=place, how="semi").select(*place, "tag")
+    return seen.join(zeros, on=[*place, "tag"], how="anti") if zeros.height else seen
+
+
+def _with_losses(seen: pl.DataFrame) -> pl.DataFrame:
+    """Net income and earnings per share of one filing and period that agree but for the sign: both are losses.
+
+    A minus gets forgotten, not invented: SunEdison's 0000945436-14-000071 states a net income of 613.6 million beside
+    -2.31 a share of 265.6 million. They agree within 5 % (preferred dividends) and half a cent a share.
+    """
+    period = ["cik", "day", "accession", "start", "end"]
+    items = pl.col("item").cast(pl.String)
+    income = seen.filter(items == "net_income_reported").select(*period, "tag", income="value")
+    found = []
+    for kind, average in (("basic", "shares_average"), ("diluted", "shares_average_diluted")):
+        per_share = seen.filter(items == f"eps_{kind}_reported").select(*period, eps="value", eps_tag="tag")
+        shares = seen.filter(items == average).select(*period, shares="value")
+        both = income.join(per_share, on=period).join(shares, on=period)
+        apart = (pl.col("income") + pl.col("eps") * pl.col("shares")).abs()
+        found.append(
+            both.filter(
+                (pl.col("income") * pl.col("eps") < 0)
+                & (apart <= 0.05 * pl.col("income").abs() + 0.005 * pl.col("shares"))
+            )
+        )
+    slips = pl.concat([*(f.select(*period, "tag") for f in found), *(f.select(*period, tag="eps_tag") for f in found)])
+    if slips.is_empty():
+        return seen
+    lost = pl.lit(True).alias("lost")
+    return (
+        seen.join(slips.unique().with_columns(lost), on=[*period, "tag"], how="left", maintain_order="left")
+        .with_columns(pl.when("lost").then(-pl.col("value").abs()).otherwise("value").alias("value"))
+        .drop("lost")
     )
 
 
@@ -178,21 +223,6 @@ def _snapped_starts(seen: pl.DataFrame, ends: pl.DataFrame, near: pl.DataFrame) 
         .with_columns(pl.coalesce("end_to", "end").alias("end"))
         .filter(pl.col("end") != pl.col("eve"))
         .select("cik", start=pl.col("eve").dt.offset_by("1d"), start_to=pl.col("end").dt.offset_by("1d"), since="day")
-    )
-
-
-def _years_only(seen: pl.DataFrame) -> pl.DataFrame:
-    """Without twelve months of interim reports that end where no year is known to end."""
-    interim = pl.col("interim")
-    year_ends = (
-        seen.filter((pl.col("span") == "Y") & ~interim)
-        .group_by("cik", "end")
-        .agg(pl.col("day").min().alias("year_known"))
-    )
-    return (
-        seen.join(year_ends, on=["cik", "end"], how="left")
-        .filter((pl.col("span") != "Y") | ~interim | (pl.col("year_known") <= pl.col("day")))
-        .drop("year_known")
     )
 
 

@@ -10,14 +10,17 @@ import numpy as np
 import polars as pl
 
 from closingbell.fundamentals import events
-from closingbell.fundamentals.events import Ends, Ints, dates, last
+from closingbell.fundamentals.events import Ends, Flags, Ints, dates, last
 from closingbell.fundamentals.observations import NEAR_DAYS, ROW, SPAN
 from closingbell.fundamentals.versions import BALANCES, FLOWS, PER_SHARE, TAX, VALUES, Versions
 
-ROLES = ("y", "q0", "q1", "q2", "q3", "base", "now", "then")
-"""Rows a TTM row is made of: the year; four quarters, newest first; the year before, year to date, and the same a year
-earlier."""
+QUARTERS = ("q0", "q1", "q2", "q3")
+ROLES = ("y", *QUARTERS, "now", "rest")
+"""Rows a TTM row is made of: the year; four quarters, newest first; the year to date, the rest of the year before."""
 SOURCES = tuple(f"version_{role}" for role in ROLES[1:])
+
+REST = {"Q": "N", "H": "H", "N": "Q"}
+"""What is left of a year after its first quarter, half, or nine months."""
 
 SAME_BASIS = 1.25
 """Average shares of four quarters further apart than this factor: a split (the smallest usual one is 5 for 4) or a
@@ -58,7 +61,20 @@ def trailing(versions: Versions, ends: Ends) -> pl.DataFrame:
         ),
         versions.frame,
         version,
+        _rest_is_newer(versions, version, held),
     ).with_columns(pl.lit("TTM").alias("period_type"))
+
+
+def _rest_is_newer(versions: Versions, version: Ints, held: Ints) -> dict[str, Flags]:
+    """By figure whether the rest of the year before is told by a later filing than one of its quarters is."""
+    rest, now = ROLES.index("rest"), ROLES.index("now")
+    inside = (held[:, now] % events.SPANS)[:, None] < np.arange(len(QUARTERS))[None, :]  # in the year before
+    newer = {}
+    for figure in (*FLOWS, *TAX):
+        told = np.append(versions.told_on[figure], 0)[version]  # 0 for what is not known
+        quarters = told[:, [ROLES.index(quarter) for quarter in QUARTERS]]
+        newer[figure] = told[:, rest] > np.where(inside, quarters, events.DAYS).min(axis=1)
+    return newer
 
 
 def _parts(periods: pl.DataFrame) -> pl.DataFrame:
@@ -87,22 +103,15 @@ def _parts(periods: pl.DataFrame) -> pl.DataFrame:
         chain = chain.join(starts.rename({"end": after}), on=["cik", "currency", after], how="left")
         chain = earlier(chain, "start", 1, NEAR_DAYS, quarters, role).drop("start")
     to_date = (
-        periods.filter(pl.col("span").is_in(["Q", "H", "N"]))
-        .with_columns(pl.col("start").dt.offset_by("-1d").alias("base"))
-        .join(years.rename({"end": "base"}), on=["cik", "currency", "base"])
-        .rename({"end": "now"})
+        periods.filter(pl.col("span").is_in(list(REST)))
+        .with_columns(pl.col("start").dt.offset_by("-1d").alias("rest"), pl.col("end").alias("now"))
+        .join(years.rename({"end": "rest"}), on=["cik", "currency", "rest"])
     )
-    running = []
-    for span in ("Q", "H", "N"):
-        same = periods.filter(pl.col("span") == span).select(target).sort("end")
-        running.append(earlier(to_date.filter(pl.col("span") == span), "now", 364, 8, same, "then"))
-    year_to_date = pl.concat(running).drop_nulls("then").with_columns(pl.col("now").alias("end"))
     parts = [years.select(*target, role=pl.lit("y"), part_span=pl.lit("Y", dtype=SPAN), part_end=pl.col("end"))]
-    for role in ("q0", "q1", "q2", "q3"):
+    for role in QUARTERS:
         parts.append(chain.select(*target, role=pl.lit(role), part_span=pl.lit("Q", dtype=SPAN), part_end=pl.col(role)))
-    spans = {"base": pl.lit("Y", dtype=SPAN), "now": pl.col("span"), "then": pl.col("span")}
-    for role, part_span in spans.items():
-        parts.append(year_to_date.select(*target, role=pl.lit(role), part_span=part_span, part_end=pl.col(role)))
+    for role, part_span in (("now", pl.col("span")), ("rest", pl.col("span").replace_strict(REST, return_dtype=SPAN))):
+        parts.append(to_date.select(*target, role=pl.lit(role), part_span=part_span, part_end=pl.col(role)))
     part_row = pl.col("number_part") * events.SPANS + pl.col("part_span").to_physical()
     return (
         pl.concat(parts)
@@ -114,28 +123,28 @@ def _parts(periods: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _summed(days: pl.DataFrame, versions: pl.DataFrame, of_role: Ints) -> pl.DataFrame:
+def _summed(days: pl.DataFrame, versions: pl.DataFrame, of_role: Ints, rest_is_newer: dict[str, Flags]) -> pl.DataFrame:
     """Twelve months of each of `days` from the versions of its parts: by day and role a row of `versions`, or -1."""
     columns = [*VALUES, "eps_filed_on", "shares_filed_on", "version", "start"]
     for role, which in zip(ROLES, of_role.T, strict=True):
         at = pl.Series(which).replace(-1, None)
         days = days.with_columns(versions.select(pl.col(columns).gather(at).name.prefix(f"{role}.")))
-    quarters = ("q0", "q1", "q2", "q3")
 
     def flow(figure: str) -> pl.Expr:
-        four = sum((pl.col(f"{q}.{figure}") for q in quarters[1:]), pl.col(f"q0.{figure}"))
-        rolled = pl.col(f"base.{figure}") + pl.col(f"now.{figure}") - pl.col(f"then.{figure}")
-        return pl.coalesce(pl.col(f"y.{figure}"), four, rolled).alias(figure)
+        four = sum((pl.col(f"{q}.{figure}") for q in QUARTERS[1:]), pl.col(f"q0.{figure}"))
+        rolled = pl.col(f"now.{figure}") + pl.col(f"rest.{figure}")
+        newer = pl.lit(pl.Series(rest_is_newer[figure]))
+        return pl.coalesce(pl.col(f"y.{figure}"), pl.when(newer).then(rolled), four, rolled).alias(figure)
 
     def latest(column: str) -> pl.Expr:
         return pl.coalesce(pl.col(f"{role}.{column}") for role in ("y", "q0", "now")).alias(column)
 
-    averages = [pl.col(f"{q}.shares_average_diluted") for q in quarters]
+    averages = [pl.col(f"{q}.shares_average_diluted") for q in QUARTERS]
     counted = pl.sum_horizontal(average.is_not_null().cast(pl.Int8) for average in averages)
     one_basis = (counted >= 2) & (pl.max_horizontal(averages) <= SAME_BASIS * pl.min_horizontal(averages))
 
     def per_share(figure: str) -> pl.Expr:
-        four = sum((pl.col(f"{q}.{figure}") for q in quarters[1:]), pl.col(f"q0.{figure}"))
+        four = sum((pl.col(f"{q}.{figure}") for q in QUARTERS[1:]), pl.col(f"q0.{figure}"))
         return pl.coalesce(pl.col(f"y.{figure}"), pl.when(one_basis).then(four)).alias(figure)
 
     by_year = pl.col("y.start").is_not_null()
@@ -151,8 +160,8 @@ def _summed(days: pl.DataFrame, versions: pl.DataFrame, of_role: Ints) -> pl.Dat
         .then("y.start")
         .when(by_quarters)
         .then("q3.start")
-        .when(pl.col("then.start").is_not_null())
-        .then(pl.col("end").dt.offset_by("-1y").dt.offset_by("1d"))
+        .when(pl.col("now.start").is_not_null())
+        .then("rest.start")
         .alias("start"),
         *[flow(figure) for figure in (*FLOWS, *TAX)],
         *[per_share(figure) for figure in PER_SHARE],

@@ -38,6 +38,9 @@ FIGURES = (
 TAX = ("pretax_income", "income_tax")
 VALUES = (*FIGURES, *TAX, "shares_average_diluted")
 
+OFF_SCALE = 100
+"""Share counts further apart than this are of one company in different units; splits are 50 for 1 at the most."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -78,7 +81,9 @@ def events_of(seen: pl.DataFrame) -> Told:
     lengths = np.zeros(1 << 9, dtype=np.bool_)
     for low, high in LENGTHS["Q"]:
         lengths[low : high + 1] = True
-    told = decided(stated.take(order), items[order], np.array([kind == "flow" for kind in kinds]), ends, lengths)
+    stated, items = stated.take(order), items[order]
+    kept = ~(events.turned(stated) | events.unscaled(stated))
+    told = decided(stated.take(kept), items[kept], np.array([kind == "flow" for kind in kinds]), ends, lengths)
     told = with_balances(told)
     told = told.take(np.argsort((told.row * events.ITEMS + told.code) * events.DAYS + told.day, kind="stable"))
     return Told(told, ends, seen.select("cik", "currency", "end")[one])
@@ -91,12 +96,14 @@ def _integers(column: pl.Series) -> Ints:
 @dataclass(frozen=True)
 class Versions:
     """frame: ROW and day -> all figures as known that day, start, known_at, accession, *_filed_on, version (a number),
-    sorted by `row` and day. made_of: by version and item the event, -1 for none."""
+    sorted by `row` and day. made_of: by version and item the event, -1 for none. told_on: by flow and version the day
+    of the filing that told it last, 0 where nothing is known."""
 
     frame: pl.DataFrame
     row: Ints
     day: Ints
     made_of: npt.NDArray[np.int32]
+    told_on: dict[str, Ints]
 
 
 def versions_of(told: Told) -> Versions:
@@ -141,7 +148,17 @@ def versions_of(told: Told) -> Versions:
         )
         .select(*ROW, "day", *VALUES, "eps_filed_on", "shares_filed_on", "version", "known_at", "accession", "start")
     )
-    return Versions(frame, row, day, made_of)
+    days = filed[made_of]
+    told_on = {
+        figure: days[:, [items.index(item) for item in _items_of(figure)]].max(axis=1) for figure in (*FLOWS, *TAX)
+    }
+    return Versions(frame, row, day, made_of, told_on)
+
+
+def _items_of(name: str) -> set[str]:
+    """The items that a figure can be made of."""
+    formulas = concept_map().figures.get(name)
+    return {name} if formulas is None else {i for terms in formulas for term in terms for i in _items_of(term.name)}
 
 
 def _plausible(known: pl.DataFrame) -> pl.DataFrame:
@@ -155,6 +172,9 @@ def _plausible(known: pl.DataFrame) -> pl.DataFrame:
     Other income that leaves something between pretax income and gross profit less running costs unexplained: pretax
     income less it and interest is operating income only where the two agree (Nike).
     Equity "with minority" that is far from the parent's: a part of it (Nike 2013: 274 million of 11 billion).
+    A share count a hundred times off what else the row says of the shares: thousands were forgotten (`_off_scale`).
+    LongTermDebt, by definition with maturities, is what falls due later where the company shows no other such line, or
+    where it is less than the maturities (NVIDIA, Texas Instruments).
     """
     c = pl.col
     costs = pl.coalesce(c("cost_total"), _formula((Term("cost_of_goods", 1, True), Term("cost_of_services", 1, True))))
@@ -183,8 +203,36 @@ def _plausible(known: pl.DataFrame) -> pl.DataFrame:
         "gross_profit_reported": contradicted,
         "other_nonoperating": unexplained,
         "equity_with_minority": astray,
+        **_off_scale(),
     }
-    return known.with_columns(pl.when(~drop).then(c(name)).alias(name) for name, drop in dropped.items())
+    later = c("notes_noncurrent").is_null() | (c("debt_long") < c("maturities")).fill_null(False)
+    return known.with_columns(pl.when(~drop).then(c(name)).alias(name) for name, drop in dropped.items()).with_columns(
+        pl.coalesce("debt_noncurrent", pl.when(later).then("debt_long")).alias("debt_noncurrent"),
+        pl.coalesce("debt_long_with_maturities", "debt_long").alias("debt_long_with_maturities"),
+    )
+
+
+def _off_scale() -> dict[str, pl.Expr]:
+    """By share count whether it is OFF_SCALE times more or less than the middle of what a row says of its shares.
+
+    What it says: the balance sheet's count, the cover's, the average, and net income to earnings per share. Of two that
+    contradict each other the larger stands.
+    """
+    c = pl.col
+    eps = pl.coalesce("eps_diluted_reported", "eps_basic_reported")
+    said = (
+        pl.coalesce("shares_at_date", "shares_issued"),
+        c("shares_on_cover"),
+        pl.coalesce("shares_average", "shares_average_diluted"),
+        pl.when(eps != 0).then((c("net_income_reported") / eps).abs()),
+    )
+    positive = pl.concat_list(pl.when(count > 0).then(count) for count in said).list.drop_nulls().list.sort()
+    middle = positive.list.get(positive.list.len() // 2, null_on_oob=True)
+    counts = ("shares_at_date", "shares_on_cover", "shares_issued", "shares_average", "shares_average_diluted")
+    return {
+        name: ((c(name) > 0) & ((c(name) >= OFF_SCALE * middle) | (c(name) * OFF_SCALE <= middle))).fill_null(False)
+        for name in counts
+    }
 
 
 def _with_figures(known: pl.DataFrame) -> pl.DataFrame:

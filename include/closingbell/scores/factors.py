@@ -89,15 +89,16 @@ FACTORS: tuple[Factor, ...] = (
         "What a dollar of market value buys, against the sector.",
         (
             Metric(
-                name="earnings_yield", source=Source.VALUATION, value=pl.col("earnings_yield"),
+                # beyond these a thousand shares were counted as one: even a bankrupt's sales are 20 times its price
+                name="earnings_yield", source=Source.VALUATION, value=pl.col("earnings_yield"), low=-100, high=10,
                 sentence="Net income of twelve months to market value; losses rank below every profit.",
             ),
             Metric(
-                name="book_yield", source=Source.VALUATION, value=pl.col("book_yield"),
+                name="book_yield", source=Source.VALUATION, value=pl.col("book_yield"), low=-100, high=100,
                 sentence="Shareholders' equity to market value.",
             ),
             Metric(
-                name="sales_yield", source=Source.VALUATION, value=pl.col("sales_yield"),
+                name="sales_yield", source=Source.VALUATION, value=pl.col("sales_yield"), low=-100, high=100,
                 sentence="Revenue of twelve months to market value.",
             ),
         ),

@@ -4,10 +4,11 @@ It reads no vendor body, no tag and no date of a fact: it follows which quarters
 The rules (the same that `closingbell.fundamentals.compute` documents, written a second time on purpose):
 1. The newest showing of a period counts. A quarter that is not shown is a difference of year-to-date amounts: six
    months less three, nine less six, the year less nine; where one of the two changed after the other was last shown,
-   and the other has not changed since, the last consistent pair stays. Earnings a share and share counts are never
-   subtracted.
+   and the other has not changed since, the last consistent pair stays. A difference never replaces what was shown.
+   Earnings a share and share counts are never subtracted.
 2. A balance stands in the Q row of its date and in the FY row where the year ends then.
-3. TTM is the year where one ends, else four quarters, else year + year to date - year to date a year before.
+3. TTM is the year where one ends, else four quarters, or the year to date and the rest of the year before (rule 1: the
+   year less the same months) where one of the quarters in that rest is missing or was told earlier than the rest.
 4. Ratios of a row are of its own figures; null where an input is missing or a base is not positive.
 """
 
@@ -52,6 +53,7 @@ BANKS_LACK = {
 
 Period = tuple[int, int]  # first and last fiscal quarter
 Row = dict[str, float | None]
+Told = tuple[date, float]  # filing day, value
 
 
 def lacks(company: Company) -> set[str]:
@@ -110,20 +112,27 @@ class Shown:
         told = self.values[figure].get(period)
         return told[-1][1] if told else None
 
-    def quarter(self, figure: str, quarter: int) -> float | None:
-        """A quarter's amount: as shown, or as a difference where that is newer or the only one."""
-        told = self.values[figure].get((quarter, quarter), [])
-        derived = self._differences(figure, quarter)
-        if told and (not derived or told[-1][0] >= derived[-1][0]):
-            return told[-1][1]
-        return derived[-1][1] if derived else None
+    def quarter(self, figure: str, quarter: int) -> Told | None:
+        """A quarter's amount and its filing day: as shown, else as a difference."""
+        if figure == "free_cash_flow":
+            return _less(self.quarter("operating_cash_flow", quarter), self.quarter("capex", quarter))
+        if told := self.values[figure].get((quarter, quarter)):
+            return told[-1]
+        first = quarter - quarter % 4
+        return self._difference(figure, (first, quarter), (first, quarter - 1)) if quarter % 4 else None
 
-    def _differences(self, figure: str, quarter: int) -> list[tuple[date, float]]:
-        number = quarter % 4
-        if not number:
-            return []
-        sides = [self.values[figure].get((quarter - number, last), []) for last in (quarter, quarter - 1)]
-        found: list[tuple[date, float]] = []
+    def rest(self, figure: str, first: int, number: int) -> Told | None:
+        """What is left of the year that begins with quarter `first` after its quarters up to `number` (0 to 2)."""
+        if figure == "free_cash_flow":
+            return _less(self.rest("operating_cash_flow", first, number), self.rest("capex", first, number))
+        if number == 2:
+            return self.quarter(figure, first + 3)
+        return self._difference(figure, (first, first + 3), (first, first + number))
+
+    def _difference(self, figure: str, long: Period, short: Period) -> Told | None:
+        """The newest consistent one, with the day it became what it is."""
+        sides = [self.values[figure].get(period, []) for period in (long, short)]
+        found: Told | None = None
         for day in sorted({day for side in sides for day, _ in side}):
             known = [[row for row in side if row[0] <= day] for side in sides]
             if not all(known):
@@ -131,9 +140,13 @@ class Shown:
             if _behind(known[0], known[1]) or _behind(known[1], known[0]):
                 continue
             value = known[0][-1][1] - known[1][-1][1]
-            if not found or found[-1][1] != value:
-                found.append((day, value))
+            if found is None or found[1] != value:
+                found = day, value
         return found
+
+
+def _less(one: Told | None, other: Told | None) -> Told | None:
+    return (max(one[0], other[0]), one[1] - other[1]) if one and other else None
 
 
 def _last_change(rows: list[tuple[date, float]]) -> tuple[date, date] | None:
@@ -157,7 +170,7 @@ def known_statements(books: Books, as_of: datetime) -> list[dict[str, Any]]:
     spans: dict[Period, Row] = {}
     last = max((period[1] for told in shown.values.values() for period in told), default=-1)
     for quarter in range(last + 1):
-        row = {figure: shown.quarter(figure, quarter) for figure in FLOWS}
+        row: Row = {figure: told[1] if (told := shown.quarter(figure, quarter)) else None for figure in FLOWS}
         quarters[quarter] = _with_rest(shown, row, (quarter, quarter))
         number = quarter % 4
         if number:  # six months, nine months, the year
@@ -167,7 +180,7 @@ def known_statements(books: Books, as_of: datetime) -> list[dict[str, Any]]:
             spans[quarter, quarter] = quarters[quarter]
     rows: list[dict[str, Any]] = []
     for quarter in range(last + 1):
-        kinds = {"Q": quarters[quarter], "TTM": _trailing(quarters, spans, quarter)}
+        kinds = {"Q": quarters[quarter], "TTM": _trailing(shown, quarters, spans, quarter)}
         if quarter % 4 == 3:
             kinds["FY"] = spans[quarter - 3, quarter]
         for kind, row in kinds.items():
@@ -202,19 +215,21 @@ def _sum(values: list[float | None], signs: list[int]) -> float | None:
     return total
 
 
-def _trailing(quarters: dict[int, Row], spans: dict[Period, Row], quarter: int) -> Row:
+def _trailing(shown: Shown, quarters: dict[int, Row], spans: dict[Period, Row], quarter: int) -> Row:
     number = quarter % 4
     nothing: Row = {}
     year = spans.get((quarter - 3, quarter), nothing) if number == 3 else nothing
     four = [quarters.get(quarter - back, nothing) for back in range(4)]
     to_date = spans.get((quarter - number, quarter), nothing) if number < 3 else nothing
-    before = spans.get((quarter - number - 4, quarter - 4), nothing) if number < 3 else nothing
-    base = spans.get((quarter - number - 4, quarter - number - 1), nothing) if number < 3 else nothing
+    first = quarter - number - 4  # of the year before
     row: Row = {}
     for figure in (*FLOWS, "free_cash_flow"):
-        ways = (year.get(figure), _sum([part.get(figure) for part in four], [1, 1, 1, 1]),
-                _sum([base.get(figure), to_date.get(figure), before.get(figure)], [1, 1, -1]))  # fmt: skip
-        row[figure] = next((value for value in ways if value is not None), None)
+        rest = shown.rest(figure, first, number) if number < 3 else None
+        inside = [shown.quarter(figure, past) for past in range(first + number + 1, first + 4)]
+        newer = rest and any(told is None or told[0] < rest[0] for told in inside)
+        rolled = _sum([to_date.get(figure), rest and rest[1]], [1, 1])
+        ways = (year.get(figure), rolled if newer else None, _sum([part.get(figure) for part in four], [1, 1, 1, 1]))
+        row[figure] = next((value for value in (*ways, rolled) if value is not None), None)
     for figure in (*BALANCES, "shares_outstanding"):
         ways = (year.get(figure), four[0].get(figure), to_date.get(figure))
         row[figure] = next((value for value in ways if value is not None), None)
