@@ -13,6 +13,8 @@ import polars as pl
 import pytest
 
 from closingbell.fundamentals import compute, filings, parse
+from closingbell.fundamentals.concepts import concept_map
+from closingbell.fundamentals.versions import FIGURES
 
 pytestmark = pytest.mark.real
 
@@ -22,10 +24,14 @@ M = 1e6
 
 
 @pytest.fixture(scope="module")
-def rows(recordings: Path) -> pl.DataFrame:
+def facts(recordings: Path) -> pl.DataFrame:
+    paths = sorted((recordings / "data.sec.gov").glob("api/xbrl/companyfacts/CIK*.json.gz"))
+    return pl.concat([parse.companyfacts(gzip.decompress(path.read_bytes())) for path in paths])
+
+
+@pytest.fixture(scope="module")
+def rows(recordings: Path, facts: pl.DataFrame) -> pl.DataFrame:
     sec = recordings / "data.sec.gov"
-    paths = sorted(sec.glob("api/xbrl/companyfacts/CIK*.json.gz"))
-    facts = pl.concat([parse.companyfacts(gzip.decompress(path.read_bytes())) for path in paths])
     histories = {}
     for folder in ("submissions", "submissions_merged"):  # the merged ones go further back
         for path in sorted((sec / folder).glob("CIK??????????.json.gz")):
@@ -125,6 +131,52 @@ def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str,
         (SUNE, "FY", "2014-12-31", "revenue", "2015-06-01", 2_484.4 * M),
         (SUNE, "FY", "2014-12-31", "revenue", "2015-06-30", 1_646.7 * M),
         (SUNE, "Q", "2015-09-30", "revenue", "2015-11-10", 476.0 * M),  # 0000945436-15-000274
+        # shares: the balance sheet's count is 861,745, the cover's 861,381,000 (0001193125-14-157311)
+        (AAPL, "Q", "2014-03-29", "shares_outstanding", "2014-05-15", 861_381_000),
+        # 899,213,000 (0001193125-13-416534), 899,213 in 0001193125-14-157311
+        (AAPL, "FY", "2013-09-28", "shares_outstanding", "2014-05-15", 899_213_000),
+        # averages of 50,798 and 542,307 alone (0001193125-11-044799, 0001045810-10-000018)
+        (UAA, "FY", "2010-12-31", "shares_outstanding", "2011-03-01", None),
+        (NVDA, "Q", "2009-04-26", "shares_outstanding", "2010-06-01", None),
+        # 2,230 stated (0001045810-17-000123); 0001045810-18-000010 gives it to the six months, which were 4,167
+        (NVDA, "Q", "2017-07-30", "revenue", "2018-03-01", 2_230 * M),
+        (NVDA, "Q", "2017-07-30", "net_income", "2018-03-01", 583 * M),
+        # 3,207 (0001045810-18-000028) + 2,911 + 2,636 + 2,230; 1,244 + 3,047 - 507 of the first quarter before
+        (NVDA, "TTM", "2018-04-29", "revenue", "2018-05-23", 10_984 * M),
+        (NVDA, "TTM", "2018-04-29", "net_income", "2018-05-23", 3_784 * M),
+        # 1,229 stated (0001193125-09-153165); six months restated (0001193125-10-088957), nine not yet
+        (AAPL, "Q", "2009-06-27", "net_income", "2010-04-22", 1_229 * M),
+        (AAPL, "Q", "2009-06-27", "operating_income", "2010-04-22", 1_672 * M),
+        # the year restated by 0001193125-10-012091: 42,905 + 29,182 - 20,964 of six months (0001193125-10-088957)
+        (AAPL, "TTM", "2010-03-27", "revenue", "2010-04-22", 51_123 * M),
+        (AAPL, "TTM", "2010-03-27", "net_income", "2010-04-22", (8_235 + 6_452 - 3_875) * M),
+        # the year before restated, its nine months not: 4,834 + 4,039 - 3,698, all as first filed
+        (AAPL, "TTM", "2009-06-27", "net_income", "2010-01-26", 5_175 * M),
+        (AAPL, "TTM", "2009-06-27", "revenue", "2010-01-26", 34_562 * M),
+        # the minus forgotten by 0000945436-12-000174 and -13-000129, -14-000071
+        (SUNE, "Q", "2012-03-31", "net_income", "2012-11-10", -92.0 * M),
+        (SUNE, "Q", "2012-03-31", "net_income", "2013-11-13", -98.6 * M),
+        (SUNE, "Q", "2012-06-30", "net_income", "2013-11-13", -77.2 * M),
+        (SUNE, "Q", "2013-03-31", "net_income", "2014-05-10", -89.4 * M),
+        (SUNE, "Q", "2014-03-31", "net_income", "2014-05-10", -613.6 * M),  # from the start, beside -2.31 a share
+        # quarters 37.0 (0000945436-12-000174), -61.3, -92.0, and the year -1,536.0 less nine months -51.6
+        (SUNE, "TTM", "2012-09-30", "net_income", "2012-11-10", (37.0 - 61.3 - 92.0 - 1_536.0 + 51.6) * M),
+        # -89.4, and the year -150.6 (0000945436-13-000020) less -92.0: the first quarter's restatement to -98.6 by the
+        # same 10-Q 0000945436-13-000051 does not tell that the year holds it (it does: -141.4)
+        (SUNE, "TTM", "2013-03-31", "net_income", "2013-05-10", (-89.4 - 150.6 + 92.0) * M),
+        # -4,718.8 in two 10-Qs, 4,718.8 in 0000063908-19-000062
+        (MCD, "Q", "2018-03-31", "shareholders_equity", "2019-08-07", -4_718.8 * M),
+        # LongTermDebt is 0 beside convertible notes of 1,413 that are due (0001045810-16-000353), and 1,983 beside 796
+        # (0001045810-17-000027): it does not hold them
+        (NVDA, "Q", "2016-01-31", "long_term_debt", "2016-11-23", 0.0),
+        (NVDA, "Q", "2017-01-29", "long_term_debt", "2017-03-02", 1_983 * M),
+        # LongTermDebtCurrent -386 (0000097476-11-000055)
+        (TXN, "Q", "2011-09-30", "long_term_debt", "2011-11-05", 4_215 * M),
+        # LongTermDebtNoncurrent 0, LongTermDebtAndCapitalLeaseObligations 3,171.1 (0000945436-15-000184)
+        (SUNE, "Q", "2013-12-31", "long_term_debt", "2015-07-08", 3_171.1 * M),
+        # SalesRevenueGoodsNet of 2012 is 926.149 in the 10-Q 0001336917-14-000035
+        (UAA, "FY", "2012-12-31", "revenue", "2014-08-06", 1_834.921 * M),
+        (UAA, "TTM", "2012-12-31", "revenue", "2014-08-06", 1_834.921 * M),
         # LPA, ifrs-full: Revenue 31.983567 (0001493152-24-016772); basic EPS 0.048, then 0.28 (0001997711-25-000030)
         (LPA, "FY", "2022-12-31", "revenue", "2024-04-27", 31_983_567.0),
         (LPA, "FY", "2022-12-31", "eps_basic", "2024-04-27", 0.048),
@@ -181,6 +233,66 @@ def test_assets_are_liabilities_and_equity(rows):
     # the rest is other owners': SunEdison's, of its yieldcos, 15 %
     assert sheets.select(between.min()).item() > -0.01
     assert sheets.filter(pl.col("cik") != SUNE).select(between.max()).item() < 0.12
+
+
+def test_shares_are_what_net_income_and_earnings_a_share_say(rows):
+    of_one_filing = rows.filter(pl.col("eps_diluted").abs() > 0.05, pl.col("eps_filed_on") == pl.col("shares_filed_on"))
+    said = (pl.col("net_income") / pl.col("eps_diluted")).abs()
+    times = of_one_filing.drop_nulls(["shares_outstanding", "net_income"]).select(pl.col("shares_outstanding") / said)
+    assert times.height > 1500
+    assert 1 / 3 < times.to_series().min() <= times.to_series().max() < 3
+    # filed on other days they may lie on other sides of a split, 20 for 1 at the most (Alphabet 2022)
+    others = rows.filter(pl.col("eps_diluted").abs() > 0.05).select(pl.col("shares_outstanding") / said).to_series()
+    assert 1 / 25 < others.drop_nulls().min() <= others.drop_nulls().max() < 25
+
+
+def test_net_income_and_earnings_a_share_have_one_sign(rows):
+    for earnings in ("eps_basic", "eps_diluted"):
+        assert rows.filter(pl.col("net_income") * pl.col(earnings) < 0).is_empty()
+
+
+def test_debt_is_not_negative(rows):
+    assert rows.filter(pl.min_horizontal("short_term_debt", "long_term_debt") < 0).is_empty()
+
+
+@pytest.mark.parametrize(("item", "figure"), [("revenue_reported", "revenue"), ("net_income_reported", "net_income")])
+def test_a_stated_quarter_is_never_a_difference(rows, facts, item, figure):
+    tags = concept_map().tags.filter(pl.col("item") == item).select("taxonomy", "concept")
+    lasting = (pl.col("period_end") - pl.col("period_start")).dt.total_days() + 1
+    stated = facts.filter(lasting.is_between(80, 100)).join(tags, on=["taxonomy", "concept"])
+    near = pl.DataFrame({"days": range(-6, 7)})  # ends a few days apart are one
+    told = stated.join(near, how="cross").select(
+        "cik", pl.col("period_end") + pl.duration(days="days"), pl.col("filed_on").alias("told_on"), "value", "form"
+    )
+    quarters = rows.filter(pl.col("period_type") == "Q").drop_nulls(figure).with_row_index()
+    known = quarters.join(told, on=["cik", "period_end"]).filter(pl.col("told_on") <= pl.col("known_on"))
+    by_report = known.filter(pl.col("form").str.starts_with("10-Q"))
+    as_stated = known.filter(pl.col(figure).abs() == pl.col("value").abs())  # then, or restated as a quarter since
+    assert by_report["index"].n_unique() > 500
+    assert by_report.join(as_stated, on="index", how="anti").is_empty()
+
+
+def test_versions_that_jump_and_come_back_are_the_filers_own(rows):
+    """A figure that moves by over 20 % and back to within 2 %: each is what a filing says, and a later one corrects."""
+    period = ["cik", "period_type", "period_end"]
+    found = set()
+    for figure in FIGURES:
+        told = rows.drop_nulls(figure).sort(*period, "known_on")
+        changed = (pl.col(figure) != pl.col(figure).shift(1).over(period)).fill_null(True)
+        told = told.filter(changed).with_columns(
+            before=pl.col(figure).shift(1).over(period), after=pl.col(figure).shift(-1).over(period)
+        )
+        jump = (pl.col(figure) - pl.col("before")).abs() > 0.2 * pl.col("before").abs()
+        back = (pl.col("after") - pl.col("before")).abs() < 0.02 * pl.col("before").abs()
+        for row in told.filter(jump & back).iter_rows(named=True):
+            found.add((row["cik"], row["period_end"], figure, row["accession_no"]))
+    assert found == {
+        # LongTermDebtNoncurrent 610.6 million in one 10-Q, with the debts of solar projects without recourse;
+        # LongTermDebtAndCapitalLeaseObligations 20.5 before, beside it and after
+        (SUNE, date(2010, 12, 31), "long_term_debt", "0001193125-11-216740"),
+        # cash of the middle of the year is 1,294 million in the third quarter's 10-Q, 1,765 before and in the 10-Q/A
+        (TXN, date(2009, 6, 30), "cash_and_equivalents", "0000097476-09-000041"),
+    }
 
 
 def test_a_company_that_stopped_filing_grows_stale(rows):

@@ -155,6 +155,90 @@ def test_where_one_of_the_two_was_restated_the_last_consistent_pair_stays():
     assert known(rows, "Q", "2020-12-31", "operating_cash_flow", on="2022-02-16") == 24
 
 
+def test_a_difference_never_replaces_a_stated_quarter():
+    """NVIDIA's 0001045810-18-000010 gives the six months what the second quarter was, beside an unchanged first."""
+    slip = [fact(REVENUE, Q1, 10, "2021-02-15", form="10-K"), fact(REVENUE, H1, 12, "2021-02-15", form="10-K")]
+    rows = statements(*year_of(REVENUE), *slip)
+    assert known(rows, "Q", "2020-06-30", "revenue") == 12
+
+
+def test_a_10q_tells_no_fiscal_year():
+    rows = statements(*year_of(REVENUE), fact(REVENUE, FY, 20, "2021-08-01"))
+    assert known(rows, "FY", "2020-12-31", "revenue") == known(rows, "TTM", "2020-12-31", "revenue") == 56
+
+
+def test_a_turned_sign_is_no_restatement_unless_the_filing_turns_all_it_repeats():
+    equity = "StockholdersEquity"
+    first = [fact(equity, end, -5, "2020-05-01") for end in ("2019-12-31", "2020-03-31")]
+    slip = fact(equity, "2020-03-31", 5, "2021-05-01"), fact(equity, "2019-12-31", -5, "2021-05-01")
+    rows = statements(*first, fact(ASSETS, "2020-03-31", 9, "2020-05-01"), *slip)
+    assert known(rows, "Q", "2020-03-31", "shareholders_equity") == -5
+    turned = [fact(equity, end, 5, "2021-05-01") for end in ("2019-12-31", "2020-03-31")]
+    rows = statements(*first, fact(ASSETS, "2020-03-31", 9, "2020-05-01"), *turned)
+    assert known(rows, "Q", "2020-03-31", "shareholders_equity") == 5
+
+
+def test_a_forgotten_minus_of_net_income_or_of_earnings_a_share():
+    def quarter(net, eps):
+        return statements(
+            fact(NET, Q1, net, "2020-05-01"),
+            fact("EarningsPerShareDiluted", Q1, eps, "2020-05-01", unit="USD/shares"),
+            fact("WeightedAverageNumberOfDilutedSharesOutstanding", Q1, 265.6, "2020-05-01", unit="shares"),
+        )
+
+    for net, eps in ((613.6, -2.31), (-613.6, 2.31)):
+        assert known(quarter(net, eps), "Q", "2020-03-31", "net_income") == -613.6
+        assert known(quarter(net, eps), "Q", "2020-03-31", "eps_diluted") == -2.31
+    # a profit that preferred dividends turn into a loss a share
+    assert known(quarter(10, -2.31), "Q", "2020-03-31", "net_income") == 10
+
+
+def test_forgotten_thousands_are_no_restatement():
+    rows = statements(fact(REVENUE, Q1, 10_123_000, "2020-05-01"), fact(REVENUE, Q1, 10_123, "2021-05-01"))
+    assert known(rows, "Q", "2020-03-31", "revenue") == 10_123_000
+
+
+def test_shares_without_their_thousands_yield_to_what_else_a_filing_says_of_them():
+    def shares(concept, count, period="2020-03-31", **where):
+        return fact(concept, period, count, "2020-05-01", unit="shares", **where)
+
+    counted = [fact(NET, Q1, 8e9, "2020-05-01"), shares("CommonStockSharesOutstanding", 861_745)]
+    cover = shares("EntityCommonStockSharesOutstanding", 861_381_000, "2020-04-20", taxonomy="dei")
+    eps = fact("EarningsPerShareDiluted", Q1, 9.1, "2020-05-01", unit="USD/shares")
+    assert known(statements(*counted, cover, eps), "Q", "2020-03-31", "shares_outstanding") == 861_381_000
+    assert known(statements(*counted, cover), "Q", "2020-03-31", "shares_outstanding") == 861_381_000
+    assert known(statements(*counted, eps), "Q", "2020-03-31", "shares_outstanding") is None
+
+
+@pytest.mark.parametrize(
+    ("balances", "expected"),
+    [
+        ({"LongTermDebt": 100, "LongTermDebtCurrent": 10}, 100),  # no other line is the one of what falls due later
+        ({"LongTermDebt": 100, "LongTermDebtCurrent": 10, "LongTermDebtNoncurrent": 90}, 90),
+        ({"LongTermDebt": 100, "LongTermDebtCurrent": 10, "SeniorLongTermNotes": 70}, 90),
+        ({"LongTermDebt": 0, "ConvertibleDebtCurrent": 10, "ConvertibleDebtNoncurrent": 0}, 0),  # not -10
+        ({"LongTermDebtNoncurrent": 0, "LongTermDebtAndCapitalLeaseObligations": 3171}, 3171),
+    ],
+)
+def test_long_term_debt_is_neither_negative_nor_lost(balances, expected):
+    told = [fact(name, "2020-12-31", amount, "2021-02-15", form="10-K") for name, amount in balances.items()]
+    rows = statements(fact(NET, FY, 1, "2021-02-15", form="10-K"), *told)
+    assert known(rows, "FY", "2020-12-31", "long_term_debt") == expected
+
+
+def test_twelve_months_after_a_restated_year_are_all_on_its_basis():
+    """Apple's 0001193125-10-012091 restates the year; the next 10-Q its first quarter, the others not yet."""
+    later = ("2021-01-01", "2021-03-31")
+    restated = [fact(REVENUE, FY, 76, "2021-04-01", form="10-K/A"), fact(REVENUE, later, 15, "2021-05-01")]
+    rows = statements(*year_of(REVENUE), *restated, fact(REVENUE, Q1, 13, "2021-05-01"))
+    assert known(rows, "TTM", "2021-03-31", "revenue") == 15 + 76 - 13
+    # the year restated, the same months of it not: all as first filed
+    rows = statements(
+        *year_of(REVENUE), fact(REVENUE, later, 15, "2021-05-01"), fact(REVENUE, FY, 76, "2021-06-01", form="10-K/A")
+    )
+    assert known(rows, "TTM", "2021-03-31", "revenue") == 15 + 56 - 10
+
+
 def test_restated_quarter_keeps_the_first_filed_value():
     rows = statements(fact(REVENUE, Q1, 10, "2020-05-01"), fact(REVENUE, Q1, 9, "2021-05-01"))
     assert known(rows, "Q", "2020-03-31", "revenue", on="2020-12-31") == 10
