@@ -628,18 +628,27 @@ def random_facts(draw):
         start = date(end.year, 1, 1) if draw(st.booleans()) else QUARTER_ENDS[at] - timedelta(days=91 * length - 1)
         concept = draw(
             st.sampled_from(
-                [REVENUE, "Revenues", "SalesRevenueNet", NET, OCF, "CostOfRevenue", ASSETS, "EarningsPerShareBasic"]
+                [
+                    REVENUE,
+                    "Revenues",
+                    "SalesRevenueNet",
+                    NET,
+                    OCF,
+                    "CostOfRevenue",
+                    ASSETS,
+                    "EarningsPerShareBasic",
+                    "WeightedAverageNumberOfSharesOutstandingBasic",
+                    "LongTermDebt",
+                ]
             )
         )
         filed = QUARTER_ENDS[at] + timedelta(days=draw(st.integers(20, 800)))
         form = draw(st.sampled_from(["10-Q", "10-K", "10-K/A", "8-K", "DEF 14A"]))
         unit = "USD/shares" if concept.startswith("Earnings") else draw(st.sampled_from(["USD", "USD", "USD", "CAD"]))
-        period = str(end) if concept == ASSETS else (str(start), str(end))
-        facts.append(
-            fact(
-                concept, period, draw(st.integers(1, 50)), str(filed), form=form, unit=unit, cik=draw(st.integers(1, 2))
-            )
-        )
+        unit = "shares" if concept.startswith("Weighted") else unit
+        period = str(end) if concept in (ASSETS, "LongTermDebt") else (str(start), str(end))
+        amount = draw(st.integers(1, 5)) * draw(st.sampled_from([1, 1, 1, -1, 1000]))
+        facts.append(fact(concept, period, amount, str(filed), form=form, unit=unit, cik=draw(st.integers(1, 2))))
     return pl.DataFrame(facts, schema=parse.SCHEMA).unique(parse.KEY, keep="first", maintain_order=True)
 
 
