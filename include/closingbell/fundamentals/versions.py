@@ -203,7 +203,7 @@ def _plausible(known: pl.DataFrame) -> pl.DataFrame:
         "gross_profit_reported": contradicted,
         "other_nonoperating": unexplained,
         "equity_with_minority": astray,
-        **_off_scale(),
+        **{name: pl.lit(off) for name, off in _off_scale(known).items()},
     }
     later = c("notes_noncurrent").is_null() | (c("debt_long") < c("maturities")).fill_null(False)
     return known.with_columns(pl.when(~drop).then(c(name)).alias(name) for name, drop in dropped.items()).with_columns(
@@ -212,7 +212,7 @@ def _plausible(known: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _off_scale() -> dict[str, pl.Expr]:
+def _off_scale(known: pl.DataFrame) -> dict[str, pl.Series]:
     """By share count whether it is OFF_SCALE times more or less than the middle of what a row says of its shares.
 
     What it says: the balance sheet's count, the cover's, the average, and net income to earnings per share. Of two that
@@ -220,19 +220,20 @@ def _off_scale() -> dict[str, pl.Expr]:
     """
     c = pl.col
     eps = pl.coalesce("eps_diluted_reported", "eps_basic_reported")
-    said = (
-        pl.coalesce("shares_at_date", "shares_issued"),
-        c("shares_on_cover"),
-        pl.coalesce("shares_average", "shares_average_diluted"),
-        pl.when(eps != 0).then((c("net_income_reported") / eps).abs()),
-    )
-    positive = pl.concat_list(pl.when(count > 0).then(count) for count in said).list.drop_nulls().list.sort()
-    middle = positive.list.get(positive.list.len() // 2, null_on_oob=True)
+    said = known.select(
+        pl.coalesce("shares_at_date", "shares_issued").alias("sheet"),
+        c("shares_on_cover").alias("cover"),
+        pl.coalesce("shares_average", "shares_average_diluted").alias("average"),
+        pl.when(eps != 0).then((c("net_income_reported") / eps).abs()).alias("earnings"),
+    ).to_numpy()
+    said = np.sort(np.where(said > 0, said, np.nan), axis=1)  # what is not said comes last
+    middle = said[np.arange(len(said)), (~np.isnan(said)).sum(axis=1) // 2]
     counts = ("shares_at_date", "shares_on_cover", "shares_issued", "shares_average", "shares_average_diluted")
-    return {
-        name: ((c(name) > 0) & ((c(name) >= OFF_SCALE * middle) | (c(name) * OFF_SCALE <= middle))).fill_null(False)
-        for name in counts
-    }
+    off = {}
+    for name in counts:
+        times = known[name].to_numpy() / middle
+        off[name] = pl.Series((times >= OFF_SCALE) | ((times > 0) & (times * OFF_SCALE <= 1)))
+    return off
 
 
 def _with_figures(known: pl.DataFrame) -> pl.DataFrame:
