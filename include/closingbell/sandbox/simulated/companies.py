@@ -295,6 +295,8 @@ class Company:
             return ()
         paid = []
         for quarter, end in enumerate(self.quarter_ends):
+            if end - timedelta(days=30) < self.public_since:
+                continue
             ex_date = _session_at_or_before(end - timedelta(days=30))
             if ex_date < self.public_since or (self.last_session and ex_date > self.last_session):
                 continue
