@@ -301,7 +301,7 @@ class Market:
     # Reference data
 
     @cached_property
-    def _members(self) -> list[int]:
+    def members(self) -> list[int]:
         """Companies of the simulated S&P 500, by size: the largest that were listed from the start."""
         old = [
             i
@@ -317,7 +317,7 @@ class Market:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(SP500_HEADER.split(","))
         rows = []
-        for index in self._members:
+        for index in self.members:
             company = self.registry[index]
             for listing in company.listings:
                 if (ticker := listing.ticker_on(today)) is not None and listing.per_base == 1:

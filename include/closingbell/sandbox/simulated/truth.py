@@ -173,6 +173,17 @@ class Truth:
                 found[ticker] = self.market.registry[listing.company].cik
         return found
 
+    def index_members(self, as_of: datetime) -> pl.DataFrame:
+        """Listings in the simulated S&P 500 (figi, valid_from): its companies' classes of one base share."""
+        today = as_of.astimezone(made.NEW_YORK).date()
+        rows = [
+            {"figi": listing.figi, "valid_from": date(2000 + index % 20, 3, 4)}
+            for index in self.market.members
+            for listing in self.market.registry[index].listings
+            if listing.per_base == 1 and listing.ticker_on(today)
+        ]
+        return pl.DataFrame(rows, schema={"figi": pl.String, "valid_from": pl.Date}).sort("figi")
+
     def sectors(self) -> dict[int, str]:
         """CIK -> GICS sector."""
         return {cik: self.market.company(cik).sector.name for cik in self.market.ciks}
