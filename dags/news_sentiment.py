@@ -13,10 +13,10 @@ have a key, and the web pages of `include/closingbell/news/sources.toml`. An emp
 - `open`: "no stream": make a connection (`.env.example` names the keys), then clear.
 - `land`: 401: correct the connection, then clear. A plan without news (403) is an error in the log; the others go on.
   A day's budget spent: the windows that are left are asked for by the next run. 429 and 5xx are retried.
-- A web page that changed, or that robots.txt forbids, fails by its name: the warning `web_sources_read` on the run's
-  page *Loads* has the error. Correct its entry in `sources.toml`, or take it out; the other sources went on.
-- `stage`: "column ... is unknown": the vendor changed its answer, the parser must follow; then `closingbell replay
-  news_sightings`.
+- A vendor's answer that changed ("column ... is unknown") or a web page that did, or that robots.txt forbids: the
+  warning `streams_read` on the run's page *Loads* names the stream and has the error; the others went on. A vendor's
+  parser must follow; correct a page's entry in `sources.toml`, or take it out. The next run asks for the same time
+  again, and the warning goes with the first answer that is read. Where it is the only stream, `land` fails.
 - `score`: its log ends with the command's error. FinBERT out of memory: raise `CLOSINGBELL_NEWS_MEMORY`. Gemini's
   budget spent, or 429: the articles that are left wait for the next run. One that it refuses or answers unreadably is
   asked about three times; the Param *full* asks again.

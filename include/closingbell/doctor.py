@@ -295,7 +295,8 @@ def _failures(engine: Engine) -> Iterator[Finding]:
     for row in rows.iter_rows(named=True):
         where = f"{row['vendor']} {row['endpoint']}"
         message = f"{row['failures']} open at {where} since {row['since']:%Y-%m-%d}, e.g. {row['error']}"
-        yield Finding("warn", "fetch failures", message, "the next run tries them again; see ops.fetch_failures")
+        action = "the next run tries them again; a changed answer fails until its parser follows (ops.fetch_failures)"
+        yield Finding("warn", "fetch failures", message, action)
 
 
 def _stages(engine: Engine) -> Iterator[Finding]:

@@ -307,6 +307,36 @@ def test_a_page_that_changed_fails_by_its_name_and_the_others_go_on(fresh, marke
     assert db.query(fresh.engine, "doctor_failures").is_empty()
 
 
+def test_answers_that_changed_are_a_warning_by_stream_and_asked_for_again(fresh, market):
+    fresh.box.faults.change(rates('{"drift": 1.0}'))
+    fresh.run("news", "changed", hours=24)
+    with fresh.engine.connect() as connection:
+        asked = "SELECT vendor, key FROM ops.fetch_failures WHERE resolved_at IS NULL"
+        failed = {tuple(row) for row in connection.execute(text(asked))}
+        shown = "SELECT passed, severity FROM ops.audit_results WHERE expectation = 'streams_read'"
+        assert [tuple(row) for row in connection.execute(text(shown))] == [(False, "warning")]
+    assert failed >= {("polygon", "polygon"), ("tiingo", "tiingo"), ("web", "prnewswire")}
+    symbols = {key for vendor, key in failed if vendor == "marketaux"}
+    assert symbols
+    assert all(key.startswith("marketaux:") for key in symbols)
+    since = market.default_clock - timedelta(days=1)
+    read = set(db.query(fresh.engine, "news_read_to", since=since)["stream"])
+    assert not read & ({"polygon", "tiingo"} | symbols), "what was not read is not marked so"
+    fresh.box.faults.change(rates("{}"))
+    fresh.run("news", "mended", hours=24)
+    rows = {(row["vendor"], row["vendor_id"]) for row in fresh.rows("news_sightings")}
+    assert rows >= served(market.news, market.default_clock, days=1).keys()
+    assert db.query(fresh.engine, "doctor_failures").is_empty()
+
+
+def test_the_only_stream_that_changed_fails_the_run(fresh, monkeypatch):
+    for vendor in ("TIINGO", "MARKETAUX", "WEB"):
+        monkeypatch.delenv(f"AIRFLOW_CONN_{vendor}")
+    fresh.box.faults.change(rates('{"drift": 1.0}'))
+    with pytest.raises(ValueError, match="polygon news: column"):
+        fresh.run("news", "changed")
+
+
 def test_a_robots_txt_that_forbids_is_obeyed_and_named(fresh, market):
     market.news.forbidden.add("businesswire")
     fresh.run("news", "forbidden")

@@ -5,7 +5,8 @@ its window (`read` of the landed batch); a stream is read on from the first mome
 hours over (stories come late), and a new one from 30 days back. So what a narrow run, a spent budget or a plan without
 news left out is asked for by the next run. Where Marketaux has more of a symbol than its plan's pages hold, the window
 begins with the oldest story that came: what is left is asked for later, the newest first, and of a small plan with the
-requests that the symbols' new stories leave over. What cannot be read is recorded by its name and the others go on.
+requests that the symbols' new stories leave over. What cannot be read is recorded under its stream's name and the
+others go on: an answer that its parser refuses leaves no window, so that the next run asks again.
 
 A copy stays as it was told first: a story that its vendor rewrites or dates anew after the close must not change what
 the close knew. What a later answer adds (a ticker, an opinion) counts from that answer.
@@ -34,7 +35,7 @@ from closingbell.pipelines import base, files
 from closingbell.pipelines.base import Batch, Load, Run
 from closingbell.sessions import NEW_YORK
 from closingbell.settings import settings
-from closingbell.warehouse import db
+from closingbell.warehouse import db, failures
 from closingbell.warehouse import load as warehouse
 from closingbell.warehouse.quota import QuotaExhausted
 from closingbell.warehouse.tables import shape
@@ -111,12 +112,23 @@ def land(run: Run, batch: Batch) -> Batch:
             except VendorError as error:  # recorded under the source's name
                 log.error("%s; the other sources go on", error)
         return batch | {"landing_ids": ids}
+    unread: list[ValueError] = []
     with closing(open_hook(batch["vendor"], run.engine)) as hook:
         try:
             for stream, window, answers in _questions(hook, batch, run.params.get("tickers") or ()):
-                ids += [run.landing.put(answer) for answer in answers]
+                name = stream or batch["vendor"]
+                try:
+                    landed = _landed(run, answers)
+                except ValueError as error:
+                    log.error("%s: %s; the other streams go on", name, error)
+                    failures.record(run.engine, batch["vendor"], "news", name, str(error), run.dag_id, run.run_id)
+                    unread.append(error)
+                    continue
+                ids += landed
                 if stream:
-                    read[stream] = window
+                    read[stream] = _whole(run, batch["vendor"], landed, window)
+                    # not where another window of the stream failed in this run
+                    failures.resolve(run.engine, batch["vendor"], "news", stream, besides_run=run.run_id)
         except AuthFailed as error:
             if len(batch["streams"]) == 1:
                 raise
@@ -125,6 +137,8 @@ def land(run: Run, batch: Batch) -> Batch:
             if not ids and len(batch["streams"]) == 1:
                 raise
             log.warning("%s; what is left is asked for by the next run", error)
+    if unread and not ids and len(batch["streams"]) == 1:
+        raise unread[0]
     return batch | {"landing_ids": ids, "read": read}
 
 
@@ -272,14 +286,13 @@ def _symbols(run: Run, now: datetime) -> dict[str, dict[str, tuple[str, str | No
 def _questions(
     hook: Any, batch: Batch, tickers: Sequence[str]
 ) -> Iterator[tuple[str, tuple[str, str], Iterable[Answer]]]:
-    """(the stream that the answers give whole, none where tickers narrow them; its window; the answers)."""
+    """(the stream that the answers are of, none where tickers narrow them; the window asked for; the answers)."""
     if batch["vendor"] == "marketaux":
         few = hook.stories < FEW  # of a small plan one page each, so that more companies have their turn
         for symbol, (since, before) in batch["symbols"].items():
             asked = datetime.fromisoformat(since), datetime.fromisoformat(before) if before else None
-            answers = list(hook.news(symbol, *asked, **({"pages": 1} if few else {})))
-            whole_from = parse.marketaux_whole_from(answer.body for answer in answers)
-            yield f"marketaux:{symbol}", (_iso(whole_from) if whole_from else since, before or batch["now"]), answers
+            answers = hook.news(symbol, *asked, **({"pages": 1} if few else {}))
+            yield f"marketaux:{symbol}", (since, before or batch["now"]), answers
         return
     window = batch["first"], batch.get("last") or batch["to"]
     first, end = map(datetime.fromisoformat, window)
@@ -290,6 +303,22 @@ def _questions(
     else:
         # a day may end for the vendor where it begins: the last one is asked for with its morrow
         yield stream, window, hook.news(first.date(), end.date() + timedelta(days="to" in batch), tickers)
+
+
+def _landed(run: Run, answers: Iterable[Answer]) -> list[int]:
+    """The landing ids of the answers to one question; raises ValueError where one of them is not of its shape."""
+    ids = [run.landing.put(answer) for answer in answers]
+    for answer in run.landing.read_each(ids):
+        parse_answer(answer)
+    return ids
+
+
+def _whole(run: Run, vendor: str, ids: Sequence[int], window: tuple[str, str]) -> tuple[str, str]:
+    """The part of the window that the answers hold whole: from their oldest story, where the plan's pages were few."""
+    if vendor != "marketaux":
+        return window
+    whole_from = parse.marketaux_whole_from(answer.content for answer in run.landing.read_each(ids))
+    return (_iso(whole_from) if whole_from else window[0]), window[1]
 
 
 def _with_opinions(parsed: parse.Parsed) -> pl.DataFrame:

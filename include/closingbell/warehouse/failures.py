@@ -28,10 +28,13 @@ def record(engine: Engine, vendor: str, endpoint: str, key: str, error: str, dag
         )
 
 
-def resolve(engine: Engine, vendor: str, endpoint: str, key: str) -> None:
-    """Note that `key` came well; one that never failed is left alone."""
+def resolve(engine: Engine, vendor: str, endpoint: str, key: str, *, besides_run: str | None = None) -> None:
+    """Note that `key` came well; one that never failed, or failed last in the run `besides_run`, is left alone."""
     with engine.begin() as connection:
-        connection.execute(db.statement("failure_resolve"), {"vendor": vendor, "endpoint": endpoint, "key": key})
+        connection.execute(
+            db.statement("failure_resolve"),
+            {"vendor": vendor, "endpoint": endpoint, "key": key, "besides_run": besides_run},
+        )
 
 
 def pending(engine: Engine, vendor: str, endpoint: str, *, tries: int | None = None) -> list[str]:
