@@ -461,6 +461,15 @@ def test_restatement_replaces_and_new_holdings_add_each_from_its_own_day():
         assert not found or found[1]["holders"] == 1
 
 
+@pytest.mark.parametrize(("kind", "shares"), [("RESTATEMENT", 50), ("NEW HOLDINGS", 1050)])
+def test_amendment_of_the_originals_day_follows_it_whatever_the_accession_numbers(kind: str, shares: int):
+    """A data set has no acceptance times, and the number's first part is the filing agent's."""
+    day = date(2024, 2, 9)
+    filings = [(9, 11, Q4, day, "13F-HR", None), (1, 11, Q4, day, "13F-HR/A", kind)]
+    lines = [(9, CUSIP_A, 1, 1000, None, None), (1, CUSIP_A, 1, 50, None, None)]
+    assert owned(filings, lines, LATE)[1]["shares"] == shares
+
+
 def test_options_are_not_shares_held():
     lines = [(1, CUSIP_A, 1, 100, None, None), (1, CUSIP_A, 1, 40, "Put", None), (1, CUSIP_B, 1, 30, "Call", None)]
     found = owned([(1, 11, Q4, date(2024, 2, 9), "13F-HR", None)], lines, LATE)

@@ -366,12 +366,13 @@ def effective(filings: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """The filings that make up each institution's report of each quarter, as known at a moment.
 
     The last filing that replaces (an original, a RESTATEMENT, an amendment without a kind, a notice), and the NEW
-    HOLDINGS that came after it. An amendment whose original is not known yet stands alone.
+    HOLDINGS that came after it. An amendment whose original is not known yet stands alone. Data sets give a day's
+    filings one moment: an amendment then follows what it amends, whatever their accession numbers.
     """
     key = ["institution_cik", "quarter"]
     adds = (pl.col("amendment_type") == "NEW HOLDINGS").fill_null(False)
-    order = ["known_at", "accession_no"]
-    known = filings.filter(pl.col("known_at") <= as_of).sort(order).with_columns(_place=pl.int_range(pl.len()))
+    order = [pl.col("known_at"), pl.col("form").str.ends_with("/A"), pl.col("amendment_no"), pl.col("accession_no")]
+    known = filings.filter(pl.col("known_at") <= as_of).sort(*order).with_columns(_place=pl.int_range(pl.len()))
     base = pl.col("_place").filter(~adds).max().over(key).fill_null(-1)
     return known.filter((pl.col("_place") == base) | (adds & (pl.col("_place") > base))).drop("_place")
 
