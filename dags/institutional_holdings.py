@@ -19,7 +19,9 @@ that the new filings touch on).
   the data set, or the file was cut: clear `land` with what follows it. Out of memory (a quarter needs under 2 GiB):
   raise `CLOSINGBELL_INSTITUTIONS_MEMORY`.
 - `audit`: `most_totals_reconciled`: tables disagree with their cover pages, the set was cut: clear `land`. Warnings
-  name filers whose totals or units are not the rule's; they load as the market's closes say. `cusips_mapped` shows
+  name filers whose totals or units are not the rule's; they load as the market's closes say. A line whose amount or
+  value is no number is quarantined; what a cover page says unreadably is null and named in the filing's `problems`,
+  and a filing without a readable CIK or day is left out and named in the log of `stage`. `cusips_mapped` shows
   what has no security: `closingbell override add map_cusip '{"cusip": "037833100", "security_id": 320193001,
   "valid_from": "2020-01-01"}' --reason "..."`, then trigger with *Full*.
 - Any task *deferred*: its log says for what; it goes on by itself, and no try is used up.

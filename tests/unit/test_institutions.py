@@ -178,6 +178,66 @@ def test_older_sets_have_no_figi_and_other_columns_are_errors():
         parse.DataSet(zipped(members))
 
 
+def test_thousands_separators_are_read_and_what_is_no_number_has_no_amount():
+    """Such a line is quarantined (audits/institutional_holdings.py): null is what its row rules refuse."""
+    lines = [
+        (1, CUSIP_A, "137,000", "1,000", None, None),
+        (1, CUSIP_A, "", "ten", None, None),
+        (1, CUSIP_A, " 5", "2.5", None, None),
+    ]
+    data, holdings = loaded(archive(SMALL, lines))
+    assert holdings["reported_value"].to_list() == [137_000, None, 5]
+    assert holdings["amount"].to_list() == [1000, None, 2.5]
+    units, _ = compute.units(data.filings, compute.sums(holdings, data.filings))
+    rows = compute.positions(holdings.with_columns(amount_type=pl.Series(["SH", "SH", None])), units)
+    assert rows.select("shares", "principal").rows() == [(1000, None), (None, None), (None, None)]
+    table = TABLE.replace("<n:sshPrnamt>10<", "<n:sshPrnamt>1,000<").encode()
+    single = parse.filing(PRIMARY.format(form="13F-HR", amendment="").encode(), table, header=HEADER)
+    assert single.holdings["amount"].to_list() == [1000]
+
+
+@pytest.mark.parametrize(("written", "read"), [("2.0", 2), ("1,234", 1234), (" 5", 5), ("1e3", 1000)])
+def test_odd_spellings_of_a_number_are_read(written: str, read: int):
+    data = parse.DataSet(archive([(*SMALL[0][:6], written, 600)], SMALL_LINES))
+    assert (data.filings["entry_total"].item(), data.problems.height) == (read, 0)
+
+
+def test_a_bad_field_of_one_filing_is_its_own_problem_and_not_its_quarters():
+    filings = [(n, n, Q4, date(2024, 2, 9), "13F-HR", None, 1, 100) for n in range(1, 21)]
+    filings[2] = (*filings[2][:6], "three", 100)
+    lines = [(n, CUSIP_A, 100, 10, None, None) for n in range(1, 21)]
+    with zipfile.ZipFile(archive(filings, lines)) as source:
+        members = {name: source.read(name) for name in source.namelist()}
+    day, undated = (f"{accession(5)}\t{text}".encode() for text in ("09-FEB-2024", "lately"))
+    dayless = members["SUBMISSION.tsv"].replace(day, undated)
+    data = parse.DataSet(zipped(members | {"SUBMISSION.tsv": dayless}))
+    assert data.filings.height == 19  # without its day a filing is left out
+    assert data.filings.filter(accession_no=accession(3))["entry_total"].to_list() == [None]
+    assert data.problems.rows() == [
+        ("unreadable field", accession(3), f"{accession(3)}: TABLEENTRYTOTAL 'three' cannot be read"),
+        ("unreadable field", accession(5), f"{accession(5)}: FILING_DATE 'lately' cannot be read"),
+    ]
+    other = {"SUBMISSION.tsv": members["SUBMISSION.tsv"].replace(b"09-FEB-2024", b"2024-02-09")}
+    with pytest.raises(shapes.Refused, match="FILING_DATE '2024-02-09' cannot be read"):
+        parse.DataSet(zipped(members | other))
+
+
+@pytest.mark.parametrize(
+    ("written", "whole"),
+    [
+        ("37833100", "037833100"),  # Apple without its leading zero
+        ("03783310", "037833100"),  # without its check digit
+        ("3783310", "037833100"),  # without both
+        ("G1151C10", "G1151C101"),  # Accenture
+        ("02079K30", "02079K305"),  # Alphabet A
+        ("594918104", "594918104"),
+    ],
+)
+def test_a_short_cusip_gets_the_zero_or_the_check_digit_that_is_missing(written: str, whole: str):
+    _, holdings = loaded(archive(SMALL, [(1, written, 100, 10, None, None)]))
+    assert holdings["cusip"].to_list() == [whole]
+
+
 # hostile archives
 
 
@@ -524,6 +584,18 @@ def test_change_is_between_those_who_reported_both_quarters():
     assert late[1]["share_owned"] == pytest.approx(0.1)
     split = pl.DataFrame({"security_id": [1], "ex_date": [date(2023, 12, 1)], "numerator": [2.0], "denominator": [1.0]})
     assert owned(filings, lines, datetime(2024, 2, 12, tzinfo=UTC), splits=split)[1]["change"] == 50
+
+
+def test_a_manager_that_turns_to_notices_has_not_sold():
+    filings = [
+        (1, 11, Q3, date(2023, 11, 9), "13F-HR", None),
+        (2, 22, Q3, date(2023, 11, 9), "13F-HR", None),
+        (3, 11, Q4, date(2024, 2, 9), "13F-HR", None),
+        (4, 22, Q4, date(2024, 2, 9), "13F-NT", None),  # its parent reports for it now
+    ]
+    lines = [(1, CUSIP_A, 1, 100, None, None), (2, CUSIP_A, 1, 50, None, None), (3, CUSIP_A, 1, 150, None, None)]
+    found = owned(filings, lines, LATE)[1]
+    assert (found["filers"], found["shares_before"], found["change"], found["closed_positions"]) == (1, 100, 50, 0)
 
 
 def test_share_owned_is_of_the_class_where_its_count_was_known():

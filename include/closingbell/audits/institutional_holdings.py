@@ -9,7 +9,8 @@ AUDIT = TableAudit(
         "shares_not_negative": "shares >= 0",
         "principal_not_negative": "principal >= 0",
         "value_not_negative": "market_value >= 0",
-        "shares_or_principal": "num_nulls(shares, principal) >= 1",
+        "shares_or_principal": "num_nulls(shares, principal) = 1",  # none: the amount written is no number
+        "value_is_a_number": "market_value IS NOT NULL",
     },
     expectations=(
         Expect(

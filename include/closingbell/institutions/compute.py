@@ -99,9 +99,9 @@ OWNERSHIP: dict[str, Any] = {
     "decreased_positions": pl.Int64,
 }
 """known_at: of the newest filing counted. share_owned: of the shares outstanding, of the class where its count was
-known, else of the whole company. filers: institutions whose report of the quarter is known. compared_shares,
-shares_before, change and the four counts are over institutions that reported both quarters: one that has not filed yet
-has not sold."""
+known, else of the whole company. filers: institutions whose report of the quarter is known (a notice is none).
+compared_shares, shares_before, change and the four counts are over institutions that reported both quarters: one that
+has not filed yet has not sold."""
 
 
 def sums(holdings: pl.DataFrame, filings: pl.DataFrame, prices: pl.DataFrame | None = None) -> pl.DataFrame:
@@ -340,10 +340,9 @@ def positions(holdings: pl.DataFrame, filings: pl.DataFrame, named: pl.DataFrame
         rows = rows.with_columns(security_id=pl.lit(None, dtype=pl.Int64))
     else:
         rows = rows.join(named, on=["cusip", "quarter"], how="left", maintain_order="left")
-    is_shares = pl.col("amount_type") == "SH"
     return rows.with_columns(
-        shares=pl.when(is_shares).then("amount"),
-        principal=pl.when(~is_shares).then("amount"),
+        shares=pl.when(pl.col("amount_type") == "SH").then("amount"),
+        principal=pl.when(pl.col("amount_type") == "PRN").then("amount"),
         market_value=pl.col("reported_value") * pl.col("value_unit"),
     ).select(pl.col(name).cast(dtype) for name, dtype in POSITIONS.items())
 
@@ -437,13 +436,14 @@ def ownership(
     rows: POSITIONS of the quarter and the one before, of all securities or some (a slice bounds memory). filings: UNITS
     (or FILINGS) of both, all of them. shares_outstanding: security_id, shares_outstanding, as known then and on the
     quarter's split basis. splits: security_id, ex_date, numerator, denominator: the quarter before is brought to the
-    quarter's basis by those between the two quarter ends.
+    quarter's basis by those between the two quarter ends. A notice is no report: who turned to one has not sold.
     """
     days = pl.Series([quarter], dtype=pl.Date)
     before = days.dt.truncate("1q").dt.offset_by("-1d").item()
     standing = effective(filings.filter(pl.col("quarter").is_in([quarter, before])), as_of)
     lines = counted(rows.filter(pl.col("security_id").is_not_null()), standing, managers)
-    latest = standing.group_by("institution_cik", "quarter").agg(pl.col("known_at").max().alias("filed_at"))
+    reports = standing.filter(~_notice())
+    latest = reports.group_by("institution_cik", "quarter").agg(pl.col("known_at").max().alias("filed_at"))
     filers = {day: latest.filter(quarter=day).select("institution_cik") for day in (quarter, before)}
 
     options = (

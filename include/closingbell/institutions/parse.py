@@ -181,9 +181,9 @@ class DataSet:
         self.where = f"sec_edgar form13f {name}".strip()
         self._archive = Archive(file, self.where)
         tables = {name: self._table(name) for name in TABLES if name != "INFOTABLE"}
-        self.filings = _filings(tables)
+        self.filings, unreadable = _filings(tables)
         self.managers = _managers(tables)
-        self.problems = _no_filing(tables, self.filings, self.where)
+        self.problems = pl.concat([_no_cover(tables, self.where), unreadable])
 
     def holdings(
         self, *, columns: Sequence[str] = tuple(HOLDINGS), batch_bytes: int = BATCH_BYTES
@@ -223,20 +223,28 @@ class DataSet:
                 "unknown column", f"{where}: column {', '.join(sorted(unknown))} is unknown; say what it means"
             )
         read = {SOURCES[name] for name in wanted if name in SOURCES} | {"ACCESSION_NUMBER"} if wanted else required
-        try:
+
+        def columns(names: Iterable[str], numbers: Iterable[str] = ()) -> pl.DataFrame:
             return pl.read_csv(
                 text,
                 separator="\t",
                 quote_char=None,  # names have quotes in them, fields have none around them
                 infer_schema=False,
-                schema_overrides={name: pl.Float64 for name in NUMBERS if name in read},
-                ignore_errors=True,  # a number that is none is null
+                schema_overrides=dict.fromkeys(numbers, pl.Float64),
+                ignore_errors=True,  # what is no plain number is null, and read again
                 truncate_ragged_lines=True,
                 encoding="utf8-lossy",
-                columns=[name for name in header if name in read],
+                columns=[name for name in header if name in names],
             )
+
+        numbers = [name for name in NUMBERS if name in read]
+        try:
+            frame = columns(read, numbers)
+            if odd := [name for name in numbers if frame[name].null_count()]:
+                frame = frame.with_columns(columns(odd).select(_number(pl.col(name)) for name in odd))
         except pl.exceptions.PolarsError as error:
             raise Refused("another shape", f"{where}: {error}") from error
+        return frame
 
 
 def _whole_lines(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
@@ -264,7 +272,7 @@ def _whole_lines(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
     yield b"".join([header, newline, *parts])
 
 
-def _filings(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
+def _filings(tables: dict[str, pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
     cover = tables["COVERPAGE"].unique("ACCESSION_NUMBER", keep="first", maintain_order=True)
     summary = tables["SUMMARYPAGE"].unique("ACCESSION_NUMBER", keep="first", maintain_order=True)
     joined = (
@@ -275,31 +283,66 @@ def _filings(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
         .join(summary, on="ACCESSION_NUMBER", how="left", maintain_order="left")
     )
     days = {"filed_on": "FILING_DATE", "quarter": "PERIODOFREPORT"}
-    try:
-        dated = joined.with_columns(pl.col(column).str.to_date("%d-%b-%Y").alias(day) for day, column in days.items())
-        return _typed_filings(dated.with_columns(known_at=known_without_acceptance(pl.col("filed_on"))))
-    except pl.exceptions.PolarsError as error:
-        raise Refused("another shape", f"sec_edgar form13f, SUBMISSION, COVERPAGE or SUMMARYPAGE: {error}") from error
+    dated = joined.with_columns(
+        pl.col(column).str.strip_chars().str.to_date("%d-%b-%Y", strict=False).alias(day)
+        for day, column in days.items()
+    )
+    found, problems = _typed_filings(dated.with_columns(known_at=known_without_acceptance(pl.col("filed_on"))), days)
+    if (joined.height - found.height) * 10 > joined.height:
+        raise Refused(
+            "another shape", f"sec_edgar form13f: a tenth is unreadable: {problems['detail'].head(5).to_list()}"
+        )
+    return found, problems
 
 
-def _typed_filings(rows: pl.DataFrame) -> pl.DataFrame:
+FILING_NUMBERS = {
+    "institution_cik": "CIK",
+    "amendment_no": "AMENDMENTNO",
+    "entry_total": "TABLEENTRYTOTAL",
+    "value_total": "TABLEVALUETOTAL",
+}
+
+
+def _typed_filings(rows: pl.DataFrame, days: dict[str, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """FILINGS, and PROBLEMS by accession number for what is written and cannot be read: then it is null. A filing
+    without a CIK or a day (`days`: column -> its source) is left out."""
     amendment_type = pl.col("AMENDMENTTYPE").str.strip_chars().str.to_uppercase()
-    return rows.select(
+    read = rows.with_columns(
+        _number(pl.col(source)).alias(name) for name, source in FILING_NUMBERS.items()
+    ).with_columns(
+        pl.when(pl.col(name) == pl.col(name).round()).then(name).alias(name)
+        for name in FILING_NUMBERS
+        if FILINGS[name] == pl.Int64
+    )
+    needed = ["institution_cik", *days]
+    problems = []
+    for name, source in (FILING_NUMBERS | days).items():
+        written = pl.col(source).str.strip_chars().fill_null("")
+        wrong = pl.col(name).is_null() & ((written != "") | pl.lit(name in needed))
+        problems.append(
+            read.filter(wrong).select(
+                problem=pl.lit("unreadable field"),
+                key="ACCESSION_NUMBER",
+                detail=pl.format("{}: {} '{}' cannot be read", "ACCESSION_NUMBER", pl.lit(source), written),
+            )
+        )
+    frame = read.drop_nulls(needed).select(
         accession_no="ACCESSION_NUMBER",
         form="SUBMISSIONTYPE",
         report_type=pl.col("REPORTTYPE").str.to_uppercase(),
-        institution_cik=pl.col("CIK").cast(pl.Int64),
+        institution_cik="institution_cik",
         institution_name="FILINGMANAGER_NAME",
         file_number=_file_number(pl.col("FORM13FFILENUMBER")),
         quarter=pl.col("quarter").dt.month_end(),
         filed_on="filed_on",
         known_at="known_at",
-        amendment_no=pl.col("AMENDMENTNO").cast(pl.Int64),
+        amendment_no="amendment_no",
         amendment_type=pl.when(pl.col("SUBMISSIONTYPE").str.ends_with("/A")).then(amendment_type),
-        entry_total=pl.col("TABLEENTRYTOTAL").cast(pl.Int64),
-        value_total=pl.col("TABLEVALUETOTAL").cast(pl.Float64),
+        entry_total="entry_total",
+        value_total="value_total",
         confidential_omitted=pl.col("ISCONFIDENTIALOMITTED").str.to_lowercase().is_in(["y", "true", "1"]),
-    ).select(pl.col(name).cast(dtype) for name, dtype in FILINGS.items())
+    )
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in FILINGS.items()), pl.concat(problems)
 
 
 def _file_number(text: pl.Expr) -> pl.Expr:
@@ -326,12 +369,19 @@ def _managers(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
     )
 
 
-def _no_filing(tables: dict[str, pl.DataFrame], filings: pl.DataFrame, where: str) -> pl.DataFrame:
-    left_out = tables["SUBMISSION"].join(filings, left_on="ACCESSION_NUMBER", right_on="accession_no", how="anti")
-    return left_out.select(
-        problem=pl.lit("no cover page"),
-        key=pl.col("ACCESSION_NUMBER").fill_null("?"),
-        detail=pl.lit(f"{where}: a line of SUBMISSION.tsv without an accession number or its line in COVERPAGE.tsv"),
+def _no_cover(tables: dict[str, pl.DataFrame], where: str) -> pl.DataFrame:
+    shaped = pl.col("ACCESSION_NUMBER").str.contains(ACCESSION_SHAPE).fill_null(False)
+    covers = tables["COVERPAGE"].filter(shaped).select("ACCESSION_NUMBER")
+    return (
+        tables["SUBMISSION"]
+        .join(covers, on="ACCESSION_NUMBER", how="anti")
+        .select(
+            problem=pl.lit("no cover page"),
+            key=pl.col("ACCESSION_NUMBER").fill_null("?"),
+            detail=pl.lit(
+                f"{where}: a line of SUBMISSION.tsv without an accession number or its line in COVERPAGE.tsv"
+            ),
+        )
     )
 
 
@@ -339,16 +389,18 @@ def _holdings(rows: pl.DataFrame, wanted: Sequence[str]) -> pl.DataFrame:
     """The wanted columns of HOLDINGS but for row_no (accession_no always), of lines in the data set's columns."""
     if "FIGI" not in rows.columns:
         rows = rows.with_columns(FIGI=pl.lit(None, dtype=pl.String))
-    cusip = pl.col("CUSIP").str.strip_chars().str.to_uppercase()
     written = {
-        # spreadsheets eat leading zeros
-        "cusip": pl.when(cusip.str.len_bytes().is_between(6, 8)).then(cusip.str.zfill(9)).otherwise(cusip),
+        "cusip": pl.col("CUSIP").str.strip_chars().str.to_uppercase().map_batches(_whole_cusips, pl.String),
         "amount_type": pl.col("SSHPRNAMTTYPE").str.to_uppercase(),
         "put_call": pl.col("PUTCALL").str.to_lowercase(),
         "discretion": pl.col("INVESTMENTDISCRETION").str.to_uppercase(),
         "other_managers": pl.col("OTHERMANAGER").str.replace_all(r"[\s,;]+", ",").str.strip_chars(","),
     }
-    numbers = {name: _number(pl.col(source)) for name, source in SOURCES.items() if source in NUMBERS}
+    numbers = {
+        name: _number(pl.col(source)) if rows.schema[source] == pl.String else _finite(pl.col(source))
+        for name, source in SOURCES.items()
+        if name in wanted and source in NUMBERS
+    }
     return rows.filter(pl.col("ACCESSION_NUMBER").str.contains(ACCESSION_SHAPE)).select(
         (written | numbers).get(name, pl.col(source)).alias(name)
         for name, source in SOURCES.items()
@@ -356,8 +408,30 @@ def _holdings(rows: pl.DataFrame, wanted: Sequence[str]) -> pl.DataFrame:
     )
 
 
+def _whole_cusips(cusips: pl.Series) -> pl.Series:
+    """Short ones with the leading zeros that a spreadsheet ate, where the check digit says so, else with the check
+    digit that was left off (CUSIP Global Services, "modulus 10 double add double")."""
+    short = cusips.filter(cusips.str.len_bytes().is_between(6, 8)).unique()
+    return cusips.replace(short, pl.Series([_whole(text) for text in short], dtype=pl.String))
+
+
+def _whole(text: str) -> str:
+    padded, base = text.zfill(9), text.zfill(8)
+    # foreign ones (CINS) begin with a letter, and no zero goes before it
+    return padded if text[0].isdigit() and _check_digit(padded[:8]) == padded[8] else base + _check_digit(base)
+
+
+def _check_digit(base: str) -> str:
+    values = ["0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*@#".find(sign) * (1 + place % 2) for place, sign in enumerate(base)]
+    return str(-sum(value // 10 + value % 10 for value in values) % 10)
+
+
 def _number(text: pl.Expr) -> pl.Expr:
-    number = text.cast(pl.Float64, strict=False)
+    """The number written, with or without commas between thousands; null where it is none."""
+    return _finite(text.str.strip_chars().str.replace_all(r",(\d{3})", "$1").cast(pl.Float64, strict=False))
+
+
+def _finite(number: pl.Expr) -> pl.Expr:
     return pl.when(number.is_finite()).then(number)
 
 
@@ -383,7 +457,7 @@ def filing(body: bytes, table: bytes | None = None, *, header: Header | None = N
         raise Refused("no accession", "a 13F cover page without a header; give its submission or accession number")
     if header.filed_on is None:
         raise Refused("no filing date", f"{header.accession_no}: the day of filing is not known; give its submission")
-    filings = _cover_filings(cover, header)
+    filings, problems = _cover_filings(cover, header)
     if table is None and (filings["entry_total"].item() or 0) > 0:
         raise Refused(
             "no information table", f"{header.accession_no}: the cover page declares entries; give their table with it"
@@ -403,7 +477,7 @@ def filing(body: bytes, table: bytes | None = None, *, header: Header | None = N
         filings,
         _cover_managers(cover, header.accession_no),
         holdings.select(pl.col(name).cast(dtype) for name, dtype in HOLDINGS.items()),
-        pl.DataFrame(schema=PROBLEMS),
+        problems,
     )
 
 
@@ -414,7 +488,7 @@ def _localized(root: Any) -> Any:
     return root
 
 
-def _cover_filings(root: Any, header: Header) -> pl.DataFrame:
+def _cover_filings(root: Any, header: Header) -> tuple[pl.DataFrame, pl.DataFrame]:
     page, summary = "formData/coverPage/", "formData/summaryPage/"
 
     def text(path: str) -> str | None:
@@ -439,9 +513,12 @@ def _cover_filings(root: Any, header: Header) -> pl.DataFrame:
         frame = pl.DataFrame([row], schema=dict.fromkeys(row, pl.String)).with_columns(
             quarter=pl.lit(quarter), filed_on=pl.lit(header.filed_on, dtype=pl.Date), known_at=pl.lit(header.known_at())
         )
-        return _typed_filings(frame)
     except (ValueError, pl.exceptions.PolarsError) as error:
         raise Refused("bad value", f"{header.accession_no}: cover page: {error}") from error
+    found, problems = _typed_filings(frame, {})
+    if found.is_empty():
+        raise Refused("bad value", f"cover page: {problems['detail'].item(0)}")
+    return found, problems
 
 
 def _cover_managers(root: Any, accession_no: str) -> pl.DataFrame:

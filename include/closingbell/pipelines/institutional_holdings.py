@@ -37,6 +37,9 @@ READ = (
     "accession_no", "row_no", "issuer_name", "class_title", "cusip", "reported_value", "amount", "amount_type",
     "put_call", "discretion", "other_managers",
 )  # fmt: skip
+SCHEMAS = {
+    "filings": parse.FILINGS, "managers": parse.MANAGERS, "holdings": parse.HOLDINGS, "problems": parse.PROBLEMS,
+}  # fmt: skip
 HOLDINGS = (
     "accession_no", "row_no", "institution_cik", "institution_name", "quarter", "filed_on", "known_at", "cusip",
     "security_id", "issuer_name", "class_title", "put_call", "discretion", "other_managers", "shares", "principal",
@@ -89,19 +92,18 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame | Iterat
         archive = answer.file  # on S3 it is open, and reads by ranges
         with archive.open("rb") if isinstance(archive, Path) else nullcontext(archive) as file:
             data = parse.DataSet(file, answer.key)
-            _say("left out", data.problems)
             prices = _prices(run, data.filings["quarter"], cusips)
             if prices.is_empty():
                 evidence = pl.concat(data.holdings(columns=compute.EVIDENCE))
                 prices = compute.peer_prices(evidence, data.filings)
             sums = [compute.sums(b, data.filings, prices) for b in ahead(data.holdings(columns=compute.EVIDENCE))]
-            filings = _filings(run, data.filings, data.managers, pl.concat(sums))
+            filings = _filings(run, data.filings, data.managers, pl.concat(sums), data.problems)
             yield "institutional_filings", base.with_lineage(filings, answer)
             named = compute.securities(cusips, filings["quarter"])
             positions = (_positions(batch, filings, named) for batch in data.holdings(columns=READ))
             yield "institutional_holdings", (base.with_lineage(rows, answer) for rows in positions)
         return
-    parts: dict[str, list[pl.DataFrame]] = {"filings": [], "managers": [], "holdings": []}
+    parts: dict[str, list[pl.DataFrame]] = {name: [] for name in SCHEMAS}
     lineage = [pl.DataFrame(schema={"accession_no": pl.String} | base.LINEAGE)]
     tables: dict[str, bytes] = {}  # by filing, until its cover page comes
     for one, parsed in base.parse_each(run, answers, lambda answer: _parsed(answer, tables)):
@@ -113,12 +115,11 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame | Iterat
     for key in tables:
         error = f"{key}: an information table without a cover page; give both, named by the accession number"
         failures.record(run.engine, "sec_edgar", "form13f_table", key, error, run.dag_id, run.run_id)
-    schemas = {"filings": parse.FILINGS, "managers": parse.MANAGERS, "holdings": parse.HOLDINGS}
-    read = {name: pl.concat([pl.DataFrame(schema=schemas[name]), *found]) for name, found in parts.items()}
+    read = {name: pl.concat([pl.DataFrame(schema=SCHEMAS[name]), *found]) for name, found in parts.items()}
     sources = pl.concat(lineage).unique("accession_no", keep="last")
     prices = _prices(run, read["filings"]["quarter"], cusips)
     sums_of = compute.sums(read["holdings"], read["filings"], prices)
-    filings = _filings(run, read["filings"], read["managers"], sums_of)
+    filings = _filings(run, read["filings"], read["managers"], sums_of, read["problems"])
     yield "institutional_filings", filings.join(sources, on="accession_no")
     named = compute.securities(cusips, filings["quarter"])
     yield "institutional_holdings", _positions(read["holdings"], filings, named).join(sources, on="accession_no")
@@ -233,14 +234,17 @@ def _fails_around(quarter: date) -> list[str]:
     return [f"cnsfails{quarter:%Y%m}b", f"cnsfails{after:%Y%m}a"]
 
 
-def _filings(run: Run, filings: pl.DataFrame, managers: pl.DataFrame, sums: pl.DataFrame) -> pl.DataFrame:
+def _filings(
+    run: Run, filings: pl.DataFrame, managers: pl.DataFrame, sums: pl.DataFrame, unread: pl.DataFrame
+) -> pl.DataFrame:
     """institutional_filings without lineage. A data set has no acceptance times: a moment that a single filing told
-    stays."""
+    stays. unread: the problems of parsing."""
     known = db.query(run.engine, "form13f_filings_known", accession_nos=filings["accession_no"].to_list())
     filings = filings.join(known, on="accession_no", how="left", suffix="_here", maintain_order="left").with_columns(
         known_at=pl.min_horizontal("known_at", "known_at_here")
     )
-    decided, problems = compute.units(filings.drop("known_at_here"), sums)
+    decided, doubts = compute.units(filings.drop("known_at_here"), sums)
+    problems = pl.concat([unread, doubts])
     for (problem,), found in problems.group_by("problem", maintain_order=True):
         _say(str(problem), found)
     named = problems.group_by("key").agg(pl.col("problem").unique(maintain_order=True).alias("problems"))
