@@ -125,7 +125,7 @@ def test_each_window_is_what_every_load_of_its_command_is_asked(command_line, pa
     "command_line",
     [
         *(f"insider-trades {window}" for window in ("--hours 24", "--backfill 90", "--ticker AAPL")),
-        *(f"institutional-holdings {window}" for window in ("--quarter 2024Q3", "--backfill 4")),
+        *(f"institutional-holdings {window}" for window in ("--quarter 2024Q3", "--backfill 4", "--full")),
         *(
             f"analyst-ratings {window}"
             for window in ("--limit 500", "--sp500", "--ticker AAPL", "--months 2", "--full")

@@ -217,7 +217,7 @@ def institutional_holdings(
     """13F filings of institutions, the CUSIPs' securities, and who owned what as each close knew it."""
     if quarter and backfill:
         raise UsageError("give --quarter or --backfill, not both")
-    nothing_beside(from_files, quarter=quarter, backfill=backfill)
+    nothing_beside(from_files, quarter=quarter, backfill=backfill, full=full)
     quarters = [part.strip() for text in quarter or () for part in text.split(",") if part.strip()]
     chosen = {"quarters": quarters, "backfill": backfill, "full": full, "from_files": from_files}
     _load("institutional-holdings", run_id, **chosen, dry_run=dry_run)
