@@ -125,8 +125,8 @@ TABLES: dict[str, TableSpec] = {
         TableSpec(name="ic_scores", key=("security_id", "session"), derived=True, excludable=True),
         TableSpec(name="score_inputs", key=("security_id", "session"), derived=True, excludable=True),
         TableSpec(name="cusip_history", key=("cusip", "valid_from"), feeds=(("sec_edgar", "fails_to_deliver"),)),
-        TableSpec(name="institutional_filings", key=("accession_no",), feeds=_13F),
-        TableSpec(name="institutional_holdings", key=("accession_no", "row_no"), feeds=_13F),
+        TableSpec(name="institutional_filings", key=("accession_no",), parser_version="2", feeds=_13F),
+        TableSpec(name="institutional_holdings", key=("accession_no", "row_no"), parser_version="2", feeds=_13F),
         TableSpec(
             name="institutional_ownership", key=("security_id", "session", "quarter"), derived=True, excludable=True
         ),
