@@ -381,6 +381,41 @@ def test_a_title_names_the_class_whatever_the_ticker():
     assert compute.with_securities(trades, LISTINGS)["security_id"].to_list() == [77001, 77002, 77002, 77002]
 
 
+def test_what_is_no_stock_is_not_booked_on_the_stock():
+    none = (
+        "Series B Preferred Stock", "6.5% Senior Notes due 2030", "Warrants to purchase Common Stock", "Rights",
+        "Units",
+        "Depositary Shares, each representing a 1/40th interest in a share of Series A Preferred",
+    )  # fmt: skip
+    stock = (
+        "Common Stock (and associated preferred share purchase rights)", "Common Units", "American Depositary Shares",
+        "Ordinary Shares", "Common Stock, par value $.01, with rights",
+    )  # fmt: skip
+    trades = parse.ownership(
+        [filing(ORIGINAL, date(2024, 5, 3), *(line(title=title) for title in (*none, *stock)))]
+    ).trades
+    found = compute.with_securities(trades, LISTINGS)["security_id"].to_list()
+    assert found == [None] * len(none) + [77002] * len(stock)
+
+
+def test_of_several_tickers_the_title_chooses_or_nothing_does():
+    """Liberty Media's 4s: symbol "FWONA, FWONK", and two tracking stocks have a series C."""
+    listings = pl.DataFrame(
+        {
+            "security_id": [77001, 77003, 77013],
+            "cik": [77] * 3,
+            "share_class": ["A", "C", "C"],
+            "ticker": ["FWONA", "FWONK", "LLYVK"],
+        }
+    )
+    titles = ("Series C Liberty Formula One Common Stock", "Series A Common Stock", "Common Stock")
+    trades = parse.ownership([filing(ORIGINAL, date(2024, 5, 3), *(line(title=title) for title in titles))]).trades
+    both = trades.with_columns(issuer_ticker=pl.lit("FWONA, FWONK"))
+    assert compute.with_securities(both, listings)["security_id"].to_list() == [77003, 77001, None]
+    unsaid = trades.with_columns(issuer_ticker=pl.lit(None, dtype=pl.String))
+    assert compute.with_securities(unsaid, listings)["security_id"].to_list() == [None, 77001, 77001]
+
+
 def test_net_buying_counts_what_the_session_knew():
     days = activity(
         filing(ORIGINAL, date(2024, 5, 3), line(shares="100", price="10"), line(code="A", shares="999", price="0")),
@@ -400,14 +435,45 @@ def test_net_buying_counts_what_the_session_knew():
     assert not gone
 
 
+def of_fund(*documents: parse.Document) -> list[parse.Document]:
+    """The documents with what they trade held indirectly, as a group's shared holding is."""
+    ways = (b"<directOrIndirectOwnership><value>%s</value>" % way for way in (b"D", b"I"))
+    direct, indirect = ways
+    return [parse.Document(body=one.body.replace(direct, indirect), header=one.header) for one in documents]
+
+
 def test_joint_and_split_filings_count_once():
     days = activity(
-        filing(ORIGINAL, date(2024, 5, 3), line(), line(), owners=(11, 12)),
-        filing("0001234567-24-000002", date(2024, 5, 3), line(), line(), owners=(13, 14)),
-        filing("0001234567-24-000003", date(2024, 5, 3), line(after="7"), owners=(15,)),
-    )
+        *of_fund(
+            filing(ORIGINAL, date(2024, 5, 2), line(), line(), owners=(11, 12)),
+            filing(
+                "0001234567-24-000002", date(2024, 5, 3),
+                *[line(title="Common Stock, par value $.01")] * 2, owners=(13,),
+            ),
+            filing("0001234567-24-000003", date(2024, 5, 3), line(after="7"), owners=(15,)),
+        )
+    )  # fmt: skip
     day = days[date(2024, 5, 6)]
     assert (day["buys_30d"], day["shares_bought_30d"], day["buyers_30d"]) == (3, 300, 2)
+
+
+def test_two_insiders_who_make_equal_trades_are_two():
+    """Directors in a directed share programme, with none held before: shares, price and shares after are equal."""
+    lots = [
+        filing(f"0001234567-24-{n:06}", date(2024, 5, 3), line(shares="5000", price="20", after="5000"), owners=owners)
+        for n, owners in ((1, (11,)), (2, (12,)))
+    ]
+    for documents in (lots, of_fund(*lots)):  # in their family trusts, too: neither is a group's
+        day = activity(*documents)[date(2024, 5, 6)]
+        assert (day["buys_30d"], day["buyers_30d"], day["shares_bought_30d"]) == (2, 2, 10_000)
+    couple = filing(
+        "0001234567-24-000003", date(2024, 5, 3), line(shares="5000", price="20", after="5000"), owners=(13, 14)
+    )
+    assert activity(*lots, couple)[date(2024, 5, 6)]["buys_30d"] == 3  # held directly by each
+    again = filing(
+        "0001234567-24-000004", date(2024, 5, 3), line(shares="5000", price="20", after="5000"), owners=(13, 15)
+    )
+    assert activity(*of_fund(couple, again))[date(2024, 5, 6)]["buys_30d"] == 2  # one of them is in both
 
 
 def test_trade_without_a_price_is_unpriced_not_worth_nothing():

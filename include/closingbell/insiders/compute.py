@@ -45,6 +45,14 @@ ACTIVITY: dict[str, Any] = {
 others. buyers, sellers: distinct insiders (those filing jointly are one): a cluster is several. known_at: of the newest
 trade counted. Shares are as traded: a split inside a window mixes two bases, values do not."""
 
+HEAD = r"^(.*?)(?:[,(]|\bwith\b|\bpar value\b|$)"
+"""What a title is of: "Common Stock (and associated preferred share purchase rights)" is common stock."""
+CLASS = r"\b(?:class|series)\s+([a-z])\b"
+NO_STOCK = r"\b(?:preferred|preference|notes?|debentures?|bonds?|warrants?|rights?|units?|depositary)\b"
+STOCK_ALL_THE_SAME = r"\b(?:common units?|(?:american|global) depositary (?:shares?|receipts?))\b"
+COPY_DAYS = 5
+"""A group too large for one form files its parts at most so many days apart."""
+
 Row = dict[str, Any]
 
 
@@ -179,35 +187,62 @@ def _same_place_of_filing(row: Row) -> tuple[Any, ...]:
 
 
 def with_securities(trades: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
-    """`trades` with security_id: the issuer's class that the line's title names, else the one with the ticker that the
-    document gives, else the issuer's first.
+    """`trades` with security_id: the issuer's class that the line's title names ("Class B", "Series C"), else the one
+    with the ticker that the document gives, else the issuer's first. None where the title is of no stock (preferred,
+    notes, warrants, rights, units), and where the document gives several tickers and the title does not choose.
 
     listings: security_id, cik, share_class, ticker (house spelling; any number of tickers a security). Keyed by the
     issuer's CIK: an issuer that is not listed has null. Documents write tickers freely ("NYSE: ABC", "goog, googl").
     """
-    classes = listings.select("cik", "security_id", "ticker").unique()
-    first = classes.group_by("cik").agg(pl.col("security_id").min().alias("first_class"))
-    by_ticker = classes.group_by("cik", "ticker").agg(pl.col("security_id").min())
+    named = ["issuer_cik", "issuer_ticker", "security_title"]
+    asked = trades.select(named).unique().with_row_index("_asked")
+    classes = listings.select(issuer_cik="cik", share_class="share_class", ticker="ticker", security_id="security_id")
+    title = pl.col("security_title").fill_null("").str.to_lowercase()
+    what = title.str.extract(HEAD, 1)
+    written = asked.select("_asked", "issuer_cik", ticker=pl.col("issuer_ticker").fill_null("").str.split(",")).explode(
+        "ticker"
+    )
+    tickers = normal_tickers(written["ticker"].str.split(":").list.last().str.strip_chars())
+    by_ticker = (
+        written.with_columns(ticker=tickers)
+        .join(classes, on=["issuer_cik", "ticker"])
+        .select("_asked", "security_id", told=True)
+        .unique()
+    )
     by_title = (
-        listings.drop_nulls("share_class")
-        .group_by("cik", "share_class")
-        .agg(pl.col("security_id").min().alias("of_title"))
+        asked.select("_asked", "issuer_cik", share_class=title.str.extract(CLASS, 1).str.to_uppercase())
+        .join(classes, on=["issuer_cik", "share_class"])
+        .select("_asked", "security_id")
+        .unique()
+        .join(by_ticker, on=["_asked", "security_id"], how="left")
+        # of several of one class (tracking stocks) the one whose ticker is given
+        .filter(pl.col("told").fill_null(False) | ~pl.col("told").any().over("_asked"))
     )
-    written = pl.col("issuer_ticker").fill_null("").str.split(",").list.first().str.split(":").list.last()
-    tickers = trades.with_row_index("_row").select(
-        "_row",
-        "issuer_cik",
-        ticker=normal_tickers(trades.select(written.str.strip_chars()).to_series()),
-        share_class=pl.col("security_title").str.extract(r"(?i)\bclass\s+([a-z])\b").str.to_uppercase(),
+
+    def one(found: pl.DataFrame, name: str) -> pl.DataFrame:
+        only = pl.when(pl.len() == 1).then(pl.col("security_id").first())
+        return found.group_by("_asked").agg(only.alias(name), pl.len().alias(f"{name}_n"))
+
+    first = classes.group_by("issuer_cik").agg(first_class=pl.col("security_id").min())
+    decided = (
+        asked.join(one(by_title, "of_title"), on="_asked", how="left")
+        .join(one(by_ticker, "of_ticker"), on="_asked", how="left")
+        .join(first, on="issuer_cik", how="left")
+        .select(
+            *named,
+            security_id=pl.when(what.str.contains(NO_STOCK) & ~what.str.contains(STOCK_ALL_THE_SAME))
+            .then(None)
+            .when(pl.col("of_title_n") > 0)
+            .then("of_title")
+            .when(pl.col("of_ticker_n") > 0)
+            .then("of_ticker")
+            .otherwise("first_class")
+            .cast(pl.Int64),
+        )
     )
-    matched = (
-        tickers.join(by_ticker, left_on=["issuer_cik", "ticker"], right_on=["cik", "ticker"], how="left")
-        .join(by_title, left_on=["issuer_cik", "share_class"], right_on=["cik", "share_class"], how="left")
-        .join(first, left_on="issuer_cik", right_on="cik", how="left")
-        .sort("_row")
-        .select(pl.coalesce("of_title", "security_id", "first_class").cast(pl.Int64).alias("security_id"))
+    return trades.drop("security_id", strict=False).join(
+        decided, on=named, how="left", nulls_equal=True, maintain_order="left"
     )
-    return trades.drop("security_id", strict=False).hstack(matched)
 
 
 def live(trades: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -220,21 +255,34 @@ def live(trades: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
 def open_market(trades: pl.DataFrame) -> pl.DataFrame:
     """The P and S rows of the non-derivative table, each trade once, with `insider` (the first owner's CIK).
 
-    A group of more owners than one form holds files the same trades several times; copies (equal in day, code, title,
-    shares, price and shares owned after, by other owners of the same issuer on one day) are left out.
+    A group of more owners than one form holds files the same trades several times. A copy is equal in day, code, title,
+    shares, price and shares owned after, is of other owners, comes within COPY_DAYS, is of a holding that can be shared
+    (indirect, or a 10 % owner's), and one of the two filings is a group's: two directors who buy equal lots are two.
     """
-    trade = ["issuer_cik", "transaction_date", "transaction_code", "security_title", "shares", "price_per_share"]
-    trade += ["shares_owned_after", "filed_on", "form"]
-    tranche = pl.int_range(pl.len()).over("accession_no", *trade)
-    return (
+    title = pl.col("security_title").str.to_lowercase().str.replace(r"[\s,(]*(?:\$?[\d.]+ +)?par value.*$", "")
+    trade = ["issuer_cik", "transaction_date", "transaction_code", "_title", "shares", "price_per_share"]
+    trade += ["shares_owned_after", "form"]
+    rows = (
         trades.filter(~pl.col("is_derivative"), pl.col("transaction_code").is_in(["P", "S"]))
         .sort("known_at", "accession_no", "row_no")
-        .with_columns(insider=pl.col("owner_ciks").list.first(), _tranche=tranche)
-        # without the shares owned after, two owners' equal trades cannot be told from one trade filed twice
-        .with_columns(_copy=pl.when(pl.col("shares_owned_after").is_null()).then("accession_no"))
-        .unique([*trade, "_tranche", "_copy"], keep="first", maintain_order=True)
-        .drop("_tranche", "_copy")
+        .with_columns(
+            insider=pl.col("owner_ciks").list.first(),
+            _title=title.str.replace_all(r"[^a-z0-9]+", " ").str.strip_chars(),
+        )
+        .with_columns(_tranche=pl.int_range(pl.len()).over("accession_no", *trade))
+        .with_row_index("_row")
     )
+    # without the shares owned after, two owners' equal trades cannot be told from one trade filed twice
+    shared = rows.filter(
+        ~pl.col("direct") | pl.col("is_ten_percent_owner"), pl.col("shares_owned_after").is_not_null()
+    ).select("_row", "owner_ciks", "filed_on", "_tranche", *trade)
+    copies = shared.join(shared, on=[*trade, "_tranche"], nulls_equal=True, suffix="_of").filter(
+        pl.col("_row") > pl.col("_row_of"),
+        (pl.col("owner_ciks").list.len() > 1) | (pl.col("owner_ciks_of").list.len() > 1),
+        pl.col("owner_ciks").list.set_intersection("owner_ciks_of").list.len() == 0,
+        (pl.col("filed_on") - pl.col("filed_on_of")).dt.total_days().abs() <= COPY_DAYS,
+    )
+    return rows.join(copies, on="_row", how="anti", maintain_order="left").drop("_row", "_title", "_tranche")
 
 
 def activity(trades: pl.DataFrame, sessions: pl.DataFrame, *, windows: Sequence[int] = WINDOWS) -> pl.DataFrame:

@@ -50,6 +50,7 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     since = datetime.fromisoformat(since) - OVERLAP if since else None
     touched = db.query(run.engine, "insiders_touched", since=since)
     changed = _changed(run, touched["issuer_cik"].to_list())
+    touched = touched.filter(pl.col("new") | pl.col("issuer_cik").is_in(changed["issuer_cik"].implode())).drop("new")
     log.info("insider_activity: rows of %d issuers are new, %d rows are marked", touched.height, changed.height)
     sums = _sums(run, touched, changed, last and date.fromisoformat(last), until)
     yield NAME, sums.with_columns(filings_from=_filings_from(batch["filings_from"]))
