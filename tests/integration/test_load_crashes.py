@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
