@@ -121,6 +121,49 @@ def test_the_same_sentence_with_other_numbers_is_another_story():
     assert groups(members) == [["p"], ["t"]]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "Apple stock rises after earnings beat analyst estimates in third quarter",
+            "Apple stock falls after earnings beat analyst estimates in third quarter",
+        ),
+        (
+            "Goldman Sachs upgrades Apple to buy on services growth outlook",
+            "Goldman Sachs downgrades Apple to sell on services growth outlook",
+        ),
+        (
+            "Court rules against Apple in Epic Games app store antitrust appeal",
+            "Court rules for Apple in Epic Games app store antitrust appeal",
+        ),
+        (
+            "FDA approves Acme drug for advanced lung cancer treatment",
+            "FDA rejects Acme drug for advanced lung cancer treatment",
+        ),
+        (
+            "Apple wins dismissal of shareholder lawsuit over App Store revenue",
+            "Apple loses dismissal of shareholder lawsuit over App Store revenue",
+        ),
+        ("Acme Q1 EPS $0.50 beats estimates", "Acme Q1 EPS $0.50 misses estimates"),
+        ("Apple upgraded at Morgan Stanley on iPhone demand", "Apple downgraded at Morgan Stanley on iPhone demand"),
+        ("Acme raises full-year profit guidance on chip prices", "Acme cuts full-year profit guidance on chip prices"),
+        ("Dow Jones futures up 200 points before jobs report", "Dow Jones futures down 200 points before jobs report"),
+        ("Acme will appeal the ruling of the patent court", "Acme won't appeal the ruling of the patent court"),
+    ],
+)
+def test_opposite_headlines_are_two_stories(one, other):
+    _, members = unified(sighting("polygon", "p", one), sighting("tiingo", "t", other, hours=20))
+    assert groups(members) == [["p"], ["t"]]
+
+
+def test_other_words_for_the_same_news_are_one_story():
+    _, members = unified(
+        sighting("polygon", "p", "Acme shares jump in early trading despite a loss of its cloud business"),
+        sighting("tiingo", "t", "Acme shares surge in early trading despite a loss of its cloud business", hours=20),
+    )
+    assert groups(members) == [["p", "t"]]
+
+
 def test_a_publishers_column_of_every_day_is_a_new_story_each_day():
     title = "Stocks making the biggest moves midday Wednesday and why"
     _, members = unified(

@@ -7,7 +7,8 @@ sighting that began it, so that it stays whatever joins later, and a replay in t
 
 Titles are compared as sets of words (Jaccard). Two sets that are alike by THRESHOLD share a word among the rarest few
 of each (prefix filtering: Chaudhuri, Ganti, Kaushik 2006), so that only stories of neighbouring days which share a
-rare word are ever compared: exact, and linear in practice.
+rare word are ever compared: exact, and linear in practice. Titles that differ by words of opposite meaning ("beats",
+"misses") or by a negation tell two stories, however alike they are.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import polars as pl
+
+from closingbell.news import lexicon
 
 ARTICLES: dict[str, Any] = {
     "article_id": pl.Int64,
@@ -62,10 +66,20 @@ FEWEST_WORDS = 4
 """A shorter title ("Market update") says too little to be a story's name."""
 COMMON = frozenset(
     """a an and are as at be by for from has have in is it its of on or says said that the to was were will with after
-    amid into over than this up down new inc corp co ltd plc llc company stock stocks shares""".split()  # noqa: SIM905 - a list of words reads as one
+    amid into over than this new inc corp co ltd plc llc company stock stocks shares""".split()  # noqa: SIM905 - a list of words reads as one
 )
 ENDING = re.compile(r"\s+(?:[-–—|]\s*[^-–—|]{2,40}|by\s+\S+\.(?:com|net|co\.uk))$", re.IGNORECASE)
 """A publisher's name after the headline: "... - Reuters", "... By Investing.com"."""
+
+OPPOSITES = (
+    """up above more raise hike hikes hiked buy buys buying bought accept accepts accepted grant grants granted
+    confirm confirms confirmed hire hires hired hiring open opens opened start starts started resume resumes resumed""",
+    """down below less fewer reduce reduces reduced cut cuts cutting sell sells selling sold reject deny denies denied
+    fire fires fired firing close closes closed stop stops stopped end ends ended pause pauses paused""",
+)
+"""Words that turn a headline into its opposite where the other has one of the other line; besides the good and the bad
+words of lexicon.toml."""
+NEGATIONS = frozenset(("against", "no", "not", "never", "without"))
 
 
 def unify(sightings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -265,13 +279,31 @@ class _Index:
         if tickers and article.tickers and not tickers & article.tickers:
             return False
         return any(
-            len(words & title) >= THRESHOLD * len(words | title) and _numbers(words) == _numbers(title)
+            len(words & title) >= THRESHOLD * len(words | title)
+            and _numbers(words) == _numbers(title)
+            and not _opposite(words - title, title - words)
             for title in article.titles
         )
 
     def _rarest(self, words: frozenset[str]) -> list[str]:
         prefix = len(words) - math.ceil(THRESHOLD * len(words)) + 1
         return sorted(words, key=lambda word: (self.frequency.get(word, 0), word))[:prefix]
+
+
+def _opposite(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether the words that only one title and only the other has say the opposite of each other."""
+    if any(word in NEGATIONS or word.endswith("n't") for word in one ^ other):
+        return True
+    signs = _signs()
+    mine, theirs = ({signs[word] for word in words if word in signs} for words in (one, other))
+    return bool(mine and theirs) and not mine & theirs
+
+
+@lru_cache(maxsize=1)
+def _signs() -> dict[str, bool]:
+    """Word -> whether it is a good one."""
+    listed = {word: good for good, words in zip((True, False), OPPOSITES, strict=True) for word in words.split()}
+    return listed | {word: valence > 0 for word, valence in lexicon.words().items() if valence}
 
 
 def _numbers(words: frozenset[str]) -> frozenset[str]:
