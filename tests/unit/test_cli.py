@@ -84,7 +84,6 @@ def test_ratings_are_of_some_stocks_of_the_sp500_or_of_files(ran: Ran, monkeypat
     assert command(monkeypatch, "analyst-ratings", "--limit", "500") == 0
     assert ran[2][4] == {"limit": 500}
     assert command(monkeypatch, "analyst-ratings", "--from-files", str(tmp_path)) == 0
-    assert command(monkeypatch, "analyst-ratings") == 1
     assert command(monkeypatch, "analyst-ratings", "--sp500", "--limit", "5") == 1
 
 
@@ -109,6 +108,9 @@ def test_insiders_are_of_hours_of_days_or_of_files(ran: Ran, monkeypatch, tmp_pa
         ("institutional-holdings --backfill 4", {"backfill": 4}),
         ("analyst-ratings --limit 500", {"limit": 500}),
         ("analyst-ratings --sp500", {"sp500": True}),
+        ("analyst-ratings", {}),
+        ("analyst-ratings --months 24", {"months": 24}),
+        ("analyst-ratings --full", {"full": True}),
         ("news --hours 24", {"hours": 24, "model": "auto"}),
         ("news --ticker AAPL", {"tickers": ["AAPL"], "model": "auto"}),
         ("news --backfill 30", {"backfill": 30, "model": "auto"}),

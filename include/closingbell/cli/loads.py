@@ -235,9 +235,11 @@ def analyst_ratings(
     dry_run: DryRun = False,
     run_id: RunId = None,
 ) -> None:
-    """Analysts' ratings and targets from Benzinga, within its day's requests, and their consensus."""
+    """Analysts' ratings and targets from Benzinga, changes by default, within the day's requests; their consensus."""
     nothing_beside(from_files, ticker=ticker, sp500=sp500, limit=limit, all=all_, months=months, full=full)
-    chosen = one_of(from_files, ticker=ticker, sp500=sp500, limit=limit, all=all_)
+    if any((ticker, sp500, limit, all_)):  # without one it is whom the schedule asks for
+        one_of(ticker=ticker, sp500=sp500, limit=limit, all=all_)
+    chosen = {"tickers": ticker, "sp500": sp500, "limit": limit, "all": all_, "from_files": from_files}
     _load("analyst-ratings", run_id, **chosen, months=months, full=full, dry_run=dry_run)
 
 
