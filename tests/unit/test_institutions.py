@@ -555,6 +555,30 @@ def test_position_that_two_managers_report_counts_once():
     assert owned(filings, lines, LATE)[1]["shares"] == 237
 
 
+@pytest.mark.parametrize(
+    ("parents", "own", "shares", "holders"),
+    [
+        ({1: [600, 400]}, [1000], 1000, 1),  # the same, in other lines
+        ({1: [1000]}, [1000, 1000], 2000, 2),  # one of two equal lines
+        ({1: [1000], 2: [1000]}, [], 1000, 1),  # two that include it, and it files nothing
+        ({1: [1000], 2: [1500]}, [1600], 1600, 3),
+    ],
+)
+def test_a_managers_position_is_compared_by_its_sum(parents: dict, own: list, shares: int, holders: int):
+    day = date(2024, 2, 9)
+    filings = [(n, n, Q4, day, "13F-HR", None) for n in (*parents, *([55] if own else []))]
+    lines = [(n, CUSIP_A, amount, amount, None, "1") for n, amounts in parents.items() for amount in amounts]
+    lines += [(55, CUSIP_A, amount, amount, None, None) for amount in own]
+    found = owned(filings, lines, LATE, included=[(n, 1, 55) for n in parents])[1]
+    assert (found["shares"], found["market_value"], found["holders"]) == (shares, shares, holders)
+
+
+def test_of_two_managers_that_include_each_other_one_report_counts():
+    filings = [(n, n, Q4, date(2024, 2, 9), "13F-HR", None) for n in (11, 55)]
+    lines = [(n, CUSIP_A, 100, 100, None, "1") for n in (11, 55)]
+    assert owned(filings, lines, LATE, included=[(11, 1, 55), (55, 1, 11)])[1]["shares"] == 100
+
+
 def test_change_is_between_those_who_reported_both_quarters():
     day = date(2023, 11, 9)
     filings = [

@@ -379,46 +379,78 @@ def effective(filings: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
 def counted(rows: pl.DataFrame, filings: pl.DataFrame, managers: pl.DataFrame | None = None) -> pl.DataFrame:
     """POSITIONS of the effective filings, each position once.
 
-    filings: from `effective`. A manager included in another's report that files one of its own as well reports some
-    positions twice: its lines equal (CUSIP, put or call, shares) to one the other reports for it are left out.
+    filings: from `effective`. What several filings report for one manager (those that include it, and its own) is
+    compared by sums of a CUSIP's shares (puts and calls apart), whatever lines they are written in: each filing, its
+    own last, counts by what goes beyond the largest before it. Lines shrink in proportion, or are left out.
     """
-    held = rows.join(filings.filter(~_notice()).select("accession_no"), on="accession_no", how="semi")
+    reports = filings.filter(~_notice())
+    held = rows.join(reports.select("accession_no"), on="accession_no", how="semi")
     if managers is None or managers.is_empty():
         return held
-    own = filings.filter(~_notice()).select("institution_cik", "file_number", "quarter", own="accession_no")
-    included = managers.filter(pl.col("included")).join(
-        filings.select("accession_no", "quarter", reporter="institution_cik"), on="accession_no"
-    )
-    by_cik = included.join(own, left_on=["manager_cik", "quarter"], right_on=["institution_cik", "quarter"])
-    by_number = included.join(own, on=["file_number", "quarter"])
-    links = (
-        pl.concat([part.select("accession_no", "sequence", "own") for part in (by_cik, by_number)])
-        .filter(pl.col("accession_no") != pl.col("own"))
-        .unique()
-    )
-    if links.is_empty():
+    told = _told_for(reports, managers)
+    if told.is_empty():
         return held
-    position = ["cusip", "put_call", "shares", "principal"]
-    reported_for = (
-        held.join(links.select("accession_no").unique(), on="accession_no", how="semi")
-        .select(
-            "accession_no",
-            *position,
-            sequence=pl.col("other_managers").str.split(",").cast(pl.List(pl.Int64), strict=False),
-        )
+    concerned = told.select("quarter", institution_cik="manager").unique()
+    named = pl.col("other_managers").is_not_null() & pl.col("accession_no").is_in(told["accession_no"].implode())
+    lines = held.with_row_index("_line").with_columns(
+        _amount=pl.coalesce("shares", "principal"), _is_principal=pl.col("shares").is_null()
+    )
+    for_others = (
+        lines.filter(named)
+        .with_columns(sequence=pl.col("other_managers").str.split(",").cast(pl.List(pl.Int64), strict=False))
         .explode("sequence")
-        .join(links, on=["accession_no", "sequence"])
-        .select(pl.col("own").alias("accession_no"), *position)
-        .unique()
+        .join(told, on=["accession_no", "quarter", "sequence"])
+        .unique(["_line", "manager"])
+        .with_columns(_own=False)
     )
-    both = links.select(accession_no="own").unique()
-    own_lines = held.join(both, on="accession_no", how="semi")
-    return pl.concat(
-        [
-            held.join(both, on="accession_no", how="anti"),
-            own_lines.join(reported_for, on=["accession_no", *position], how="anti", nulls_equal=True),
-        ]
+    own = lines.join(concerned, on=["institution_cik", "quarter"], how="semi").with_columns(
+        manager="institution_cik", _own=True
     )
+    position = ["quarter", "manager", "cusip", "put_call", "_is_principal"]
+    report = [*position, "_own", "institution_cik"]
+    parts = pl.concat([part.select("_line", *report, "_amount") for part in (for_others, own)])
+    before = pl.col("_amount").cum_max().shift(1).over(position)
+    kept = (
+        parts.group_by(report)
+        .agg(pl.col("_amount").sum())
+        .sort("_own", "institution_cik")
+        .with_columns(_kept=pl.max_horizontal(pl.col("_amount") - before.fill_null(0.0), 0.0) / pl.col("_amount"))
+    )
+    # a line for several managers stays where it is new for one; what a manager reports itself may be another's as well
+    share = (
+        parts.join(kept.select(*report, "_kept"), on=report, nulls_equal=True)
+        .group_by("_line", "_own")
+        .agg(pl.col("_kept").fill_nan(1.0).max())
+        .group_by("_line")
+        .agg(pl.col("_kept").product())
+    )
+    scaled = lines.join(share, on="_line", how="left", maintain_order="left").with_columns(pl.col("_kept").fill_null(1))
+    return scaled.filter(pl.col("_kept") > 0).select(
+        pl.col(name) * pl.col("_kept") if name in ("shares", "principal", "market_value") else pl.col(name)
+        for name in held.columns
+    )
+
+
+def _told_for(reports: pl.DataFrame, managers: pl.DataFrame) -> pl.DataFrame:
+    """accession_no, quarter, sequence, manager (its CIK): the included managers that another filing tells of as well,
+    another's or its own. Of two that include each other the first counts."""
+    numbers = reports.select("quarter", "file_number", by_number="institution_cik").drop_nulls()
+    included = (
+        managers.filter(pl.col("included"))
+        .join(reports.select("accession_no", "quarter", "institution_cik"), on="accession_no")
+        .join(numbers.unique(["quarter", "file_number"]), on=["quarter", "file_number"], how="left")
+        .with_columns(manager=pl.coalesce("manager_cik", "by_number"))
+        .filter(pl.col("manager") != pl.col("institution_cik"))
+        .select("accession_no", "quarter", "sequence", "manager", "institution_cik")
+    )
+    pair = ["quarter", "manager", "institution_cik"]
+    back = included.select("quarter", manager="institution_cik", institution_cik="manager").unique()
+    mutual = included.join(back, on=pair, how="semi").filter(pl.col("institution_cik") > pl.col("manager"))
+    included = included.join(mutual, on=pair, how="anti")
+    itself = reports.select("quarter", "institution_cik", manager="institution_cik")
+    tellers = pl.concat([included.select(pair), itself.select(pair)]).unique()
+    several = tellers.group_by("quarter", "manager").len().filter(pl.col("len") > 1)
+    return included.join(several, on=["quarter", "manager"], how="semi").drop("institution_cik")
 
 
 def ownership(
