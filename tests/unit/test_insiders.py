@@ -311,6 +311,23 @@ def test_amendment_that_corrects_the_code_takes_the_line_of_its_place():
     assert superseded(original, amendment) == [(ORIGINAL, 1)]
 
 
+@pytest.mark.parametrize("named", ["", "<dateOfOriginalSubmission>2024-05-02</dateOfOriginalSubmission>"])
+def test_amendment_without_its_originals_day_that_corrects_the_code_takes_the_line_equal_in_all_else(named: str):
+    original = filing(ORIGINAL, date(2024, 5, 3), line(code="S"), line(code="S", after="1000"))
+    amendment = filing(AMENDMENT, date(2024, 5, 20), line(code="F", way="D", after="1000"), form="4/A", more=named)
+    assert superseded(original, amendment) == [(ORIGINAL, 2)]
+    other = filing(AMENDMENT, date(2024, 5, 20), line(code="F", way="D", after="900"), form="4/A", more=named)
+    assert superseded(original, other) == []
+
+
+def test_amendment_that_corrects_its_owner_takes_the_named_originals_line_equal_in_all_else():
+    original = filing(ORIGINAL, date(2024, 5, 3), line(), line(after="1200"))
+    right = filing(AMENDMENT, date(2024, 5, 20), line(after="1200"), form="4/A", owners=(12,), more=NAMES_ORIGINAL)
+    assert superseded(original, right) == [(ORIGINAL, 2)]
+    unnamed = filing(AMENDMENT, date(2024, 5, 20), line(after="1200"), form="4/A", owners=(12,))
+    assert superseded(original, unnamed) == []
+
+
 def test_an_amendment_that_reports_a_trade_the_original_left_out_supersedes_nothing():
     original = filing(ORIGINAL, date(2024, 5, 3), line(price="10", after="1100"), line(price="11", after="1200"))
     left_out = line(shares="50", price="11", after="1250")

@@ -62,7 +62,9 @@ def supersede(trades: pl.DataFrame) -> pl.DataFrame:
     Candidates are rows of the same issuer, base form, table and a common owner, filed before the amendment and still
     live; of the day the amendment names as its original's, where some are. A line is matched within its transaction
     date, code and security title: to the line equal in all amounts, else in shares, in price, or by its place. A line
-    left over corrects the date or the code itself: it takes the leftover line of the named original in its own place.
+    left over corrects the date or the code itself: it takes the leftover line of the named original in its own place,
+    or, where no original is named or found, the line equal in everything but the code. One that corrects its owner
+    takes, of the named original's day, the line of another owner that is equal in everything else.
     A trade that the original left out supersedes nothing: what is owned after it goes on from the original's last line.
     """
     amended = trades.filter(pl.col("form").str.ends_with("/A"))["issuer_cik"].unique()
@@ -88,16 +90,22 @@ def supersede(trades: pl.DataFrame) -> pl.DataFrame:
 
 def _supersede_by(lines: list[Row], of_issuer: list[Row]) -> None:
     first = lines[0]
-    live = [
+    of_anybody = [
         row
         for row in of_issuer
         if _came(row) < _came(first)
         and row["superseded_by"] is None
         and row["form"].removesuffix("/A") == first["form"].removesuffix("/A")
-        and not set(row["owner_ciks"]).isdisjoint(first["owner_ciks"])
     ]
+    live = [row for row in of_anybody if not set(row["owner_ciks"]).isdisjoint(first["owner_ciks"])]
     original = first["amends_filed_on"]
-    named = [row for row in live if original and original in (row["filed_on"], row["amends_filed_on"])]
+
+    def is_named(row: Row) -> bool:
+        return bool(original) and original in (row["filed_on"], row["amends_filed_on"])
+
+    named = [row for row in live if is_named(row)]
+    if original and not named:
+        lines, _ = _match(lines, [row for row in of_anybody if is_named(row)], _same_but_owner)
     candidates = named or live
     for alike in (_same_line, _same_amounts, _same_shares):
         lines, candidates = _match(lines, candidates, alike)
@@ -107,6 +115,8 @@ def _supersede_by(lines: list[Row], of_issuer: list[Row]) -> None:
     if named:
         for alike in (_same_place_and_shares, _same_place_of_filing):
             lines, candidates = _match(lines, candidates, alike)
+    else:
+        _match(lines, candidates, _same_but_code)
 
 
 def _came(row: Row) -> tuple[Any, ...]:
@@ -166,6 +176,18 @@ def _same_amounts(row: Row) -> tuple[Any, ...]:
 
 def _same_shares(row: Row) -> tuple[Any, ...]:
     return *_same_trade(row), row["shares"], row["acquired"]
+
+
+def _same_but_owner(row: Row) -> tuple[Any, ...]:
+    return *_same_amounts(row), _same_holding(row)
+
+
+def _same_but_code(row: Row) -> tuple[Any, ...]:
+    # without what is owned after it, equal trades are not told apart
+    after = row["shares_owned_after"]
+    unlike = (row["accession_no"], row["row_no"]) if after is None else None
+    amounts = row["shares"], row["acquired"], row["price_per_share"], after, unlike
+    return row["transaction_date"], *_same_holding(row), *amounts
 
 
 def _same_price(row: Row) -> tuple[Any, ...]:
