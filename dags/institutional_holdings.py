@@ -28,7 +28,8 @@ that the new filings touch on).
 
 **Run it again, backfill**: clear the failed task, or trigger it with *Quarters* or *Quarters to backfill*; *Full* loads
 again what is here. Repeating changes nothing that is already right.
-After a parser fix no vendor is needed: `closingbell replay institutional_holdings`.
+After a parser fix no vendor is needed: `closingbell replay institutional_holdings`, then `closingbell replay
+institutional_ownership` (the next run also makes what newly published filings touch).
 """
 
 from __future__ import annotations

@@ -244,6 +244,15 @@ def test_a_quarter_by_name_brings_its_data_set_and_thousands_become_dollars(clea
     assert wrong.rows() == [(made.manager_cik(made.WRONG_UNIT), 1000.0)]
 
 
+def test_what_a_run_published_whose_ownership_failed_the_next_run_makes(files_only):
+    files_only.load("first", quarters=["2025Q2"])
+    files_only.run("institutional_holdings", "failed", quarters=["2025Q1"])
+    made_for = "SELECT min(session) FROM closingbell.institutional_ownership WHERE quarter = '2025-03-31'"
+    assert files_only.rows(made_for).item() > date(2025, 6, 1)  # late filings that June's data set has
+    files_only.run("institutional_ownership", "next")
+    assert files_only.rows(made_for).item() < date(2025, 5, 1)
+
+
 def test_a_narrow_run_does_not_end_the_first_fill(files_only, market, tmp_path):
     report = market.institutions.filed_between(date(2025, 6, 1), date(2025, 8, 31))[0]
     path = tmp_path / f"{report.accession_no}.txt"

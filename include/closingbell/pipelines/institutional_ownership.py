@@ -22,28 +22,26 @@ from closingbell.pipelines.scores import nothing_to_land
 from closingbell.sessions import close_of, latest_session, sessions_between
 from closingbell.settings import settings
 from closingbell.warehouse import db
-from closingbell.warehouse import load as warehouse
 
 log = logging.getLogger(__name__)
 
 SLICE = 300  # securities at once: with quarters of 3.2 million lines, 5,000 securities, some 0.4 million
+OVERLAP = timedelta(minutes=10)  # a publish may commit a little after the moment that its landings have
 SHARES_DAYS = 550  # a company's count of shares older than this, at the quarter's end, is none
 
 
 def plan(run: Run) -> list[Batch]:
-    """Slices of the securities held (`first`, `last`), each with the `sessions` to make."""
+    """Slices of the securities held (`first`, `last`), each with the `sessions` to make and `upto` when rows count."""
+    last, upto = db.query(run.engine, "ownership_last_session").row(0)
     events = _events(run)
-    due = _due(run, events)
+    due = _due(run, events, last)
     if not due:
         log.info("institutional_ownership: no session to make")
         return []
     quarters = sorted({q for quarter in _quarters_of(events, due) for q in (quarter, _before(quarter))})
     held = db.query(run.engine, "securities_held", quarters=quarters)["security_id"].to_list()
     log.info("institutional_ownership: %d sessions, %s to %s, %d securities", len(due), due[0], due[-1], len(held))
-    return [
-        {"key": f"{part[0]}..{part[-1]}", "first": part[0], "last": part[-1], "sessions": [str(day) for day in due]}
-        for part in base.chunks(held, SLICE)
-    ]
+    return _batches(held, due, upto)
 
 
 def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -89,17 +87,24 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
-    """The sessions made: their rows that are no longer computed go."""
-    return {"institutional_ownership": {"sessions": batches[0]["sessions"]}} if batches else {}
+    """The sessions made: their rows that are no longer computed go; and up to when filings are counted, where the next
+    run begins."""
+    return {"institutional_ownership": {name: batches[0][name] for name in ("sessions", "upto")}} if batches else {}
 
 
 def replay(run: Run) -> list[Batch]:
     """Every session with a change."""
+    _, upto = db.query(run.engine, "ownership_last_session").row(0)
     events = _events(run)
     due = sorted({session for quarter in events for session in _sessions_of(events, quarter)})
     held = db.query(run.engine, "securities_held", quarters=list(events))["security_id"].to_list() if due else []
+    return _batches(held, due, upto)
+
+
+def _batches(held: Sequence[int], due: Sequence[date], upto: datetime) -> list[Batch]:
+    said = {"sessions": [str(day) for day in due], "upto": (upto - OVERLAP).isoformat()}
     return [
-        {"key": f"{part[0]}..{part[-1]}", "first": part[0], "last": part[-1], "sessions": [str(day) for day in due]}
+        {"key": f"{part[0]}..{part[-1]}", "first": part[0], "last": part[-1]} | said
         for part in base.chunks(held, SLICE)
     ]
 
@@ -149,15 +154,12 @@ def _quarters_of(events: Events, due: Sequence[date]) -> list[date]:
     return [quarter for quarter in sorted(events) if days.intersection(_sessions_of(events, quarter))]
 
 
-def _due(run: Run, events: Events) -> list[date]:
-    """Sessions from the first that this run's filings touch, and those that came since the last ones made."""
-    last = db.query(run.engine, "ownership_last_session").item()
+def _due(run: Run, events: Events, last: date | None) -> list[date]:
+    """Sessions from the first that filings published since the last load touch, and those that came since."""
     if last is None or run.params.get("full"):
         return sorted({session for quarter in events for session in _sessions_of(events, quarter)})
-    names = {run.dag_id, "institutional_holdings"}  # the command's loads are runs of their own names
-    stages = [warehouse.stage_id(name, run.run_id, "institutional_filings") for name in sorted(names)]
     due = {session for quarter in events for session in _sessions_of(events, quarter) if session > last}
-    for quarter, known_at in db.query(run.engine, "form13f_touched", stages=stages).iter_rows():
+    for quarter, known_at in db.query(run.engine, "form13f_touched").iter_rows():
         for touched in (quarter, catalog.next_quarter(quarter)):
             due |= {session for session in _sessions_of(events, touched) if close_of(session) >= known_at}
     return sorted(due)
