@@ -13,7 +13,9 @@ and makes the sums of 30 and 90 days for each session.
 - `land`: SEC's throttle page: everybody waits ten minutes, the task retries. Single documents that fail do not fail
   the batch: they stand on the run's page *Loads* and are asked for by the next run.
 - `audit`: `documents_readable`: many documents were refused, which one alone never stops: read the reasons among the
-  quarantined rows of the page *Loads*. `documents_landed` (a warning) lists filings whose document did not come.
+  quarantined rows of the page *Loads*. `documents_landed` (a warning) lists filings whose document did not come,
+  `amendments_matched` (a warning) new amendments that restate no line that is here: where the original is older than
+  what is loaded, *Days to backfill* brings it; else an amendment that changed too much to be matched stands beside it.
 - `insider_activity`: nothing is asked of SEC: mend what the log says and clear it; no row is lost meanwhile.
 - Any task *deferred*: its log says for what; it goes on by itself, and no try is used up.
 

@@ -18,7 +18,7 @@ from closingbell import connections
 from closingbell.edgar import submission_documents
 from closingbell.hooks.errors import VendorError
 from closingbell.landing import DryLanding, Landing
-from closingbell.pipelines import LOADS, base, insider_trades
+from closingbell.pipelines import LOADS, base, insider_activity, insider_trades
 from closingbell.pipelines.base import Run
 from closingbell.sandbox.faults import rates
 from closingbell.sandbox.server import Sandbox, open_market, running
@@ -83,6 +83,17 @@ class Deployment:
         rows = self.table("insider_activity").select("session", "filings_from").unique()
         assert rows["session"].is_unique().all()
         return dict(rows.iter_rows())
+
+    def unmatched(self, run_id: str) -> list[str]:
+        """The amendments of which the run's audit warns that they restate nothing."""
+        statement = text(
+            "SELECT observed FROM ops.audit_results JOIN ops.stages USING (stage_id) WHERE run_id = :run_id "
+            "AND part = 'amendments' AND expectation = 'amendments_matched' AND severity = 'warning'"
+        )
+        with self.engine.connect() as connection:
+            observed = connection.execute(statement, {"run_id": run_id}).scalar_one()
+        assert observed["unexpected"] == len(observed["rows"])
+        return [row["accession_no"] for row in observed["rows"]]
 
     def asked(self) -> int:
         with self.engine.connect() as connection:
@@ -163,6 +174,7 @@ def test_ninety_days_fill_an_empty_table_and_equal_the_ground_truth(clean, marke
     assert truth["superseded_by"].drop_nulls().len() >= 3
     assert truth.filter(pl.col("owner_ciks").list.len() == 2).height >= 3
     assert_trades(clean, truth)
+    assert clean.unmatched("first") == []
 
 
 def test_buying_equals_the_ground_truth_on_every_session_looked_at(clean, market):
@@ -284,12 +296,14 @@ def test_documents_somebody_has_load_or_are_quarantined_by_name(market, template
     folder.mkdir()
     amendment = next(f for f in reversed(market.insiders.filings) if f.original and f.accepted < market.default_clock)
     original = amendment.original
+    alone = next(f for f in market.insiders.filings if f.original and f.original.accession_no != original.accession_no)
     by_name = next(f for f in market.insiders.filings if f.form == "4" and f.filed_on.year == 2025 and f.lines)
 
     def xml(filing: Any) -> bytes:
         return submission_documents(market.ownership(filing.accession_no, market.default_clock).encode())[0]
 
-    (folder / "amended.txt").write_text(market.ownership(amendment.accession_no, market.default_clock))
+    for number, filing in enumerate((amendment, alone)):
+        (folder / f"amended {number}.txt").write_text(market.ownership(filing.accession_no, market.default_clock))
     (folder / f"{original.accession_no}.xml").write_bytes(xml(original))
     fields = {"ACCESSION-NUMBER": original.accession_no, "FILING-DATE": f"{original.filed_on:%Y%m%d}", "TYPE": "4"}
     (folder / f"{original.accession_no}.metadata.json").write_text(json.dumps({"submission": fields}))
@@ -313,7 +327,7 @@ def test_documents_somebody_has_load_or_are_quarantined_by_name(market, template
     (folder / "0000000001-25-000005.xml").write_bytes(
         xml(original).replace(f"<value>{original.lines[0].day.year}-".encode(), b"<value>0025-")
     )
-    used = {amendment.accession_no, original.accession_no, by_name.accession_no}
+    used = {amendment.accession_no, alone.accession_no, original.accession_no, by_name.accession_no}
     monday = next(
         f
         for f in reversed(market.insiders.filings)
@@ -332,7 +346,7 @@ def test_documents_somebody_has_load_or_are_quarantined_by_name(market, template
             few.setattr(insider_trades, "DOCUMENTS_PER_BATCH", 4)
             dry = dataclasses.replace(deployment, landing=DryLanding(str(tmp_path / "dry"), deployment.engine))
             keys = [batch["key"] for batch in dry.plan(from_files=[str(folder)])]
-        assert keys == ["001 of 003, 4 files", "002 of 003, 4 files", "003 of 003, 2 files"]
+        assert keys == ["001 of 003, 4 files", "002 of 003, 4 files", "003 of 003, 3 files"]
         assert not deployment.asked()
         counts = deployment.run("files", from_files=[str(folder)])
         stored = deployment.table("insider_trades")
@@ -360,7 +374,11 @@ def test_documents_somebody_has_load_or_are_quarantined_by_name(market, template
             deployment.table("insider_activity")["filings_from"].null_count()
             == deployment.table("insider_activity").height
         )  # no index was read
-        again = deployment.run("files again", from_files=[str(folder)])
+        assert deployment.unmatched("files") == [alone.accession_no]
+        with pytest.MonkeyPatch.context() as exact:
+            exact.setattr(insider_activity, "OVERLAP", timedelta(0))
+            again = deployment.run("files again", from_files=[str(folder)])
+        assert deployment.unmatched("files again") == [], "it is shown by the run that brought it"
         assert not any(count[kind] for count in again.values() for kind in ("inserted", "updated", "deleted"))
 
 

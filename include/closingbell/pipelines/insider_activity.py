@@ -47,8 +47,7 @@ def land(run: Run, batch: Batch) -> Batch:
 def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     """The sums, and the rows whose marks or security are others now."""
     since, last, until = batch["since"], batch["last"], date.fromisoformat(batch["until"])
-    since = datetime.fromisoformat(since) - OVERLAP if since else None
-    touched = db.query(run.engine, "insiders_touched", since=since)
+    touched = db.query(run.engine, "insiders_touched", since=since and datetime.fromisoformat(since))
     changed = _changed(run, touched["issuer_cik"].to_list())
     touched = touched.filter(pl.col("new") | pl.col("issuer_cik").is_in(changed["issuer_cik"].implode())).drop("new")
     log.info("insider_activity: rows of %d issuers are new, %d rows are marked", touched.height, changed.height)
@@ -58,8 +57,13 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
-    """Until when rows are counted, where the next run begins; and the day that filings were loaded from."""
-    return {NAME: {name: batches[0][name] for name in ("upto", "filings_from")}} if batches else {}
+    """Until when rows are counted, where the next run begins; the day that filings were loaded from; what is new."""
+    if not batches:
+        return {}
+    return {
+        NAME: {name: batches[0][name] for name in ("upto", "filings_from")},
+        TABLES[0]: {"since": batches[0]["since"]},
+    }
 
 
 def replay(run: Run) -> list[Batch]:
@@ -79,7 +83,7 @@ def _batch(state: dict[str, Any], *, since: datetime | None, last: date | None) 
     until = latest_session(state["answered_at"])
     if ends := settings().market_ends_on:
         until = min(until, ends)
-    said = {"since": since and since.isoformat(), "last": last and last.isoformat()}
+    said = {"since": since and (since - OVERLAP).isoformat(), "last": last and last.isoformat()}
     said["filings_from"] = state["filings_from"] and state["filings_from"].isoformat()
     return [{"key": f"until {until}", "until": until.isoformat(), "upto": state["upto"].isoformat()} | said]
 
