@@ -159,11 +159,18 @@ def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str,
         (SUNE, "Q", "2012-06-30", "net_income", "2013-11-13", -77.2 * M),
         (SUNE, "Q", "2013-03-31", "net_income", "2014-05-10", -89.4 * M),
         (SUNE, "Q", "2014-03-31", "net_income", "2014-05-10", -613.6 * M),  # from the start, beside -2.31 a share
-        # quarters 37.0 (0000945436-12-000174), -61.3, -92.0, and the year -1,536.0 less nine months -51.6
-        (SUNE, "TTM", "2012-09-30", "net_income", "2012-11-10", (37.0 - 61.3 - 92.0 - 1_536.0 + 51.6) * M),
-        # -89.4, and the year -150.6 (0000945436-13-000020) less -92.0: the first quarter's restatement to -98.6 by the
-        # same 10-Q 0000945436-13-000051 does not tell that the year holds it (it does: -141.4)
-        (SUNE, "TTM", "2013-03-31", "net_income", "2013-05-10", (-89.4 - 150.6 + 92.0) * M),
+        # nine months -138.8 in 0000945436-12-000174, which leaves a half of -153.3 that no longer holds; the year
+        # -1,536.0 (0000945436-12-000008) less nine months -51.6
+        (SUNE, "TTM", "2012-09-30", "net_income", "2012-11-10", (-138.8 - 1_536.0 + 51.6) * M),
+        # -89.4, and the year -150.6 (0000945436-13-000020) less the quarter that it holds, restated since the nine
+        # months, said by 0000945436-13-000051: -98.6
+        (SUNE, "TTM", "2013-03-31", "net_income", "2013-05-10", (-89.4 - 150.6 + 98.6) * M),
+        (SUNE, "TTM", "2013-06-30", "net_income", "2013-08-08", (-192.3 - 150.6 + 175.8) * M),
+        # Nike: half 12,429 less quarter 5,955 (0001193125-13-008172) is 6,474, in 0000320187-13-000183 (6,669)
+        (NKE, "TTM", "2013-02-28", "revenue", "2013-04-05", (18_616 + 24_128 - 17_658) * M),
+        (NKE, "TTM", "2013-08-31", "revenue", "2013-10-08", (6_971 + 25_313 - 6_474) * M),
+        # McDonald's: half 2,993.6 less quarter 1,248.4 (0000063908-16-000142) is 1,745.2, said by 0000063908-17-000025
+        (MCD, "TTM", "2017-03-31", "operating_cash_flow", "2017-05-09", (1_544.0 + 6_059.6 - 1_745.2) * M),
         # -4,718.8 in two 10-Qs, 4,718.8 in 0000063908-19-000062
         (MCD, "Q", "2018-03-31", "shareholders_equity", "2019-08-07", -4_718.8 * M),
         # LongTermDebt is 0 beside convertible notes of 1,413 that are due (0001045810-16-000353), and 1,983 beside 796

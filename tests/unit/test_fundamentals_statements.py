@@ -239,6 +239,38 @@ def test_twelve_months_after_a_restated_year_are_all_on_its_basis():
     assert known(rows, "TTM", "2021-03-31", "revenue") == 15 + 56 - 10
 
 
+def test_a_year_to_date_beside_its_last_quarter_restates_the_others_unsaid():
+    """Nike's half of 12,429 beside a quarter of 5,955 leaves 6,474 for the first quarter, which was 6,669: so is the
+    year; the next year's report says it at last."""
+    later = ("2021-01-01", "2021-03-31")
+    half = [fact(REVENUE, Q2, 12, "2020-08-01"), fact(REVENUE, H1, 20, "2020-08-01")]
+    rest = [fact(REVENUE, Q3, 14, "2020-11-01"), fact(REVENUE, N9, 34, "2020-11-01")]
+    year = [fact(REVENUE, FY, 54, "2021-02-15", form="10-K"), fact(REVENUE, later, 15, "2021-05-01")]
+    quarter, said = fact(REVENUE, Q1, 10, "2020-05-01"), fact(REVENUE, Q1, 8, "2021-05-01")
+    rows = statements(quarter, *half, *rest, *year, said)
+    assert known(rows, "Q", "2020-03-31", "revenue", on="2021-04-30") == 10
+    assert known(rows, "TTM", "2021-03-31", "revenue") == 15 + 54 - 8
+    # a half that holds the quarter as it was then; a restatement after the year: all as first filed
+    half[1], rest[1], year[0] = half[1] | {"value": 22.0}, rest[1] | {"value": 36.0}, year[0] | {"value": 56.0}
+    rows = statements(quarter, *half, *rest, *year, said)
+    assert known(rows, "TTM", "2021-03-31", "revenue") == 15 + 56 - 10
+
+
+def test_a_year_to_date_counts_where_its_quarters_no_longer_add_up_to_it():
+    """SunEdison's nine months of 2012 are -138.8 million in the report that leaves -116.3 to the sum of quarters."""
+    before = (("2019-01-01", "2019-12-31"), ("2019-01-01", "2019-09-30"))
+    facts = [
+        fact(REVENUE, before[1], 30, "2019-11-01"),
+        fact(REVENUE, before[0], 41, "2020-02-15", form="10-K"),
+        fact(REVENUE, Q1, 10, "2020-05-01"),
+        fact(REVENUE, Q2, 12, "2020-08-01"),
+        fact(REVENUE, Q3, 14, "2020-11-01"),
+    ]
+    assert known(statements(*facts), "TTM", "2020-09-30", "revenue") == 11 + 10 + 12 + 14
+    rows = statements(*facts, fact(REVENUE, N9, 34, "2020-11-01"))
+    assert known(rows, "TTM", "2020-09-30", "revenue") == 11 + 34
+
+
 def test_restated_quarter_keeps_the_first_filed_value():
     rows = statements(fact(REVENUE, Q1, 10, "2020-05-01"), fact(REVENUE, Q1, 9, "2021-05-01"))
     assert known(rows, "Q", "2020-03-31", "revenue", on="2020-12-31") == 10

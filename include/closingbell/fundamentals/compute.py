@@ -13,7 +13,8 @@ How a figure is found (1 and 2: observations.py; 3 and 4: versions.py and events
    a 10-Q are no year (utilities roll them). Ends up to six days apart are one end, named as first seen.
 3. Quarters that are not stated are differences of year-to-date amounts of one tag: six months less three, nine less
    six, the year less nine. Where one of the two was restated after the other was last filed, and the other not yet,
-   the last consistent pair stays. Where the tag changed within the year, the item's amounts are subtracted until a
+   the last consistent pair stays; a restatement counts from the day on which an amount to date beside its last quarter
+   first told it, unsaid (events.py). Where the tag changed within the year, the item's amounts are subtracted until a
    pair of one tag is filed. Per-share figures and share counts are never subtracted, and a difference never replaces
    what was stated.
 4. Of an item's tags each filing's own best counts (concepts.toml); between filings the newest. No restatement, but a
@@ -21,8 +22,9 @@ How a figure is found (1 and 2: observations.py; 3 and 4: versions.py and events
    unscaled); net income and earnings a share that differ by the sign alone are losses (observations.py).
 5. TTM is the year where one ends; else four adjoining quarters, or the year to date and the rest of the year before
    (by rule 3: the year less the same months) where a later filing tells that rest than one of its quarters, as after a
-   restated year. TTM earnings per share: the year's, else the sum of four stated quarters on one split basis, else
-   null (a fourth quarter's is hardly ever stated, and a per-share figure is not to be had by subtraction).
+   restated year, or the first report of the year to date shows that its quarters no longer add up to it. TTM earnings
+   per share: the year's, else the sum of four stated quarters on one split basis, else null (a fourth quarter's is
+   hardly ever stated, and a per-share figure is not to be had by subtraction).
 6. What contradicts the rest of its row is dropped (versions.py: _plausible).
 
 Per-share figures and share counts are as filed: on the split basis of eps_filed_on and shares_filed_on.

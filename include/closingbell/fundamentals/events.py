@@ -26,6 +26,8 @@ DAYS = 1 << 17
 DAY_ZERO = 1 << 16
 LAST_RANK = RANKS - 1
 SAME_DIGITS = 0.001
+ADDS_UP = 0.005
+"""Of the largest of three amounts: two that leave less of the third unexplained add up to it."""
 
 
 @dataclass
@@ -172,7 +174,8 @@ def differences(amounts: Events, ends: Ends, lengths: Flags) -> Events:
     """Differences of year-to-date amounts of one code, an event a day on which the value changes.
 
     Quarters, and the rest of a year after its first quarter or half: nine or six months that end with it. Where one of
-    the two was restated after the other was last filed, and the other not yet, nothing new is told.
+    the two was restated after the other was last filed, and the other not yet, nothing new is told; a restatement that
+    a filing before implied (`_unsaid_restatements`) is of that filing's day.
     """
     amounts = amounts.take(np.argsort((amounts.row * TAGS + amounts.code) * DAYS + amounts.day, kind="stable"))
     series = amounts.row * TAGS + amounts.code
@@ -205,6 +208,7 @@ def differences(amounts: Events, ends: Ends, lengths: Flags) -> Events:
     at_long, at_short = latest(side == 0, first), latest(side == 1, first)
     told = last(when) & (at_long >= 0) & (at_short >= 0)
     a, b, place, pair = place[at_long[told]], place[at_short[told]], place[told], pair[told]
+    restated_on = _basis_since(amounts, restated_on, old_until, _unsaid_restatements(amounts, a, b, pair, long, short))
 
     def on_one_basis(one: Ints, other: Ints) -> Flags:
         # restated, it has the other with it: filed since, or restated since the old value
@@ -230,6 +234,38 @@ def differences(amounts: Events, ends: Ends, lengths: Flags) -> Events:
         accession=amounts.accession[place],
         known=amounts.known[place],
     )
+
+
+def _unsaid_restatements(amounts: Events, a: Ints, b: Ints, pair: Ints, long: Ints, short: Ints) -> Ints:
+    """Sorted period * DAYS + day of filings that restate a period without stating it, periods numbered as in `amounts`.
+
+    Such a filing's amount to date (a) less the quarter that it states is not what was known before (b): b's period, or
+    what it holds, was restated. SunEdison's nine months of 2012 are -138.8 million, the third quarter 37.0, both in
+    0000945436-12-000174, after a half of -153.3: the year's -150.6 million has no basis in common with the first
+    quarter of then, but with that which 0000945436-13-000051 restates.
+    """
+    quarters = (amounts.row * TAGS + amounts.code) * DAYS + amounts.day
+    order = np.argsort(quarters, kind="stable")
+    order = order[(amounts.row[order] % SPANS == QUARTER) & (amounts.less[order] < 0)]
+    asked = ((amounts.row[a] // SPANS * SPANS + QUARTER) * TAGS + amounts.code[a]) * DAYS + amounts.day[a]
+    one_quarter = (amounts.row[a] % SPANS != YEAR) | (amounts.row[b] % SPANS == YEAR - 1)
+    which, at = _matches(np.where(one_quarter & (amounts.day[b] < amounts.day[a]), asked, -1), quarters[order])
+    sums = np.stack([amounts.value[a[which]], -amounts.value[b[which]], -amounts.value[order[at]]])
+    which = which[np.abs(sums.sum(axis=0)) > ADDS_UP * np.abs(sums).max(axis=0, initial=0)]
+    found = np.unique(short[pair[which]] * DAYS + amounts.day[a[which]])
+    for _ in range(QUARTER, YEAR - 1):  # of nine months the half, of the half the quarter
+        held_by = np.argsort(long, kind="stable")
+        which, at = _matches(found // DAYS, long[held_by])
+        found = np.unique(np.concatenate([found, short[held_by[at]] * DAYS + found[which] % DAYS]))
+    return found
+
+
+def _basis_since(amounts: Events, restated_on: Ints, old_until: Ints, unsaid: Ints) -> Ints:
+    """restated_on, or the last day between the old value and it on which it was restated without being stated."""
+    period = np.cumsum(new((amounts.row * TAGS + amounts.code) * DAYS + amounts.start)) - 1
+    before = np.searchsorted(unsaid, period * DAYS + restated_on) - 1
+    day = np.where(before >= 0, np.append(unsaid, 0)[before] - period * DAYS, 0)
+    return np.where((restated_on > 0) & (day > old_until), day, restated_on)
 
 
 def with_balances(events: Events) -> Events:

@@ -61,19 +61,29 @@ def trailing(versions: Versions, ends: Ends) -> pl.DataFrame:
         ),
         versions.frame,
         version,
-        _rest_is_newer(versions, version, held),
+        _rolled_is_newer(versions, version, held),
     ).with_columns(pl.lit("TTM").alias("period_type"))
 
 
-def _rest_is_newer(versions: Versions, version: Ints, held: Ints) -> dict[str, Flags]:
-    """By figure whether the rest of the year before is told by a later filing than one of its quarters is."""
+def _rolled_is_newer(versions: Versions, version: Ints, held: Ints) -> dict[str, Flags]:
+    """By figure whether the year to date and the rest of the year before tell more than the four quarters do.
+
+    Either the rest is told by a later filing than one of its quarters is, or the year to date, as the first report of
+    it tells it, is not what its quarters, one of them told before, add up to: that report restates them unsaid.
+    """
     rest, now = ROLES.index("rest"), ROLES.index("now")
-    inside = (held[:, now] % events.SPANS)[:, None] < np.arange(len(QUARTERS))[None, :]  # in the year before
+    quarter = [ROLES.index(role) for role in QUARTERS]
+    before = (held[:, now] % events.SPANS)[:, None] < np.arange(len(QUARTERS))[None, :]  # in the year before
+    reported = versions.day[np.searchsorted(versions.row, held[:, now]).clip(max=len(versions.row) - 1)]
     newer = {}
     for figure in (*FLOWS, *TAX):
         told = np.append(versions.told_on[figure], 0)[version]  # 0 for what is not known
-        quarters = told[:, [ROLES.index(quarter) for quarter in QUARTERS]]
-        newer[figure] = told[:, rest] > np.where(inside, quarters, events.DAYS).min(axis=1)
+        newer[figure] = told[:, rest] > np.where(before, told[:, quarter], events.DAYS).min(axis=1)
+        value = np.append(versions.frame[figure].to_numpy(), np.nan)[version]
+        to_date = np.where(before, 0, value[:, quarter])
+        apart = np.abs(value[:, now] - to_date.sum(axis=1)) > events.ADDS_UP * np.abs(to_date).max(axis=1)
+        one_was_told_before = np.where(before, events.DAYS, told[:, quarter]).min(axis=1) < told[:, now]
+        newer[figure] |= apart & one_was_told_before & (told[:, now] == reported)
     return newer
 
 
@@ -123,7 +133,7 @@ def _parts(periods: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _summed(days: pl.DataFrame, versions: pl.DataFrame, of_role: Ints, rest_is_newer: dict[str, Flags]) -> pl.DataFrame:
+def _summed(days: pl.DataFrame, versions: pl.DataFrame, of_role: Ints, newer_rolled: dict[str, Flags]) -> pl.DataFrame:
     """Twelve months of each of `days` from the versions of its parts: by day and role a row of `versions`, or -1."""
     columns = [*VALUES, "eps_filed_on", "shares_filed_on", "version", "start"]
     for role, which in zip(ROLES, of_role.T, strict=True):
@@ -133,7 +143,7 @@ def _summed(days: pl.DataFrame, versions: pl.DataFrame, of_role: Ints, rest_is_n
     def flow(figure: str) -> pl.Expr:
         four = sum((pl.col(f"{q}.{figure}") for q in QUARTERS[1:]), pl.col(f"q0.{figure}"))
         rolled = pl.col(f"now.{figure}") + pl.col(f"rest.{figure}")
-        newer = pl.lit(pl.Series(rest_is_newer[figure]))
+        newer = pl.lit(pl.Series(newer_rolled[figure]))
         return pl.coalesce(pl.col(f"y.{figure}"), pl.when(newer).then(rolled), four, rolled).alias(figure)
 
     def latest(column: str) -> pl.Expr:
