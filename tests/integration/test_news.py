@@ -589,6 +589,9 @@ def test_the_dags_step_scores_each_article_once_with_the_trained_bert(fresh, tmp
     settings.cache_clear()
     fresh.run("news_sentiment", "another model")
     assert "lexicon" in {row["model"] for row in fresh.rows("news_sentiment")}
+    fresh.run("sentiment_daily", "moods")
+    counted = {source for row in fresh.rows("sentiment_daily") for source in row["by_source"]}
+    assert counted == {"lexicon", "polygon", "marketaux"}, "an article counts with one of the two models"
 
 
 def test_a_model_that_is_not_configured_is_named(fresh):

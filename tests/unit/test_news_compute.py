@@ -212,7 +212,7 @@ def test_thousands_of_sightings_of_one_sentence_are_told_apart_by_their_rare_wor
 CLOSE = datetime(2024, 7, 31, 20, tzinfo=UTC)
 
 
-def score(article, source, value, *, hours=1.0, relevance=None, security=1):
+def score(article, source, value, *, hours=1.0, relevance=None, security=1, scored=None):
     return {
         "article_id": article,
         "security_id": security,
@@ -220,6 +220,7 @@ def score(article, source, value, *, hours=1.0, relevance=None, security=1):
         "score": value,
         "relevance": relevance,
         "published_at": CLOSE - timedelta(hours=hours),
+        "scored_at": scored and CLOSE + timedelta(hours=scored),
     }
 
 
@@ -230,11 +231,13 @@ SCORES = {
     "score": pl.Float64,
     "relevance": pl.Float64,
     "published_at": pl.Datetime("us", "UTC"),
+    "scored_at": pl.Datetime("us", "UTC"),
 }
 
 
 def mood(*rows, weights=None):
-    frame = sentiment(pl.DataFrame(list(rows), schema=SCORES), known_at=CLOSE, day=date(2024, 7, 31), weights=weights)
+    scores, day = pl.DataFrame(list(rows), schema=SCORES), date(2024, 7, 31)
+    frame = sentiment(scores, known_at=CLOSE, day=day, model="finbert", weights=weights)
     assert frame.schema == pl.Schema(SENTIMENT)
     return frame
 
@@ -259,8 +262,29 @@ def test_sources_are_weighted_by_relevance_and_the_unified_mood_is_the_mean_of_t
         assert sum(each[f"share_{days}"] for each in by_source.values()) == pytest.approx(row[f"sentiment_{days}"])
 
 
+def test_of_our_models_one_score_an_article_counts_the_configured_ones_else_the_newest():
+    rows = [
+        score(1, "polygon", 1.0),
+        score(1, "marketaux", 0.5),
+        score(1, "finbert", -0.2, scored=1),  # configured
+        score(1, "lexicon", 0.8, scored=2),
+        score(2, "lexicon", 0.4, scored=1),
+        score(2, "gemini", 0.6, scored=2),
+        score(2, "finbert", -1.0, scored=3, hours=-1),  # of words that the close did not know
+        score(1, "lexicon", 0.3, scored=2, security=2),
+    ]
+    first, second = mood(*rows).iter_rows(named=True)
+    by_source = json.loads(first["by_source"])
+    assert {source: (each["sentiment_7d"], each["articles_7d"]) for source, each in by_source.items()} == {
+        "polygon": (1.0, 1), "marketaux": (0.5, 1), "finbert": (-0.2, 1), "gemini": (0.6, 1)
+    }  # fmt: skip
+    assert first["articles_7d"] == 2
+    assert list(json.loads(second["by_source"])) == ["lexicon"]
+
+
 def test_the_order_of_the_scores_does_not_change_a_bit():
     rows = [score(n % 40, f"s{n % 3}", 1 / (n + 3), hours=n % 700, relevance=1 / (n % 7 + 1)) for n in range(2_000)]
+    rows += [score(n // 3, f"m{n % 3}", 1 / (n + 3), scored=n // 30 + 1) for n in range(300)]
     forward = mood(*rows)
     assert all(mood(*rows[n:], *rows[:n]).equals(forward) for n in (1, 333, 1_999))
 

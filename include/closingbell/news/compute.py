@@ -126,14 +126,15 @@ def title_words(title: str) -> frozenset[str]:
 
 
 def sentiment(
-    scores: pl.DataFrame, *, known_at: datetime, day: date, weights: Mapping[str, float] | None = None
+    scores: pl.DataFrame, *, known_at: datetime, day: date, model: str, weights: Mapping[str, float] | None = None
 ) -> pl.DataFrame:
     """Each security's mood on `day` as known at `known_at` (UTC): SENTIMENT, by security_id.
 
     scores: article_id, security_id, source (who scored: a vendor or a model), score (-1 to 1), relevance (0 to 1; null
-    counts as 1), published_at. A source's mean is weighted by relevance; the unified one is the sources' means by
-    `weights` (1 where it names none), over the sources that have articles in that window. The rows' order does not
-    matter to the last bit, so that computing again changes nothing.
+    counts as 1), published_at, scored_at (null of a vendor's). Of the scores that our models gave an article one
+    counts: that of `model`, else the newest. A source's mean is weighted by relevance; the unified one is the sources'
+    means by `weights` (1 where it names none), over the sources that have articles in that window. The rows' order does
+    not matter to the last bit, so that computing again changes nothing.
     """
     given = dict(weights or {})
     if any(not math.isfinite(weight) or weight < 0 for weight in given.values()):
@@ -142,7 +143,8 @@ def sentiment(
         pl.col("security_id").is_not_null()
         & (pl.col("published_at") <= known_at)
         & (pl.col("published_at") > known_at - timedelta(days=30))
-    ).with_columns(
+    )
+    known = _one_of_ours(known, model).with_columns(
         pl.col("relevance").fill_null(1.0),
         recent=pl.col("published_at") > known_at - timedelta(days=7),
     ).sort("security_id", "source", "published_at", "article_id")  # fmt: skip
@@ -197,6 +199,18 @@ def sentiment(
         .select(pl.col(name).cast(dtype) for name, dtype in SENTIMENT.items())
         .sort("security_id")
     )
+
+
+def _one_of_ours(scores: pl.DataFrame, model: str) -> pl.DataFrame:
+    """The vendors' scores, and of ours one an article and security."""
+    ours = pl.col("scored_at").is_not_null()
+    turn = [pl.col("source") != model, pl.col("scored_at"), pl.col("source")]
+    best = (
+        scores.filter(ours)
+        .sort(turn, descending=[False, True, False])
+        .unique(["article_id", "security_id"], keep="first")
+    )
+    return pl.concat([scores.filter(~ours), best])
 
 
 def _mean(rows: pl.Expr) -> pl.Expr:

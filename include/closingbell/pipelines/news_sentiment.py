@@ -194,10 +194,13 @@ def daily_frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     """sentiment_daily of the batch's sessions, each as known at its close."""
     sessions = [date.fromisoformat(day) for day in batch["sessions"]]
     closes = {session: close_of(session) for session in sessions}
-    scores = db.query(run.engine, "news_scores_between", first=min(closes.values()) - WINDOW, last=max(closes.values()))
-    weights = settings().news_weights
+    first, last = min(closes.values()) - WINDOW, max(closes.values())
+    scores = db.query(run.engine, "news_scores_between", first=first, last=last, ours=list(MODELS[1:]))
+    weights, model = settings().news_weights, chosen_model(None)
     found = [
-        compute.sentiment(scores, known_at=close, day=session, weights=weights).with_columns(known_at=pl.lit(close))
+        compute.sentiment(scores, known_at=close, day=session, model=model, weights=weights).with_columns(
+            known_at=pl.lit(close)
+        )
         for session, close in closes.items()
     ]
     yield "sentiment_daily", pl.concat(found).rename({"day": "session"})
