@@ -418,8 +418,11 @@ def test_an_issuer_that_joins_the_universe_later_gets_its_security_and_its_sums(
     with clean.engine.begin() as connection:
         connection.execute(text(statement), {"id": OUTSIDE_CIK * 1000 + 1, "cik": OUTSIDE_CIK})
     clean.box.faults.change(rates("{}"))
-    outside = clean.table("insider_trades").filter(pl.col("issuer_cik") == OUTSIDE_CIK).height
+    rows = clean.table("insider_trades").filter(pl.col("issuer_cik") == OUTSIDE_CIK)
+    outside, first = rows.height, rows["known_at"].min().astimezone(NEW_YORK).date()
     assert outside >= 2
+    touched = db.query(clean.engine, "insiders_touched", since=datetime.now(UTC) + timedelta(hours=1))
+    assert touched.rows() == [(OUTSIDE_CIK, first, False)], "nothing is new but the share"
     counts = clean.run("joined")
     assert counts["insider_activity insider_trades"]["updated"] == outside
     sums = clean.table("insider_activity").filter(pl.col("security_id") == OUTSIDE_CIK * 1000 + 1)
@@ -428,3 +431,14 @@ def test_an_issuer_that_joins_the_universe_later_gets_its_security_and_its_sums(
         (pl.col("issuer_cik") == OUTSIDE_CIK) & (pl.col("transaction_date") > market.last_session - timedelta(days=90))
     )
     assert last["net_shares_90d"].to_list() == [bought["shares"].sum()]
+    later = {"since": datetime.now(UTC) + timedelta(hours=1)}
+    assert db.query(clean.engine, "insiders_touched", **later).is_empty()
+    preferred = (
+        f"UPDATE closingbell.insider_trades SET security_id = NULL WHERE accession_no = '{rows['accession_no'][0]}'"
+    )
+    with clean.engine.begin() as connection:
+        connection.execute(text(preferred))
+    assert db.query(clean.engine, "insiders_touched", **later)["new"].to_list() == [False]
+    everything = db.query(clean.engine, "insiders_touched", since=None)
+    assert everything["new"].all()
+    assert everything.height == clean.table("insider_trades")["issuer_cik"].n_unique()
