@@ -171,6 +171,9 @@ def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str,
         (NKE, "TTM", "2013-08-31", "revenue", "2013-10-08", (6_971 + 25_313 - 6_474) * M),
         # McDonald's: half 2,993.6 less quarter 1,248.4 (0000063908-16-000142) is 1,745.2, said by 0000063908-17-000025
         (MCD, "TTM", "2017-03-31", "operating_cash_flow", "2017-05-09", (1_544.0 + 6_059.6 - 1_745.2) * M),
+        # 5,349.0 (0000063908-20-000022); nine months recast by 0000063908-20-000076, the year by 0000063908-21-000013
+        (MCD, "Q", "2019-12-31", "revenue", "2021-02-22", 5_349.0 * M),
+        (MCD, "Q", "2019-12-31", "revenue", "2021-02-24", (21_364.4 - 15_936.2) * M),
         # -4,718.8 in two 10-Qs, 4,718.8 in 0000063908-19-000062
         (MCD, "Q", "2018-03-31", "shareholders_equity", "2019-08-07", -4_718.8 * M),
         # LongTermDebt is 0 beside convertible notes of 1,413 that are due (0001045810-16-000353), and 1,983 beside 796

@@ -162,6 +162,19 @@ def test_a_difference_never_replaces_a_stated_quarter():
     assert known(rows, "Q", "2020-06-30", "revenue") == 12
 
 
+def test_a_stated_fourth_quarter_yields_when_its_year_and_its_nine_months_were_recast():
+    """McDonald's 0000063908-20-000022 states 5,349.0; nine months and year were recast since, the quarter never."""
+    stated = [*year_of(REVENUE), fact(REVENUE, Q4, 20, "2021-02-15", form="10-K")]
+    months, year = fact(REVENUE, N9, 37, "2021-11-01"), fact(REVENUE, FY, 58, "2022-02-15", form="10-K")
+    assert known(statements(*stated, months), "Q", "2020-12-31", "revenue") == 20
+    assert known(statements(*stated, year), "Q", "2020-12-31", "revenue") == 20
+    rows = statements(*stated, months, year)
+    assert known(rows, "Q", "2020-12-31", "revenue", on="2022-02-14") == 20
+    assert known(rows, "Q", "2020-12-31", "revenue") == 58 - 37
+    rows = statements(*stated, months, year, fact(REVENUE, Q4, 22, "2022-02-15", form="10-K"))
+    assert known(rows, "Q", "2020-12-31", "revenue") == 22  # stated again
+
+
 def test_a_10q_tells_no_fiscal_year():
     rows = statements(*year_of(REVENUE), fact(REVENUE, FY, 20, "2021-08-01"))
     assert known(rows, "FY", "2020-12-31", "revenue") == known(rows, "TTM", "2020-12-31", "revenue") == 56

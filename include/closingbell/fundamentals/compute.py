@@ -16,7 +16,7 @@ How a figure is found (1 and 2: observations.py; 3 and 4: versions.py and events
    the last consistent pair stays; a restatement counts from the day on which an amount to date beside its last quarter
    first told it, unsaid (events.py). Where the tag changed within the year, the item's amounts are subtracted until a
    pair of one tag is filed. Per-share figures and share counts are never subtracted, and a difference never replaces
-   what was stated.
+   what was stated, but a fourth quarter told before both its year and its nine months were recast.
 4. Of an item's tags each filing's own best counts (concepts.toml); between filings the newest. No restatement, but a
    slip that changes nothing, is an amount with its sign turned or its thousands forgotten (events.py: turned,
    unscaled); net income and earnings a share that differ by the sign alone are losses (observations.py).

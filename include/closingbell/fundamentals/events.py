@@ -88,15 +88,16 @@ def decided(stated: Events, items: Ints, is_flow: Flags, ends: Ends, lengths: Fl
 
     stated: amounts, `code` the tag; items: the item of each. is_flow: by item. lengths: which numbers of days are a
     quarter's. Of an item's tags each filing's own best counts; a part never replaces a total known before, nor a
-    difference what was stated. Differences are those of one tag; until there is one, of the item, where its tag changed
+    difference what was stated, but a fourth quarter told before both its year and its nine months were recast (no
+    report states it again). Differences are those of one tag; until there is one, of the item, where its tag changed
     within a year.
     """
     company = ends.company[stated.row // SPANS]
     own_tag = stated.take(_firsts((stated.row * TAGS + stated.code) * DAYS + stated.day, is_flow[items]))
-    by_tag = differences(own_tag, ends, lengths)
+    by_tag, recast_on = differences(own_tag, ends, lengths)
     tags, meanings = _meanings(stated, items)
     which, of = _matches(by_tag.code, tags)
-    by_tag = by_tag.take(which)
+    by_tag, recast_on = by_tag.take(which), recast_on[which]
     by_tag.code, by_tag.rank = meanings[of, 0], meanings[of, 1]
 
     lead_of = (company * DAYS + stated.day) * ITEMS + items
@@ -105,10 +106,10 @@ def decided(stated: Events, items: Ints, is_flow: Flags, ends: Ends, lengths: Fl
     told = replace(stated, code=items).plus(by_tag)
     asked = (ends.company[told.row // SPANS] * DAYS + told.day) * ITEMS + told.code
     part = told.rank > leads[np.searchsorted(lead_of, asked)]
-    events = _chosen(told, part)
+    events = _chosen(told, part, np.concatenate([np.zeros(len(stated), dtype=np.int64), recast_on]))
 
     is_rest = (events.less >= 0) & (events.row % SPANS != QUARTER)
-    by_item = differences(events.take(is_flow[events.code] & ~is_rest), ends, lengths)
+    by_item, _ = differences(events.take(is_flow[events.code] & ~is_rest), ends, lengths)
     first = new(events.row * ITEMS + events.code)
     known, since = (events.row * ITEMS + events.code)[first], events.day[first]
     wanted = by_item.row * ITEMS + by_item.code
@@ -170,12 +171,13 @@ def turned(stated: Events) -> Flags:
     return found & ~np.isin(filing, filings[(turns == repeats) & (repeats > 1)])
 
 
-def differences(amounts: Events, ends: Ends, lengths: Flags) -> Events:
+def differences(amounts: Events, ends: Ends, lengths: Flags) -> tuple[Events, Ints]:
     """Differences of year-to-date amounts of one code, an event a day on which the value changes.
 
     Quarters, and the rest of a year after its first quarter or half: nine or six months that end with it. Where one of
     the two was restated after the other was last filed, and the other not yet, nothing new is told; a restatement that
-    a filing before implied (`_unsaid_restatements`) is of that filing's day.
+    a filing before implied (`_unsaid_restatements`) is of that filing's day. Beside each fourth quarter the day from
+    which both its amounts are what they are, 0 beside the others.
     """
     amounts = amounts.take(np.argsort((amounts.row * TAGS + amounts.code) * DAYS + amounts.day, kind="stable"))
     series = amounts.row * TAGS + amounts.code
@@ -185,11 +187,12 @@ def differences(amounts: Events, ends: Ends, lengths: Flags) -> Events:
     change = latest(restated, first)
     restated_on = np.where(change >= 0, amounts.day[change], 0)
     old_until = np.where(change >= 0, amounts.day[np.maximum(change - 1, 0)], 0)
+    since = amounts.day[latest(restated | first, first)]
 
     period_of = series * DAYS + amounts.start
     order = np.argsort(period_of, kind="stable")  # by day within a period
     amounts, period_of = amounts.take(order), period_of[order]
-    restated_on, old_until = restated_on[order], old_until[order]
+    restated_on, old_until, since = restated_on[order], old_until[order], since[order]
     begins = np.flatnonzero(new(period_of))
     stops = np.append(begins[1:], len(period_of))
     long, short = _pairs(amounts.take(begins), ends, lengths)
@@ -222,7 +225,8 @@ def differences(amounts: Events, ends: Ends, lengths: Flags) -> Events:
     changed[1:] |= value[1:] != value[:-1]
     a, b, place, value = a[changed], b[changed], place[changed], value[changed]
     of_year = amounts.row[a] % SPANS == YEAR
-    return Events(
+    fourth = of_year & (amounts.row[b] % SPANS == YEAR - 1)
+    made = Events(
         row=amounts.row[a] // SPANS * SPANS + np.where(of_year, YEAR - 1 - amounts.row[b] % SPANS, QUARTER),
         code=amounts.code[a],
         rank=amounts.rank[a],
@@ -234,6 +238,7 @@ def differences(amounts: Events, ends: Ends, lengths: Flags) -> Events:
         accession=amounts.accession[place],
         known=amounts.known[place],
     )
+    return made, np.where(fourth, np.minimum(since[a], since[b]), 0)
 
 
 def _unsaid_restatements(amounts: Events, a: Ints, b: Ints, pair: Ints, long: Ints, short: Ints) -> Ints:
@@ -351,12 +356,16 @@ def _pairs(periods: Events, ends: Ends, lengths: Flags) -> tuple[Ints, Ints]:
     return np.concatenate(longs), np.concatenate(shorts)
 
 
-def _chosen(told: Events, part: Flags) -> Events:
-    """One event a row, item and day, in that order: no part where a total, no difference where a statement is known."""
+def _chosen(told: Events, part: Flags, recast_on: Ints) -> Events:
+    """One event a row, item and day, in that order: no part where a total, no difference where a statement is known.
+
+    recast_on: by difference the day from which it tells more than a statement before.
+    """
     keys = (told.row * ITEMS + told.code) * DAYS + told.day
     order = np.argsort(((keys * 2 + part) * RANKS + told.rank) * 2 + (told.less >= 0), kind="stable")
     order = order[new(keys[order])]
-    told, part = told.take(order), part[order]
+    told, part, recast_on = told.take(order), part[order], recast_on[order]
     first, stated = new(told.row * ITEMS + told.code), told.less < 0
-    total_before, stated_before = latest(~part, first) >= 0, latest(~part & stated, first) >= 0
-    return told.take((~part | ~total_before) & (stated | ~stated_before))
+    total_before, before = latest(~part, first) >= 0, latest(~part & stated, first)
+    outdated = (before < 0) | (told.day[before] < recast_on)
+    return told.take((~part | ~total_before) & (stated | outdated))
