@@ -37,7 +37,7 @@ WITH runs AS (
     UNION ALL
     SELECT a.ex_date, max(l.published_at)
     FROM closingbell.corporate_actions a JOIN came l ON l.table_name = 'corporate_actions' AND l.landing_id = a.landing_id
-    WHERE a.kind = 'split'
+    WHERE a.kind IN ('split', 'spin_off')
     GROUP BY a.ex_date
 ), loads AS (  -- when the rows of a landing were published
     SELECT unnest(b.landing_ids) AS landing_id, max(s.published_at) AS published_at

@@ -89,7 +89,7 @@ def _frames(windows: list[tuple[np.ndarray, ...]]) -> tuple[pl.DataFrame, pl.Dat
     ).with_columns(pl.lit(None, dtype=pl.Date).alias("adjusted_as_of"))
     ids = list(range(0, STOCKS, 20))
     splits = pl.DataFrame({"security_id": ids, "ex_date": [days[200]] * len(ids)}).with_columns(
-        pl.lit(4.0).alias("numerator"), pl.lit(1.0).alias("denominator")
+        pl.lit("split").alias("kind"), pl.lit(4.0).alias("numerator"), pl.lit(1.0).alias("denominator")
     )
     return bars, splits
 

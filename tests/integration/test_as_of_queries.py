@@ -108,7 +108,7 @@ def test_windows_hold_the_last_bars_and_daily_and_backfill_rows_are_equal(wareho
     assert dict(daily.group_by("security_id").len().rows())[1001] == WINDOW - 1  # one session is missing
     sessions = [DAYS[-7], DAYS[-4], last]
     several = db.query(warehouse, "last_bars", first=DAYS[0], last=last)  # older bars are stored
-    splits = db.query(warehouse, "score_splits", last=last)
+    splits = db.query(warehouse, "price_splits", last=last)
     backfill = technical_indicators(several, splits, sessions=sessions)
     for session in sessions:
         window = windows(warehouse, session, session)

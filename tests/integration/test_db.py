@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
+from closingbell.prices.compute import exact, is_spin_off
 from closingbell.settings import settings
 from closingbell.warehouse import db
 
@@ -110,6 +111,46 @@ def test_a_later_migration_applies_to_a_filled_database(new_database, tmp_path, 
     assert db.migrate(url) == ["9999_lot"]
     with db.engine(url).connect() as connection:
         assert connection.scalar(text("SELECT lot FROM closingbell.securities")) == 100
+
+
+def test_spin_offs_loaded_as_splits_before_are_spin_offs_after(new_database, tmp_path, monkeypatch):
+    """The migration's rule is that of `is_spin_off`: earlier prices move, share counts do not."""
+    migrations = settings().sql_dir / "migrations"
+    (tmp_path / "migrations").mkdir()
+    for path in migrations.glob("*.sql"):
+        if path.stem < "0027":
+            (tmp_path / "migrations" / path.name).write_text(path.read_text())
+    told = [
+        (1253, 1000),
+        (523, 500),
+        (297, 125),
+        (103, 100),
+        (41, 40),
+        (999, 500),
+        (21, 20),
+        (3, 2),
+        (7, 1),
+        (1, 30),
+        (1.05, 1),
+    ]
+    url = new_database(None)
+    with monkeypatch.context() as before:
+        before.setattr(settings(), "sql_dir", tmp_path)
+        db.migrate(url)
+    put = (
+        "INSERT INTO closingbell.corporate_actions (security_id, ex_date, kind, numerator, denominator, known_at, "
+        "source, fetched_at) VALUES (:id, '2024-04-02', 'split', :numerator, :denominator, now(), 'yahoo', now())"
+    )
+    with db.engine(url).begin() as connection:
+        for id_, (numerator, denominator) in enumerate(told):
+            connection.execute(text(put), {"id": id_, "numerator": numerator, "denominator": denominator})
+    db.migrate(url)
+    spun = {id_ for id_, (n, d) in enumerate(told) if is_spin_off(exact(n) / exact(d))}
+    assert spun == {0, 1, 2}
+    last = date(2024, 4, 2)
+    prices = db.query(db.engine(url), "price_splits", last=last)
+    assert set(prices.filter(kind="spin_off")["security_id"]) == spun
+    assert set(db.query(db.engine(url), "score_splits", last=last)["security_id"]) == set(range(len(told))) - spun
 
 
 def test_two_migrations_at_once_apply_each_file_once(new_database):

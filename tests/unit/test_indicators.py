@@ -17,8 +17,11 @@ from fixtures.plain_indicators import plain
 LAST = date(2024, 6, 28)
 DAYS = last_sessions(LAST, 520)
 NO_SPLITS = pl.DataFrame(
-    schema={"security_id": pl.Int64, "ex_date": pl.Date, "numerator": pl.Float64, "denominator": pl.Float64}
-)
+    schema={
+        "security_id": pl.Int64, "ex_date": pl.Date, "kind": pl.String, "numerator": pl.Float64,
+        "denominator": pl.Float64,
+    }
+)  # fmt: skip
 
 
 def bars_of(security_id: int, days: list[date], seed: int = 1, start: float = 80.0) -> pl.DataFrame:
@@ -38,10 +41,9 @@ def bars_of(security_id: int, days: list[date], seed: int = 1, start: float = 80
     )  # fmt: skip
 
 
-def split(security_id: int, ex_date: date, numerator: float, denominator: float) -> pl.DataFrame:
-    return pl.DataFrame(
-        {"security_id": [security_id], "ex_date": [ex_date], "numerator": [numerator], "denominator": [denominator]}
-    )
+def split(security_id: int, ex_date: date, numerator: float, denominator: float, kind: str = "split") -> pl.DataFrame:
+    row = (security_id, ex_date, kind, float(numerator), float(denominator))
+    return pl.DataFrame([row], schema=NO_SPLITS.schema, orient="row")
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -130,6 +132,24 @@ def test_too_few_bars_are_null_and_no_trade_today_is_no_row():
     }  # fmt: skip
     assert row["bars"] == 30
     assert rows.schema == TECHNICAL_INDICATORS
+
+
+def test_a_spin_off_moves_prices_and_no_volumes():
+    """Vernova's day (GE, 2024-04-02, told as 1253:1000) is no fall of a fifth, and nobody's shares became more."""
+    bars = bars_of(1, DAYS)
+    day = DAYS[-10]
+    after = pl.col("session") >= day
+    fallen = bars.with_columns(
+        pl.when(after).then(pl.col(name) / 1.253).otherwise(name).alias(name)
+        for name in ("open", "high", "low", "close")
+    )
+    spun = split(1, day, 1253, 1000, "spin_off")
+    before = technical_indicators(bars, NO_SPLITS, sessions=[LAST]).row(0, named=True)
+    row = technical_indicators(fallen, spun, sessions=[LAST]).row(0, named=True)
+    for name in ("return_1m", "return_12m", "rsi_14", "volatility_20", "obv", "volume_sma_20"):
+        assert row[name] == pytest.approx(before[name], rel=1e-9), name
+    shares = technical_indicators(fallen, split(1, day, 1253, 1000), sessions=[LAST]).row(0, named=True)
+    assert shares["volume_sma_20"] > 1.05 * row["volume_sma_20"]
 
 
 def test_a_single_bar_has_a_close_and_nothing_else():

@@ -171,6 +171,27 @@ def test_a_small_stock_dividend_is_believed_whatever_the_day_did():
     assert compute.corporate_actions(rows, HISTORY, bars=seen).rows.height == 1
 
 
+@pytest.mark.parametrize(
+    ("ticker", "told", "kind"),
+    [
+        # Yahoo's and Polygon's figures
+        ("GE, Vernova", (1253, 1000), "spin_off"), ("GE, HealthCare", (1281, 1000), "spin_off"),
+        ("MMM, Solventum", (1196, 1000), "spin_off"), ("T, WarnerMedia", (1324, 1000), "spin_off"),
+        ("IBM, Kyndryl", (1046, 1000), "spin_off"), ("EBAY, PayPal", (2376, 1000), "spin_off"),
+        ("ABT, AbbVie", (10000, 4798), "spin_off"), ("HON, Solstice", (1061, 1000), "spin_off"),
+        ("AAPL", (7, 1), "split"), ("NVDA", (10, 1), "split"), ("WMT", (3, 1), "split"), ("TSLA", (3, 1), "split"),
+        ("a reverse split", (1, 30), "split"), ("3 for 2", (3, 2), "split"), ("5 for 4", (5, 4), "split"),
+        ("Tootsie Roll's stock dividend", (103, 100), "split"), ("written 1.05", (1.05, 1), "split"),
+        ("half a per cent", (1025, 1000), "split"), ("GOOG's class C", (2002, 1000), "split"),
+        ("GOOGL's class C", (1998, 1000), "split"), ("LEN.B to LEN", (102, 100), "split"),
+        ("DD, a reverse split and a spin-off in one", (4725, 10000), "split"),
+    ],
+)  # fmt: skip
+def test_a_vendors_split_at_a_spin_offs_price_is_no_split_of_shares(ticker, told, kind):
+    found = compute.corporate_actions(actions(split("ES", date(2020, 6, 22), *told)), HISTORY).rows
+    assert found.select("kind", "numerator", "denominator").rows() == [(kind, *map(float, told))]
+
+
 def test_two_different_splits_on_one_day_need_prices():
     rows = actions(split("ES", date(2020, 6, 22), 4), split("ES", date(2020, 6, 22), 1, 4))
     blind = compute.corporate_actions(rows, HISTORY)

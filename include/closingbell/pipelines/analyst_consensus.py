@@ -42,7 +42,7 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     closes = {session: close_of(session) for session in sessions}
     window = {"rated_after": closes[sessions[0]] - YEAR, "known_at": closes[sessions[-1]]}
     versions = db.query(run.engine, "ratings_versions", **window)
-    splits = db.query(run.engine, "score_splits", last=sessions[-1])
+    splits = db.query(run.engine, "price_splits", last=sessions[-1])
     asked_from = db.query(run.engine, "ratings_asked_from")
     found = [pl.DataFrame(schema=compute.CONSENSUS)]
     for session, close in closes.items():

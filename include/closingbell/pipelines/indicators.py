@@ -24,7 +24,7 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     """technical_indicators of the batch's sessions."""
     sessions = [date.fromisoformat(day) for day in batch["sessions"]]
     bars = db.query(run.engine, "last_bars", first=last_sessions(sessions[0], WINDOW)[0], last=sessions[-1])
-    splits = db.query(run.engine, "score_splits", last=sessions[-1])
+    splits = db.query(run.engine, "price_splits", last=sessions[-1])
     yield "technical_indicators", only_asked_for(run, technical_indicators(bars, splits, sessions=sessions))
 
 

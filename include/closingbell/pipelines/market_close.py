@@ -273,8 +273,8 @@ def _overlap(run: Run, stock_prices: pl.DataFrame, corporate_actions: pl.DataFra
         return
     first, last = stock_prices["session"].min(), stock_prices["session"].max()
     stored = db.query(run.engine, "last_bars", first=first - timedelta(days=7), last=last)  # type: ignore[operator]
-    known = db.query(run.engine, "score_splits", last=last)
-    new = corporate_actions.filter(pl.col("kind") == "split").select(known.columns)
+    known = db.query(run.engine, "price_splits", last=last)
+    new = corporate_actions.filter(pl.col("kind").is_in(compute.PRICE_KINDS)).select(known.columns)
     splits = pl.concat([known, new]).unique(["security_id", "ex_date"])
     _say(compute.check_overlap(stock_prices, stored, splits))
 

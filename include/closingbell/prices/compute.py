@@ -6,7 +6,8 @@ corporate_actions without lineage, what was not mapped, and problems (problem, k
 
 Splits are exact fractions. A bar of day t is on the basis of t (or of `adjusted_as_of`, where its vendor had no
 unadjusted bars); on the basis of session S its price is multiplied by denominator/numerator, and its volume by the
-inverse, of every split with ex_date in (that day, S]. Dividends adjust nothing.
+inverse, of every split with ex_date in (that day, S]. A spin-off (see `is_spin_off`) moves prices as a split does, and
+counts no shares. Dividends adjust nothing.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ EVIDENCE: dict[str, Any] = {"landing_id": pl.Int64, "fetched_at": pl.Datetime("u
 """Which answer an action comes from; the pages of one answer have the same question."""
 REPEATED_WITHIN_DAYS = 14
 """Two equal splits of one ticker this close are one split reported twice (SHOP 10:1 on 2022-06-22 and 2022-06-29)."""
+PRICE_KINDS = ("split", "spin_off")
+"""Actions that set earlier prices on another basis (price_splits.sql); splits alone change numbers of shares."""
 TELLING_RATIO = 1.4
 """Smaller splits (stock dividends) cannot be told from a day's move by prices."""
 UNSEEN_RATIO = 1.45
@@ -110,6 +113,8 @@ def corporate_actions(
     bars: pl.DataFrame | None = None,
 ) -> Mapped:
     """Vendor actions (ACTIONS) as rows of corporate_actions; wrong and repeated splits are problems, not rows.
+
+    A vendor's split that `is_spin_off` is a row of that kind.
 
     A ticker is the security that bore it on the ex-date; vendors key old actions by today's ticker too, so where
     nobody bore it then, the next security that did. `bars` (security_id, session, close, adjusted_as_of: unadjusted
@@ -183,6 +188,19 @@ def factor(splits: Iterable[tuple[date, Fraction]], after: date, upto: date) -> 
         if after < ex_date <= upto:
             product *= ratio
     return product
+
+
+def is_spin_off(ratio: Fraction) -> bool:
+    """Whether a vendor's split is the price of a business given away: new shares for old ones come in small numbers.
+
+    Yahoo and Polygon tell spin-offs as splits at the prices' ratio: GE 1253:1000 (Vernova), IBM 1046:1000 (Kyndryl).
+    Splits are n for 1 to 20 (3:2, 21:20), stock dividends up to a tenth come in half per cents (103:100), a new class
+    given to every share is nearly a whole split (Alphabet's 1001:500); a spin-off at such a ratio cannot be told (GE
+    26:25, Wabtec). Below 1 it is a merger of shares, or an exchange.
+    """
+    small = ratio.denominator <= 20 or (ratio <= Fraction(11, 10) and 200 % ratio.denominator == 0)
+    nearly_whole = ratio > Fraction(3, 2) and abs(ratio / round(ratio) - 1) <= Fraction(1, 100)
+    return ratio > 1 and not small and not nearly_whole
 
 
 def exact(number: float) -> Fraction:
@@ -301,6 +319,8 @@ def _splits(frame: pl.DataFrame, evidence: _Evidence, problems: list[dict[str, A
             else:
                 kept.append(row)
     names = [name for name in (*CORPORATE_ACTIONS, *EVIDENCE, "declared_on") if name not in ("known_at", "question")]
+    for row in kept:
+        row["kind"] = "spin_off" if is_spin_off(row["ratio"]) else "split"
     return [{name: row[name] for name in names if name in row} | {"amount": None, "currency": None} for row in kept]
 
 

@@ -1,10 +1,10 @@
 """Technical indicators of a session for many securities at once, by TA-Lib.
 
 In: bars (security_id, session, open, high, low, close, volume, adjusted_as_of), each security's own, in any order;
-splits (security_id, ex_date, numerator, denominator). Out: rows of technical_indicators without lineage. A row of
-session S is a pure function of the security's last 400 bars up to S on S's split basis (exact fractions, see
-`compute`), so a daily run and a backfill give the same bytes. A security has a row for S where it has a bar on S;
-what its bars are too few for is null.
+splits (security_id, ex_date, kind, numerator, denominator; a spin_off moves prices, not volumes). Out: rows of
+technical_indicators without lineage. A row of session S is a pure function of the security's last 400 bars up to S on
+S's split basis (exact fractions, see `compute`), so a daily run and a backfill give the same bytes. A security has a
+row for S where it has a bar on S; what its bars are too few for is null.
 
 Definitions (Wilder 1978 for RSI, ATR and ADX; TA-Lib's seeding: an EMA starts at the mean of its first period):
 rsi_14, macd(12, 26, 9), sma and ema of closes, bollinger(20, 2 population deviations), atr_14, adx_14, stochastic
@@ -146,7 +146,8 @@ class _Series:
         self._securities = runs["security_id"].to_list()
         ends = np.cumsum(runs["len"].to_numpy())
         self._starts, self._ends = [0, *ends[:-1].tolist()] if len(ends) else [], ends.tolist()
-        self._splits = split_fractions(splits)
+        self._price_splits = split_fractions(splits)
+        self._share_splits = split_fractions(splits.filter(pl.col("kind") == "split"))
 
     def on(self, session: date) -> tuple[list[int], list[Window]]:
         """(security ids, windows) of those with a bar on `session`."""
@@ -164,17 +165,27 @@ class _Series:
 
     def _window(self, security_id: int, begin: int, stop: int, session: date) -> Window:
         high, low, close, volume = (column[begin:stop] for column in self._columns)
-        splits = self._splits.get(security_id)
-        if not splits:
-            return high, low, close, volume
         own = self._own_basis[begin:stop]
-        up, down = np.ones(stop - begin), np.ones(stop - begin)
-        for ex_day, ratio in _cumulated(splits, session):
-            earlier = own < ex_day
-            up[earlier], down[earlier] = float(ratio.numerator), float(ratio.denominator)
-        if (up == down).all():
+        prices = _factors(self._price_splits.get(security_id), own, session)
+        if prices is None:
             return high, low, close, volume
-        return high * down / up, low * down / up, close * down / up, volume * up / down
+        up, down = prices
+        high, low, close = high * down / up, low * down / up, close * down / up
+        shares = _factors(self._share_splits.get(security_id), own, session)
+        return high, low, close, volume if shares is None else volume * shares[0] / shares[1]
+
+
+def _factors(
+    splits: Sequence[tuple[date, Fraction]] | None, own: np.ndarray, session: date
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """New shares for how many old ones, bar by bar, from the basis it has to that of `session`; None: all the same."""
+    if not splits:
+        return None
+    up, down = np.ones(len(own)), np.ones(len(own))
+    for ex_day, ratio in _cumulated(splits, session):
+        earlier = own < ex_day
+        up[earlier], down[earlier] = float(ratio.numerator), float(ratio.denominator)
+    return None if (up == down).all() else (up, down)
 
 
 def _cumulated(splits: Sequence[tuple[date, Fraction]], session: date) -> Iterator[tuple[int, Fraction]]:
