@@ -15,9 +15,9 @@ from closingbell.news.parse import (
     canonical_url,
     fnspid_csv,
     marketaux_news,
-    marketaux_whole_from,
     polygon_news,
     tiingo_news,
+    whole_from,
 )
 
 POLYGON = {
@@ -109,15 +109,17 @@ def test_a_marketaux_story_relevance_is_against_the_best_match_of_its_securities
 
 def test_pages_of_marketaux_that_leave_stories_out_are_whole_from_the_oldest_that_came():
     def page(found, *hours):
-        rows = [{"published_at": f"2025-12-05T{hour:02}:00:00.000000Z", "title": "t"} for hour in hours]
-        return json.dumps({"meta": {"found": found, "returned": len(rows)}, "data": rows}).encode()
+        rows = [
+            {**MARKETAUX, "uuid": f"{hour}", "published_at": f"2025-12-05T{hour:02}:00:00.000000Z"} for hour in hours
+        ]
+        return marketaux_news(json.dumps({"meta": {"found": found}, "data": rows}).encode())
 
-    assert marketaux_whole_from([page(3, 14, 12, 9)]) is None
-    assert marketaux_whole_from([page(0)]) is None
-    assert marketaux_whole_from([page(4, 14, 12, 9)]) == datetime(2025, 12, 5, 9, tzinfo=UTC)
-    assert marketaux_whole_from([page(6, 14, 12, 9), page(7, 8, 5, 4)]) == datetime(2025, 12, 5, 4, tzinfo=UTC)
-    assert marketaux_whole_from([page(6, 14, 12, 9), page(6, 8, 5, 4)]) is None
-    assert marketaux_whole_from([b'{"error": {"code": "usage_limit_reached"}}']) is None  # staging names it
+    assert whole_from([page(3, 14, 12, 9)]) is None
+    assert whole_from([page(0)]) is None
+    assert whole_from([page(4, 14, 12, 9)]) == datetime(2025, 12, 5, 9, tzinfo=UTC)
+    assert whole_from([page(6, 14, 12, 9), page(7, 8, 5, 4)]) == datetime(2025, 12, 5, 4, tzinfo=UTC)
+    assert whole_from([page(6, 14, 12, 9), page(6, 8, 5, 4)]) is None
+    assert whole_from([polygon()]) is None
 
 
 def test_marketaux_errors_are_named():

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -73,6 +73,7 @@ class Parsed:
     """One answer: `sightings` (SIGHTINGS), `opinions` (OPINIONS), `problems` (PROBLEMS), `received` stories in it.
 
     next_url: the vendor's own address of the next page, None on the last one and where the vendor counts pages.
+    found: stories that the vendor has for the question, of all pages, where it says so.
     """
 
     sightings: pl.DataFrame
@@ -80,6 +81,7 @@ class Parsed:
     problems: pl.DataFrame
     received: int
     next_url: str | None = None
+    found: int = 0
 
 
 class Refused(ValueError):
@@ -169,33 +171,18 @@ def marketaux_news(body: bytes) -> Parsed:
                 if entity["sentiment_score"] is not None
             ],
         )
-    return pages.parsed()
+    return pages.parsed(found=int(answer["meta"]["found"]))
 
 
-class _Told(msgspec.Struct):
-    published_at: str
-
-
-class _Found(msgspec.Struct):
-    found: int
-
-
-class _Page(msgspec.Struct):
-    meta: _Found
-    data: list[_Told]
-
-
-def marketaux_whole_from(bodies: Iterable[bytes]) -> datetime | None:
+def whole_from(pages: Iterable[Parsed]) -> datetime | None:
     """Since when the pages of one question hold all of it: the newest come first, and a plan's pages may be too few.
 
-    None where they leave nothing out, or one is not of its shape.
+    None where they leave nothing out.
     """
-    try:
-        pages = [msgspec.json.decode(body, type=_Page) for body in bodies]
-        times = [_moment(row.published_at, "published_at") for page in pages for row in page.data]
-    except (msgspec.MsgspecError, Refused):
-        return None
-    return min(times) if 0 < len(times) < max(page.meta.found for page in pages) else None
+    told = [(page.received, page.found, page.sightings["published_at"].min()) for page in pages]
+    received, found = sum(page[0] for page in told), max((page[1] for page in told), default=0)
+    times = [cast(datetime, oldest) for *_, oldest in told if oldest]
+    return min(times, default=None) if received < found else None
 
 
 @parser("tiingo news")
@@ -401,7 +388,7 @@ class Collector:
     def refuse(self, problem: str, key: str, detail: str) -> None:
         self.problems.append({"problem": problem, "key": str(key)[:300], "detail": f"{self.where}: {detail}"})
 
-    def parsed(self, next_url: str | None = None) -> Parsed:
+    def parsed(self, next_url: str | None = None, found: int = 0) -> Parsed:
         """The frames, a story that the vendor sent twice in one answer once."""
         key = ["vendor", "vendor_id"]
         return Parsed(
@@ -410,6 +397,7 @@ class Collector:
             pl.DataFrame(self.problems, schema=PROBLEMS),
             self.received,
             next_url,
+            found,
         )
 
 

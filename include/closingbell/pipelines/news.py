@@ -118,7 +118,7 @@ def land(run: Run, batch: Batch) -> Batch:
             for stream, window, answers in _questions(hook, batch, run.params.get("tickers") or ()):
                 name = stream or batch["vendor"]
                 try:
-                    landed = _landed(run, answers)
+                    landed, whole = _landed(run, answers, window)
                 except ValueError as error:
                     log.error("%s: %s; the other streams go on", name, error)
                     failures.record(run.engine, batch["vendor"], "news", name, str(error), run.dag_id, run.run_id)
@@ -126,7 +126,7 @@ def land(run: Run, batch: Batch) -> Batch:
                     continue
                 ids += landed
                 if stream:
-                    read[stream] = _whole(run, batch["vendor"], landed, window)
+                    read[stream] = whole
                     # not where another window of the stream failed in this run
                     failures.resolve(run.engine, batch["vendor"], "news", stream, besides_run=run.run_id)
         except AuthFailed as error:
@@ -305,20 +305,14 @@ def _questions(
         yield stream, window, hook.news(first.date(), end.date() + timedelta(days="to" in batch), tickers)
 
 
-def _landed(run: Run, answers: Iterable[Answer]) -> list[int]:
-    """The landing ids of the answers to one question; raises ValueError where one of them is not of its shape."""
+def _landed(run: Run, answers: Iterable[Answer], window: tuple[str, str]) -> tuple[list[int], tuple[str, str]]:
+    """The landing ids of the answers to one question, and the part of the window that they hold whole.
+
+    Raises ValueError where one of them is not of its shape.
+    """
     ids = [run.landing.put(answer) for answer in answers]
-    for answer in run.landing.read_each(ids):
-        parse_answer(answer)
-    return ids
-
-
-def _whole(run: Run, vendor: str, ids: Sequence[int], window: tuple[str, str]) -> tuple[str, str]:
-    """The part of the window that the answers hold whole: from their oldest story, where the plan's pages were few."""
-    if vendor != "marketaux":
-        return window
-    whole_from = parse.marketaux_whole_from(answer.content for answer in run.landing.read_each(ids))
-    return (_iso(whole_from) if whole_from else window[0]), window[1]
+    since = parse.whole_from(parse_answer(answer) for answer in run.landing.read_each(ids))
+    return ids, (_iso(since) if since else window[0], window[1])
 
 
 def _with_opinions(parsed: parse.Parsed) -> pl.DataFrame:
