@@ -70,6 +70,8 @@ def test_the_whole_universe_comes_of_lists_and_bulk_zips(recorded, recordings):
         assert {row["cik_str"] for row in listed.values()} <= companies  # 8,021 of them
         assert len(rows("SELECT security_id FROM closingbell.securities")) >= len(listed)  # 10,433, and FB and such
         assert rows("SELECT count(*) FROM closingbell.index_members") == [len(members)]  # 503
+        # in the S&P 500's table under CIK 2115436, SIC 2911
+        assert rows("SELECT sector_source FROM closingbell.companies WHERE cik = 34088") == ["sp500"]
         asked = set(rows("SELECT endpoint FROM ops.landings WHERE vendor = 'sec_edgar'"))
     assert asked == {"company_tickers", "submissions_zip", "companyfacts_zip"}
 

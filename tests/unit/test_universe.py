@@ -401,9 +401,31 @@ def test_a_list_is_matched_by_ticker_then_cik_then_name_and_the_rest_is_listed()
     assert matched.select("rank", "security_id").rows() == [(1, 104169001), (21, 19617001), (38, 27419001)]
     assert problems["key"].to_list() == ["State Farm Insurance Cos."]
     assert "(rank 33)" in problems["detail"][0]
-    # a ticker that another company bears is not taken
-    other = pl.DataFrame({"ticker": ["ES"], "cik": [1000], "name": ["Old ES"]})
-    assert members.match_members(other, universe.securities, universe.ticker_history, on=DAY)[0].is_empty()
+
+
+def test_a_list_with_another_cik_means_who_bears_its_ticker_unless_it_was_re_used():
+    """The recorded S&P 500 has XOM under CIK 2115436, SEC's list under 34088."""
+    tickers = polygon(
+        {"ticker": "XOM", "cik": 34088, "name": "EXXON MOBIL CORP"},
+        {"ticker": "ES", "cik": 72741, "name": "EVERSOURCE ENERGY"},
+        {"ticker": "ES", "cik": 1000, "name": "Old ES", "active": False, "delisted_on": date(2015, 2, 18)},
+        {"ticker": "FB", "cik": 2000, "name": "New FB"},
+        {"ticker": "META", "cik": 1326801, "name": "Meta Platforms"},
+    )  # fmt: skip
+    universe = built(tickers)
+    listed = pl.DataFrame(
+        [("XOM", 2115436, "ExxonMobil"), ("ES", 1000, "Old ES"), ("FB", 1326801, "Meta Platforms")],
+        schema=["ticker", "cik", "name"], orient="row",
+    )  # fmt: skip
+    matched, problems = members.match_members(listed, universe.securities, universe.ticker_history, on=DAY)
+    assert matched.select("ticker", "security_id").rows() == [("XOM", 34088001), ("FB", 1326801001)]
+    said = problems.filter(problem="disagreeing")
+    assert said["key"].to_list() == ["XOM", "ES", "FB"]
+    assert "CIK 2115436 in the list" in said["detail"][0]
+    assert "CIK 34088, here: taken as security 34088001" in said["detail"][0]
+    assert problems.filter(problem="unmatched")["key"].to_list() == ["ES"]
+    ciks = members.with_listed_ciks(listed, compute.listings(polygon=tickers))["cik"]
+    assert ciks.to_list() == [34088, 1000, 1326801]
 
 
 # Parsers

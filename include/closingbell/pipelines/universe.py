@@ -321,11 +321,11 @@ def _of_lists(
     for name, rows in (("sp500", _sp500(answers)), ("fortune500", _fortune500(answers, problems))):
         if rows is None:
             continue
-        matched, unmatched = members.match_members(rows, securities, tickers, on=on)
+        matched, found_wrong = members.match_members(rows, securities, tickers, on=on)
         if _is_narrow(run):
             matched = matched.filter(touched)
-        else:
-            problems.append(unmatched)
+            found_wrong = found_wrong.filter(pl.col("problem") != "unmatched")
+        problems.append(found_wrong)
         found = members.index_members(name, matched, before, on=on)
         indices.append(base.with_lineage(found, answers[name][-1]))
     return {
@@ -359,7 +359,9 @@ def _companies(
         by_ticker = listings.select("ticker", "cik").unique("ticker", keep="first")
         operator.append(ranked.drop_nulls(["ticker", "sector"]).join(by_ticker, on="ticker"))
     sectors = pl.concat([rows.select("cik", "sector").drop_nulls() for rows in operator]) if operator else None
-    with_sectors = members.with_sectors(frame, sp500=_sp500(answers), operator=sectors)
+    if (sp500 := _sp500(answers)) is not None:
+        sp500 = members.with_listed_ciks(sp500, listings)
+    with_sectors = members.with_sectors(frame, sp500=sp500, operator=sectors)
     return _with_lineage(members.companies(with_sectors, current, on=_on(answers)), answers | {"submissions": said})
 
 

@@ -7,7 +7,9 @@ lineage (companies keep the landing_id they are observed with). `on` is the New 
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from datetime import date
+from typing import Any
 
 import polars as pl
 
@@ -102,9 +104,9 @@ def match_members(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(rows with `security_id`, problems): a list's rows by ticker valid on `on`, else by CIK, else by company name.
 
-    rows: any of ticker, cik, name. A ticker whose security has another CIK than the row is not taken. CIK and name
-    lead to the company's first share class. Names are compared as `plain_name`; one that fits several companies fits
-    none. What nothing matches is a problem `unmatched`.
+    rows: any of ticker, cik, name. A ticker whose security has another CIK than the row is a problem `disagreeing`, and
+    taken as `_means` says. CIK and name lead to the company's first share class. Names are compared as `plain_name`;
+    one that fits several companies fits none. What nothing matches is a problem `unmatched`.
     """
     scored = {
         row["security_id"]: row
@@ -116,11 +118,14 @@ def match_members(
         for row in ticker_history.sort("valid_from").iter_rows(named=True)
         if row["valid_from"] <= on and (row["valid_to"] is None or row["valid_to"] >= on)
     }
+    living = {security_id: row for security_id, row in scored.items() if row["last_session"] is None}
+    listed = {living[security_id]["cik"] for security_id in bears.values() if security_id in living}
+    ended = {row["cik"] for row in scored.values()} - {row["cik"] for row in living.values()}
     by_cik: dict[int, int] = {}
     by_name: dict[str, set[int]] = {}
     by_looser_name: dict[str, set[int]] = {}
-    for security_id, row in scored.items():
-        if row["cik"] is None or row["last_session"] is not None:
+    for security_id, row in living.items():
+        if row["cik"] is None:
             continue
         by_cik.setdefault(row["cik"], security_id)
         by_name.setdefault(plain_name(row["name"]), set()).add(by_cik[row["cik"]])
@@ -129,10 +134,21 @@ def match_members(
     for number, row in enumerate(rows.iter_rows(named=True)):
         cik, name = row.get("cik"), row.get("name") or ""
         security_id = bears.get(row.get("ticker") or "")
-        if security_id is not None and cik and scored.get(security_id, {}).get("cik") not in (None, cik):
+        bearer = scored.get(security_id or 0, {})
+        if not _means(row, bearer.get("cik"), bearer.get("name"), listed, ended):
             security_id = None
         if security_id is None and cik:
             security_id = by_cik.get(cik)
+        if cik and bearer.get("cik") not in (None, cik):
+            taken = f"taken as security {security_id}" if security_id else "not taken"
+            problems.append(
+                {
+                    "problem": "disagreeing",
+                    "key": str(row["ticker"]),
+                    "detail": f"{name!r} has CIK {cik} in the list, the ticker is {bearer['name']!r}, CIK "
+                    f"{bearer['cik']}, here: {taken}",
+                }
+            )
         if security_id is None and name:
             named = by_name.get(plain_name(name)) or by_looser_name.get(plain_name(name, groups=True)) or set()
             security_id = next(iter(named)) if len(named) == 1 else None
@@ -150,6 +166,35 @@ def match_members(
             matched.append((number, security_id))
     ids = pl.Series("security_id", [security_id for _, security_id in matched], dtype=pl.Int64)
     return rows[[number for number, _ in matched]].with_columns(ids), pl.DataFrame(problems, schema=PROBLEMS)
+
+
+def with_listed_ciks(rows: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
+    """A list's rows (ticker, cik, name) with the CIK of the listing (compute.LISTINGS) that their ticker means."""
+    active = listings.filter(pl.col("delisted_on").is_null())
+    bears = {row["ticker"]: row for row in active.iter_rows(named=True)}
+    listed = set(active["cik"])
+    ended = set(listings["cik"]) - listed
+    ciks = []
+    for row in rows.iter_rows(named=True):
+        bearer = bears.get(row["ticker"] or "", {})
+        means = _means(row, bearer.get("cik"), bearer.get("name"), listed, ended)
+        ciks.append(bearer.get("cik") or row["cik"] if means else row["cik"])
+    return rows.with_columns(pl.Series("cik", ciks, dtype=pl.Int64))
+
+
+def _means(
+    row: dict[str, Any], cik: int | None, name: str | None, listed: Container[int | None], ended: Container[int | None]
+) -> bool:
+    """Whether a list's row means the company (cik, name) that bears its ticker.
+
+    Not where the row's CIK is listed under another ticker, or is of a company that is gone and had another name: the
+    ticker was re-used. A CIK that no listing has is another entity of the same company (ExxonMobil's 2115436 beside
+    SEC's 34088).
+    """
+    if row.get("cik") is None or cik is None or row["cik"] == cik:
+        return True
+    same_name = plain_name(row.get("name") or "") == plain_name(name or "")
+    return row["cik"] not in listed and (row["cik"] not in ended or same_name)
 
 
 LEGAL_FORMS = (

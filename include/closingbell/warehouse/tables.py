@@ -77,13 +77,19 @@ _NEWS = (("polygon", "news"), ("marketaux", "news"), ("tiingo", "news"), ("web",
 TABLES: dict[str, TableSpec] = {
     spec.name: spec
     for spec in (
-        TableSpec(name="companies", key=("cik", "valid_from"), feeds=(*_FILINGS, ("reference", "sp500"))),
+        TableSpec(
+            name="companies",
+            key=("cik", "valid_from"),
+            parser_version="2",
+            feeds=(*_FILINGS, ("reference", "sp500")),
+        ),
         TableSpec(name="securities", key=("security_id",), feeds=_LISTS),
         TableSpec(name="class_shares", key=("security_id", "valid_from"), feeds=(("polygon", "ticker_details"),)),
         TableSpec(name="ticker_history", key=("ticker", "valid_from"), feeds=_LISTS),
         TableSpec(
             name="index_members",
             key=("index_name", "security_id", "valid_from"),
+            parser_version="2",
             feeds=(("reference", "sp500"), ("operator", "fortune500")),
         ),
         TableSpec(name="filings", key=("accession_no", "cik"), parser_version="2", feeds=_FILINGS),
