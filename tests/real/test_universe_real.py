@@ -86,9 +86,7 @@ def test_every_member_of_the_recorded_sp500_is_matched(recordings, universe):
     sp500 = parse.sp500(recorded(recordings, "reference/sp500_constituents.csv"))
     matched, problems = members.match_members(sp500, universe.securities, universe.ticker_history, on=DAY)
     assert sp500.height >= 500
-    assert problems.select("problem", "key").rows() == [
-        ("disagreeing", "XOM")
-    ]  # CIK 2115436 or 34088
+    assert problems.select("problem", "key").rows() == [("disagreeing", "XOM")]  # CIK 2115436 or 34088
     assert matched.filter(ticker="XOM")["security_id"].to_list() == [34088001]
     assert matched["security_id"].is_unique().all()
 

@@ -134,6 +134,7 @@ def test_each_window_is_what_every_load_of_its_command_is_asked(command_line, pa
         ),
         *(f"news {window}" for window in ("--hours 24", "--ticker AAPL", "--backfill 30")),
         *(f"sec-financials {choice}" for choice in ("--ticker AAPL", "--limit 5", "--all", "--full")),
+        *(f"universe {choice}" for choice in ("--source sec", "--source stocks_table", "--full")),
         *(f"prices {choice}" for choice in ("--all", "--session 2025-12-05")),
     ],
 )

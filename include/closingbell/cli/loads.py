@@ -63,6 +63,7 @@ def universe(
     """Companies, securities, tickers and index members."""
     if source not in (None, "sec", "stocks_table"):
         raise UsageError(f"--source {source} is unknown: use sec or stocks_table")
+    nothing_beside(from_files, source=source, full=full)
     chosen: dict[str, Any] = {"tickers": ticker, "limit": limit, "source": source, "full": full}
     _load("universe", run_id, **chosen, from_files=from_files, dry_run=dry_run)
 
