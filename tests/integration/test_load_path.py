@@ -408,6 +408,20 @@ def test_steps_out_of_order_say_which_step_is_missing(database):
         load.open_stage(database, dag_id="d", run_id="r", table="stock_price", partition_key="p")
 
 
+def test_a_stage_that_an_upgrade_caught_says_so(database, no_checkpoint):
+    stage_id = staged(database, "r1", {"a": bars([(1, 10.0)])})
+    with database.begin() as connection:
+        connection.execute(text(f"ALTER TABLE staging.stock_prices_{stage_id} DROP COLUMN refused CASCADE"))
+    with pytest.raises(load.StageError, match=r"older version and lacks \['refused'\]; clear `open` with what follows"):
+        load.audit(database, stage_id)
+    with pytest.raises(load.StageError, match="older version"):
+        load.stage_batch(database, stage_id, "b", bars([(2, 20.0)]), inputs_sha256="x")
+    with database.begin() as connection:
+        connection.execute(text("UPDATE ops.stages SET status = 'audited'"))
+    with pytest.raises(load.StageError, match="older version"):
+        load.publish(database, stage_id)
+
+
 def test_a_batch_with_recorded_inputs_is_not_staged_again_and_a_changed_one_replaces_its_rows(database, no_checkpoint):
     stage_id = staged(database, "r1", {"a": bars([(1, 10.0)]), "b": bars([(2, 20.0)])})
     inputs = dict(rows(database, "SELECT batch_id, inputs_sha256 FROM ops.stage_batches"))

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, text
 from closingbell.audits.rules import COMMON, Expect, TableAudit
 from closingbell.warehouse import db
 from closingbell.warehouse.publish import apply_overrides, forget_lost, settle_quarantine
-from closingbell.warehouse.stage import StageLost, refuse_abandoned, stage_row
+from closingbell.warehouse.stage import StageLost, refuse_abandoned, refuse_older, stage_row
 from closingbell.warehouse.tables import LINEAGE, Shape, shape
 
 log = logging.getLogger(__name__)
@@ -101,6 +101,7 @@ def audit(engine: Engine, stage_id: str) -> Audit:
         if row.status == "published":
             return _outcome(connection, stage_id, table)
         refuse_abandoned(row)
+        refuse_older(connection, row, table)
         lost = forget_lost(connection, stage_id, table)
         connection.commit()
         if lost:

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from closingbell.warehouse import db
-from closingbell.warehouse.stage import StageError, StageLost, drop_table, lock_stage, stage_row
+from closingbell.warehouse.stage import StageError, StageLost, drop_table, lock_stage, refuse_older, stage_row
 from closingbell.warehouse.tables import Shape, shape
 
 log = logging.getLogger(__name__)
@@ -81,6 +81,7 @@ def publish(engine: Engine, stage_id: str, *, remove_unstaged_of: Sequence[int] 
                 return _ledger_row(connection, stage_id)
             if row.status != "audited":
                 raise StageError(f"{table}: the stage of run {row.run_id} is {row.status}: run audit first")
+            refuse_older(connection, row, shape(connection, table))
             if published := _publish(connection, stage_id, shape(connection, table), remove_unstaged_of):
                 return published
         with connection.begin():

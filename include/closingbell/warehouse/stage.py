@@ -164,6 +164,7 @@ def stage_batch(
         if row.status == "published":
             raise StageError(f"{row.table_name}: the stage of run {row.run_id} is published; clear the run")
         refuse_abandoned(row)
+        refuse_older(connection, row, table)
         if row.status != "open":
             connection.execute(text("UPDATE ops.stages SET status = 'open' WHERE stage_id = :id"), {"id": stage_id})
         with db.cursor_of(connection) as cursor:
@@ -211,6 +212,17 @@ def refuse_abandoned(row: Row[Any]) -> None:
     if row.status == "abandoned":
         raise StageError(
             f"{row.table_name}: the stage of run {row.run_id} was abandoned by housekeeping, its rows are dropped; "
+            "clear `open` with what follows it"
+        )
+
+
+def refuse_older(connection: Connection, row: Row[Any], table: Shape) -> None:
+    """Raise StageError where the staging table was made before an upgrade that added columns."""
+    name = {"schema": "staging", "table": f"{row.table_name}_{row.stage_id}"}
+    found = {column.name for column in connection.execute(db.statement("table_columns"), name)}
+    if found and (missing := sorted({*table.names, "batch_id", "rule", REFUSED} - found)):
+        raise StageError(
+            f"{row.table_name}: the stage of run {row.run_id} was made by an older version and lacks {missing}; "
             "clear `open` with what follows it"
         )
 
