@@ -131,13 +131,33 @@ def test_googl_and_goog_both_show_the_market_value_of_all_classes():
     assert found.ratios["close"].to_list() == [177.0, 175.0]
 
 
-def test_berkshires_classes_count_by_their_ratio():
-    """One class A share converts into 1,500 class B: at 615,000 and 410 both are worth 410 a base share."""
-    held = securities(
-        security(1067983001, share_class="A", shares_per_base=1500.0), security(1067983002, share_class="B")
-    )
-    row, _ = value({1067983001: 615_000.0, 1067983002: 410.0}, held, statements(cik=1067983, shares_outstanding=2.16e9))
-    assert row["market_cap"] == pytest.approx(2.16e9 * 410)
+BERKSHIRES = securities(
+    security(1067983001, share_class="A", shares_per_base=1500.0), security(1067983002, share_class="B")
+)
+BERKSHIRE = {"cik": 1067983, "net_income": 96.2e9, "shareholders_equity": 561e9, "revenue": 364e9}
+"""Of 2023; 1,449,000 class A equivalents are 2,173.5 million class B."""
+
+
+@pytest.mark.parametrize("counted", [2.1735e9, 1_449_000.0])
+@pytest.mark.parametrize("prices", [{1067983001: 615_000.0, 1067983002: 410.0}, {1067983001: 615_000.0}])
+def test_berkshires_classes_count_by_their_ratio(counted, prices):
+    """One class A share converts into 1,500 class B: at 615,000 and 410 both are worth 410 a base share.
+
+    Its averages and its 66,412 dollars a share are of class A equivalents: 0.6 billion dollars at the price of class B.
+    """
+    row, reasons = value(prices, BERKSHIRES, statements(**BERKSHIRE, shares_outstanding=counted))
+    assert (row["shares_outstanding"], row["market_cap"]) == (2.1735e9, pytest.approx(2.1735e9 * 410))
+    assert (row["pe_ratio"], reasons) == (pytest.approx(9.26, rel=1e-2), {})
+
+
+def test_the_classes_own_shares_tell_which_class_a_statement_counts():
+    spring = counts((1067983001, date(2024, 4, 1), 570_000.0), (1067983002, date(2024, 4, 1), 1.31e9))
+    unsized = statements(cik=1067983, shareholders_equity=None, revenue=None, shares_outstanding=1_449_000.0)
+    prices = {1067983001: 615_000.0, 1067983002: 410.0}
+    assert value(prices, BERKSHIRES, unsized, class_shares=spring)[0]["market_cap"] == pytest.approx(2.1735e9 * 410)
+    row, reasons = value(prices, BERKSHIRES, unsized)
+    assert (row["shares_outstanding"], row["market_cap"]) == (None, None)
+    assert reasons["market_cap"] == "nothing tells which class its statements count"
 
 
 def test_without_a_statements_count_the_classes_own_shares_are_summed():

@@ -10,9 +10,10 @@ filed (`shares_filed_on`), and are brought to the session's basis by the splits 
 Market value = shares x the price of one base share. A company of several classes has several prices: each class's
 close over `shares_per_base` (BRK-A: 1,500), weighted by the base shares of that class where every listed class's own
 shares are known, else equally. Unlisted classes (Alphabet's B) so count at the listed ones' price, and class counts
-of another day only weight prices that differ little. Where no statement has a share count, the classes' own shares
-are summed, if all are known of a day up to the session. An ADR's ratio to ordinary shares is in no source: without
-one it has no market value.
+of another day only weight prices that differ little. A statement may count class A equivalents (Berkshire's averages):
+the classes' own shares tell, else the company's size, as its market value cannot be a thousandth of it. Where no
+statement has a share count, the classes' own shares are summed, if all are known of a day up to the session. An ADR's
+ratio to ordinary shares is in no source: without one it has no market value.
 
 Prices adjusted as of another day than the session do not go together with a share count: null. Statements in another
 currency than USD give a market value but no ratios. Stale statements (`fundamentals.compute`) give neither.
@@ -48,6 +49,10 @@ VALUATION_RATIOS: dict[str, Any] = {
 REASONS: dict[str, Any] = {"security_id": pl.Int64, "value": pl.String, "reason": pl.String}
 
 Row = dict[str, Any]
+APART = 1000
+"""From so many base shares a share on, the company's size tells whether its statements count those shares."""
+SIZE = 30
+"""A market value is within this many times, up or down, of equity or a year's revenue, whichever is larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,10 @@ def _company(
         for row in classes
     ]
     shares = _shares(classes, of.shares, fractions, session)
-    market_cap, why = _market_cap(classes, shares, fractions, session)
+    shares, why = _base_shares(classes, shares, of, fractions, session)
+    market_cap = None
+    if not why:
+        market_cap, why = _market_cap(classes, shares, fractions, session)
     values: Row = {"shares_outstanding": shares, "market_cap": market_cap}
     reasons = {} if market_cap is not None else {"market_cap": why}
     if market_cap is not None:
@@ -184,6 +192,32 @@ def _shares(
     counted_on = statement.get("shares_filed_on") or statement["known_on"]
     since = factor(fractions.get(base["security_id"], ()), counted_on, session)
     return statement["shares_outstanding"] * since.numerator / since.denominator
+
+
+def _base_shares(
+    classes: list[Row],
+    shares: float | None,
+    of: _Statements,
+    fractions: dict[int, list[tuple[date, Fraction]]],
+    session: date,
+) -> tuple[float | None, str]:
+    """The shares as base shares, though they may be counted as those of the dearest class; or why nothing tells."""
+    dearest = max(row["shares_per_base"] for row in classes)
+    if shares is None or dearest < APART:
+        return shares, ""
+    either = (shares, shares * dearest)
+    own = [_class_shares(row, fractions, session) for row in classes]
+    known = [count for count in own if count is not None]
+    if len(known) == len(own) > 1:
+        listed = math.fsum(count * row["shares_per_base"] for count, row in zip(known, classes, strict=True))
+        return min(either, key=lambda count: abs(math.log(count / listed))), ""
+    size = max(
+        abs(row[column] or 0.0) if row else 0.0
+        for row, column in ((of.balance, "shareholders_equity"), (of.ttm, "revenue"))
+    )
+    price = min(row["close"] / row["shares_per_base"] for row in classes)
+    alike = [count for count in either if size / SIZE < count * price < size * SIZE]
+    return (alike[0], "") if len(alike) == 1 else (None, "nothing tells which class its statements count")
 
 
 def _market_cap(
