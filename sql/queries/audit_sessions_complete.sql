@@ -1,6 +1,8 @@
 -- LEFT JOIN from what is expected, so that a session without any row is found: of each of `sessions` the `securities`,
 -- or the shares that traded on the day in its place in `traded_on`: in this stage where that day is one of `sessions`
 -- itself, and another, else as stored. Without either one row.
+-- Up to `thin_days` sessions before `old_before` may lack more, those counted that have less than min_share of the most
+-- rows of a session: what follows a thin day is measured by it, and would not show.
 -- {whole}: every expected security is wanted, not only min_share of them, or what stands in its place in `min_shares`
 WITH stage AS NOT MATERIALIZED (SELECT expected FROM ops.stages WHERE stage_id = '{stage_id}'),
 excluded AS MATERIALIZED (
@@ -46,9 +48,19 @@ counted AS (
            CASE WHEN a.listed THEN (SELECT count(*) FROM listed) ELSE COALESCE(t.securities, 1) END AS expected,
            COALESCE(CASE WHEN a.listed THEN f.listed_rows WHEN t.session IS NULL THEN f.all_rows ELSE t.found END, 0) AS found
     FROM asked AS a LEFT JOIN traded AS t USING (session) LEFT JOIN found AS f USING (session)
+),
+old AS (
+    SELECT count(*) FILTER (WHERE r.found < r.min_share * r.most) <= min((s.expected ->> 'thin_days')::int) AS forgiven
+    FROM (
+        SELECT a.session, a.min_share, COALESCE(f.all_rows, 0) AS found, max(f.all_rows) OVER () AS most
+        FROM asked AS a LEFT JOIN found AS f USING (session)
+    ) AS r CROSS JOIN stage AS s
+    WHERE r.session < (s.expected ->> 'old_before')::date
 )
-SELECT session, expected, found
-FROM counted
-WHERE found < expected * CASE WHEN {whole} THEN 1  -- of a short list a few may be halted
-                              ELSE COALESCE(min_share, LEAST(0.95, GREATEST(1, expected - 5) / expected::double precision)) END
+SELECT c.session, c.expected, c.found
+FROM counted AS c CROSS JOIN stage AS s CROSS JOIN old AS o
+WHERE c.found < c.expected * CASE
+        WHEN {whole} THEN 1  -- of a short list a few may be halted
+        ELSE COALESCE(c.min_share, LEAST(0.95, GREATEST(1, c.expected - 5) / c.expected::double precision)) END
+    AND ({whole} OR (c.session < (s.expected ->> 'old_before')::date AND o.forgiven) IS NOT TRUE)
 ORDER BY 1

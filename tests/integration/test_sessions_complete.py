@@ -131,6 +131,28 @@ def test_history_that_two_final_answers_lack_stands(vendor, prices):
     assert prices(DAYS[7])["inserted"] == 5 * 40 + 1
 
 
+HISTORY = last_sessions(DAYS[7], 75)  # 54 of them before the last 21: one may be thin
+
+
+def test_an_old_thin_day_of_a_first_load_is_a_warning_and_asked_for_again(vendor, prices, database, monkeypatch):
+    monkeypatch.setenv("CLOSINGBELL_WARMUP_SESSIONS", "75")
+    settings.cache_clear()
+    vendor.bars = {HISTORY[30]: [1]}
+    assert prices(DAYS[7])["inserted"] == 74 * 40 + 1
+    assert [(row["session"], row["found"]) for row in warned(database)] == [(HISTORY[30].isoformat(), 1)]
+    prices(DAYS[7], "the next run")
+    assert vendor.asked.count(HISTORY[30]) == 2
+
+
+@pytest.mark.parametrize("thin", [HISTORY[30:32], [HISTORY[60]]], ids=["two in a row", "a recent one"])
+def test_more_thin_days_or_a_recent_one_stop_a_first_load(thin, vendor, prices, monkeypatch):
+    monkeypatch.setenv("CLOSINGBELL_WARMUP_SESSIONS", "75")
+    settings.cache_clear()
+    vendor.bars = {day: [1] for day in thin}
+    with pytest.raises(load.AuditFailed, match=r"sessions_complete found 1, .*'found': 1,.*'expected': 40"):
+        prices(DAYS[7])
+
+
 def test_what_is_computed_needs_a_row_of_every_share_that_traded_in_each_session(vendor, prices, database, landing):
     prices(DAYS[7])
     span = {"first": DAYS[6].isoformat(), "last": DAYS[7].isoformat()}

@@ -45,7 +45,7 @@ SESSIONS_COMPLETE = Expect(
     query="audit_sessions_complete",
     todo=(
         "a session has too few of the shares that traded before it: wait for the vendor, then clear `open` with what "
-        "follows it; an old session that stays so: run with *Full*, what two final answers lack stands"
+        "follows it; old sessions that stay so: run with *Full*, what two final answers lack stands"
     ),
 )
 COMPUTED_COMPLETE = Expect(

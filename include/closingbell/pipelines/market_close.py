@@ -36,6 +36,8 @@ SPLIT_DAYS = 2500  # before a session: as far back as growth's earnings a share 
 ANNOUNCED_DAYS = 45  # splits and dividends are declared ahead of their ex-date
 COMPLETE_SHARE = 0.95  # of the bars that the session before had
 HISTORY_SHARE = 0.5  # of the shares that traded before, in a session that only comes with the one asked for
+RECENT_SESSIONS = 20  # before those asked for; history before them is old
+THIN_SHARE = 0.02  # of the old sessions: so many may have less than HISTORY_SHARE
 FILE_ENDPOINTS = (
     "bars_csv", "grouped_daily", "day_aggregates", "daily_prices", "daily_all", "chart", "splits", "dividends",
 )  # fmt: skip
@@ -148,8 +150,9 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
     """Of every session the shares that traded on the one before it; see audit_sessions_complete.sql.
 
-    Of history half of them: vendors' archives have thin days. Where nothing is stored before it, its first session is
-    measured by the one that was asked for. What two final answers lack stands: such a session needs one bar.
+    Of history half of them: vendors' archives have thin days. A few old sessions with fewer are a warning, and asked
+    for again by the next run, of which they need nothing. Where nothing is stored before it, the first session of
+    history is measured by the one that was asked for. What two final answers lack stands: such a session needs one bar.
     """
     if run.params.get("tickers") or run.params.get("limit"):
         return {}
@@ -161,12 +164,18 @@ def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
     new = sorted({security_id for batch in batches for security_id in batch.get("securities", ())})
     sessions, settled = [date.fromisoformat(day) for day in days], _settled(run, days)
     before = [last_sessions(session, 2)[0] for session in sessions]
-    if db.query(run.engine, "bars_by_session", first=before[0], last=before[0]).is_empty():
+    stored = set(db.query(run.engine, "bars_by_session", first=before[0], last=sessions[-1])["session"])
+    if before[0] not in stored:
         before[0] = max(run.sessions[0], before[0])
+    old_before = last_sessions(run.sessions[0], RECENT_SESSIONS + 1)[0]
+    old = {session for session in sessions if session < old_before}
+    shares = dict.fromkeys(sessions, HISTORY_SHARE) | dict.fromkeys(old & stored, 0.0)
     wanted: dict[str, Any] = {
         "sessions": days,
         "traded_on": [None if day in settled else other.isoformat() for day, other in zip(days, before, strict=True)],
-        "min_shares": [None if session in run.sessions else HISTORY_SHARE for session in sessions],
+        "min_shares": [None if session in run.sessions else shares[session] for session in sessions],
+        "old_before": old_before.isoformat(),
+        "thin_days": int(THIN_SHARE * len(old)),
     }
     return {"stock_prices": wanted | ({"new": new} if new else {})}
 
