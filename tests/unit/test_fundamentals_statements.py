@@ -211,6 +211,20 @@ def test_forgotten_thousands_are_no_restatement():
     assert known(rows, "Q", "2020-03-31", "revenue") == 10_123_000
 
 
+@pytest.mark.parametrize("slip", [-300, 300_000], ids=["sign", "scale"])
+def test_a_slip_of_a_first_filing_yields_to_its_amendment_and_to_two_later_filings(slip):
+    first, amended = fact(REVENUE, FY, slip, "2021-02-15", form="10-K"), "2021-03-01"
+    repeated = [fact(REVENUE, FY, 300, f"{year}-02-15", form="10-K") for year in (2022, 2023)]
+    rows = statements(first, fact(REVENUE, FY, 300, amended, form="10-K/A"))
+    assert known(rows, "FY", "2020-12-31", "revenue") == 300
+    rows = statements(first, *repeated)
+    assert known(rows, "FY", "2020-12-31", "revenue", on="2022-02-16") == slip
+    assert known(rows, "FY", "2020-12-31", "revenue") == 300
+    again = fact(REVENUE, FY, slip, "2024-02-15", form="10-K")
+    assert known(statements(first, *repeated, repeated[0] | {"filed_on": date(2023, 5, 1)}, again), "FY",
+                 "2020-12-31", "revenue") == 300  # fmt: skip
+
+
 def test_shares_without_their_thousands_yield_to_what_else_a_filing_says_of_them():
     def shares(concept, count, period="2020-03-31", **where):
         return fact(concept, period, count, "2020-05-01", unit="shares", **where)

@@ -120,10 +120,11 @@ def decided(stated: Events, items: Ints, is_flow: Flags, ends: Ends, lengths: Fl
     return events.plus(lacking)
 
 
-def unscaled(stated: Events) -> Flags:
-    """Which amounts are a thousandth or a millionth of an earlier one under the same tag: slips, and no restatement.
+def unscaled(stated: Events, votes: Ints) -> Flags:
+    """Which amounts differ from earlier ones under the same tag by the scale alone, and are outvoted: slips.
 
-    Apple's 899,213,000 shares of 2013-09-28 are 899,213 in 0001193125-14-157311.
+    Apple's 899,213,000 shares of 2013-09-28 are 899,213 in 0001193125-14-157311. Each filing has a vote, an amendment
+    two; where as many say one scale as the other, the larger holds: thousands get forgotten, not invented.
     """
     series = stated.row * TAGS + stated.code
     order = np.argsort(series * DAYS + stated.day, kind="stable")
@@ -132,20 +133,23 @@ def unscaled(stated: Events) -> Flags:
     sizes = np.diff(np.append(begins, len(series)))
     most = np.maximum.reduceat(size, begins) if len(begins) else size
     least = np.minimum.reduceat(np.where(size > 0, size, np.inf), begins) if len(begins) else size
-    at = np.flatnonzero(np.repeat(most >= 999 * least, sizes))
-    before = pl.DataFrame({"series": series[at], "size": size[at]}).select(pl.col("size").cum_max().over("series"))
-    times = before["size"].to_numpy() / np.where(size[at] > 0, size[at], np.inf)
     found = np.zeros(len(stated), dtype=np.bool_)
-    found[order[at]] = (np.abs(times / 1e3 - 1) < SAME_DIGITS) | (np.abs(times / 1e6 - 1) < SAME_DIGITS)
+    for begin, many in zip(begins[most >= 999 * least], sizes[most >= 999 * least], strict=True):
+        for at in range(begin + 1, begin + many):
+            before, voted = size[begin : at + 1], votes[order[begin : at + 1]]
+            times = before / (size[at] or np.inf)
+            alike = [np.abs(times / scale - 1) < SAME_DIGITS for scale in (1, 1e3, 1e6, 1e-3, 1e-6)]
+            own, larger, smaller = (voted[a].sum() for a in (alike[0], alike[1] | alike[2], alike[3] | alike[4]))
+            found[order[at]] = larger >= own if larger else smaller > own
     return found
 
 
-def turned(stated: Events) -> Flags:
-    """Which amounts are the negative of what was first stated under the same tag: slips, and no restatement.
+def turned(stated: Events, votes: Ints) -> Flags:
+    """Which amounts are the negative of an earlier one under the same tag, and are outvoted: slips, no restatement.
 
-    McDonald's equity of 2018-03-31, twice -4,718.8 million, is 4,718.8 in 0000063908-19-000062. A filing that turns
-    all it repeats under a tag, two amounts at least, changes its signs, and counts (Walmart's income tax in
-    0001193125-12-134679).
+    McDonald's equity of 2018-03-31, twice -4,718.8 million, is 4,718.8 in 0000063908-19-000062. Each filing has a vote,
+    an amendment two; of as many the sign that was stated first holds. A filing that turns all it repeats under a tag,
+    two amounts at least, changes its signs, and counts (Walmart's income tax in 0001193125-12-134679).
     """
     found = np.zeros(len(stated), dtype=np.bool_)
     series = stated.row * TAGS + stated.code
@@ -154,8 +158,15 @@ def turned(stated: Events) -> Flags:
     order = np.lexsort((stated.day[at], size, series[at]))
     at, size = at[order], size[order]
     first = new(series[at]) | new(size)
-    earliest = at[np.maximum.accumulate(np.where(first, np.arange(len(at)), 0))]
-    found[at] = stated.value[at] * stated.value[earliest] < 0
+    begins = np.maximum.accumulate(np.where(first, np.arange(len(at)), 0))
+    other_sign = stated.value[at] * stated.value[at[begins]] < 0
+
+    def cast(which: Flags) -> Ints:
+        sums = np.cumsum(np.where(which, votes[at], 0))
+        return sums - (sums - np.where(which, votes[at], 0))[begins]
+
+    as_first, as_other = cast(~other_sign), cast(other_sign)
+    found[at] = np.where(other_sign, as_first >= as_other, as_other > as_first)
     if not found.any():
         return found
     # by filing and tag: how many amounts it repeats, how many of them it turns

@@ -49,7 +49,10 @@ def encoded(facts: pl.DataFrame, accession_nos: pl.Series) -> pl.DataFrame:
         .filter(pl.col("form").str.contains(STATEMENT_FORMS))
         .join(tags.join(numbered, on=["taxonomy", "concept"]), on=["taxonomy", "concept"])
         .join(accessions, on="accession_no")
-        .with_columns(pl.col("form").str.contains(INTERIM_FORMS).alias("interim"))
+        .with_columns(
+            pl.col("form").str.contains(INTERIM_FORMS).alias("interim"),
+            pl.col("form").str.ends_with("/A").alias("amends"),
+        )
         .drop("taxonomy", "concept", "accession_no", "form")
     )  # fmt: skip
 
@@ -242,7 +245,19 @@ def _of_report(seen: pl.DataFrame) -> pl.DataFrame:
         )
         .filter(pl.col("end").is_not_null())
         .select(
-            *ROW, "item", "kind", "tag", "rank", "day", "start", "stated_end", "days", "value", "accession", "known_at"
+            *ROW,
+            "item",
+            "kind",
+            "tag",
+            "rank",
+            "day",
+            "start",
+            "stated_end",
+            "days",
+            "value",
+            "accession",
+            "known_at",
+            "amends",
         )
     )
 

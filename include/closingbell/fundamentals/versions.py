@@ -82,7 +82,8 @@ def events_of(seen: pl.DataFrame) -> Told:
     for low, high in LENGTHS["Q"]:
         lengths[low : high + 1] = True
     stated, items = stated.take(order), items[order]
-    kept = ~(events.turned(stated) | events.unscaled(stated))
+    votes = 1 + seen["amends"].to_numpy()[order].astype(np.int64)
+    kept = ~(events.turned(stated, votes) | events.unscaled(stated, votes))
     told = decided(stated.take(kept), items[kept], np.array([kind == "flow" for kind in kinds]), ends, lengths)
     told = with_balances(told)
     told = told.take(np.argsort((told.row * events.ITEMS + told.code) * events.DAYS + told.day, kind="stable"))
