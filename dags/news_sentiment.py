@@ -16,7 +16,8 @@ have a key, and the web pages of `include/closingbell/news/sources.toml`. An emp
 - A vendor's answer that changed ("column ... is unknown") or a web page that did, or that robots.txt forbids: the
   warning `streams_read` on the run's page *Loads* names the stream and has the error; the others went on. A vendor's
   parser must follow; correct a page's entry in `sources.toml`, or take it out. The next run asks for the same time
-  again, and the warning goes with the first answer that is read. Where it is the only stream, `land` fails.
+  again, and the warning goes with the first answer that is read. Where it is the only stream, `land` fails. A file of
+  `--from-files` that does not parse is in the same warning, of its own run: give it again.
 - `score`: its log ends with the command's error. FinBERT out of memory: raise `CLOSINGBELL_NEWS_MEMORY`. Gemini's
   budget spent, or 429: the articles that are left wait for the next run. One that it refuses or answers unreadably is
   asked about three times; the Param *full* asks again.
@@ -25,6 +26,9 @@ have a key, and the web pages of `include/closingbell/news/sources.toml`. An emp
 
 **Run it again, backfill**: clear the failed task, or trigger it: *Hours* or *Days to backfill* is the window, *Tickers*
 asks for these alone. Each article is scored once by a model's version; repeating changes nothing that is right.
+After a parser fix no vendor is needed: `closingbell replay news_sightings`. After it, and where the rule that unites
+copies changed: `closingbell replay news_articles`, which unites every copy anew (what an older rule took for one story
+may be two), then `closingbell replay news_sentiment` and `closingbell replay sentiment_daily`.
 """
 
 from __future__ import annotations

@@ -264,6 +264,45 @@ def test_a_replay_from_the_landing_zone_gives_the_same_rows(clean):
         assert len(found) == len(expected), table
 
 
+def test_a_replay_splits_two_stories_that_older_rules_united_and_forgets_what_one_was_said_to_say_of_the_other(clean):
+    wanted = {
+        "news_members": ("vendor", "vendor_id", "article_id"),
+        "news_articles": ("article_id", "title", "tickers", "vendors", "published_at"),
+        "news_sentiment": ("article_id", "security_id", "model", "score", "known_at"),
+        "sentiment_daily": ("security_id", "session", "sentiment_30d", "articles_30d"),
+    }
+
+    def contents() -> dict[str, list[str]]:
+        return {
+            table: sorted(str([row[name] for name in names]) for row in clean.rows(table))
+            for table, names in wanted.items()
+        }
+
+    before = contents()
+    told = {row["article_id"]: row for row in clean.rows("news_articles")}
+    two = [row for row in told.values() if row["vendors"] == ["polygon"]]
+    into = two[0]["article_id"]
+    taken = next(row["article_id"] for row in two if not set(row["tickers"]) & set(two[0]["tickers"]))
+    with clean.engine.begin() as connection:
+        for statement in (
+            "UPDATE closingbell.news_members SET article_id = :into WHERE article_id = :taken",
+            "UPDATE closingbell.news_sentiment SET article_id = :into WHERE article_id = :taken",
+            "DELETE FROM closingbell.news_articles WHERE article_id = :taken",
+            "INSERT INTO closingbell.news_articles SELECT (jsonb_populate_record(a, '{\"article_id\": 1}')).* "
+            "FROM closingbell.news_articles AS a WHERE article_id = :into",  # which no copy tells
+        ):
+            connection.execute(text(statement), {"into": into, "taken": taken})
+    assert contents() != before
+    for name in STEPS[1:]:
+        run = Run(
+            dag_id=f"replay_{name}", run_id="split", partition_key="all", engine=clean.engine, landing=clean.landing
+        )
+        base.replay(LOADS[name], run)
+    after = contents()
+    for table, rows in before.items():
+        assert after[table] == rows, table
+
+
 def test_the_day_before_and_then_the_last_hours_equal_one_run(clean, fresh, market):
     fresh.box.clock = market.default_clock - timedelta(hours=30)
     fresh.all("yesterday")
@@ -544,12 +583,19 @@ def test_one_mixed_opinion_among_few_stories_is_quarantined_and_the_stories_are_
     rows = market.news.polygon(market.default_clock - timedelta(days=9), None, None, market.default_clock)[:3]
     mixed = [row | {"insights": [row["insights"][0] | {"sentiment": "mixed"}]} for row in rows]
     (tmp_path / "few.json").write_text(json.dumps({"status": "OK", "results": [mixed[0], *rows[1:]]}))
-    counts = fresh.run("news", "few", from_files=[str(tmp_path / "few.json")])["news_sightings"]
+    (tmp_path / "changed.json").write_text(json.dumps({"status": "OK", "results": [rows[0] | {"mood": "new"}]}))
+    given = [str(tmp_path / name) for name in ("few.json", "changed.json")]
+    counts = fresh.run("news", "few", from_files=given)["news_sightings"]
     assert (counts["inserted"], counts["quarantined"]) == (3, 1)
     with fresh.engine.connect() as connection:
         (kept,) = connection.execute(text("SELECT rule, content FROM ops.quarantine"))
     assert kept.rule == "score_out_of_range"
     assert rows[0]["id"] in str(kept.content)
+    shown = "SELECT severity, observed -> 'rows' FROM ops.audit_results WHERE expectation = 'streams_read'"
+    with fresh.engine.connect() as connection:
+        ((severity, (unread,)),) = connection.execute(text(shown))
+    assert (severity, unread["stream"]) == ("warning", "changed")
+    assert "column mood is unknown" in unread["error"]
     many = [
         row | {"id": f"{row['id']}{n}", "article_url": f"{row['article_url']}/{n}"} for n in range(10) for row in mixed
     ]

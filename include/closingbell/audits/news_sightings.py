@@ -14,8 +14,8 @@ AUDIT = TableAudit(
             name="streams_read",
             query="audit_news_streams",
             severity="warning",
-            todo="a vendor's answer or a page of news/sources.toml changed: its parser or its entry must follow; the "
-            "other streams went on, and the next run asks this one for the same time again",
+            todo="a vendor's answer, a file or a page of news/sources.toml changed: its parser or its entry must "
+            "follow; the others went on, and the next run asks a stream for the same time again; give a file again",
         ),
     ),
     # a run brings few stories, and a new word for a mood may be a row of each: the stories stay whole

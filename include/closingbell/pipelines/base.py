@@ -326,11 +326,13 @@ def with_lineage(frame: pl.DataFrame, answer: Landed) -> pl.DataFrame:
 
 
 def _computed_anew(load: Load) -> Callable[[Run, Sequence[Batch]], dict[str, dict[str, Any]]]:
-    """What a replay expects: of derived tables the sessions, whose rows that are no longer computed go."""
+    """What a replay expects: of derived tables the sessions, or all there is; rows that are no longer computed go."""
 
     def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
         sessions = [day for batch in batches for day in batch.get("sessions", ())]
-        return {table: {"sessions": sessions} for table in load.tables if sessions and TABLES[table].derived}
+        derived = [TABLES[table] for table in load.tables if TABLES[table].derived]
+        by_session = {spec.name: {"sessions": sessions} for spec in derived if sessions and "session" in spec.key}
+        return by_session | {spec.name: {"whole": True} for spec in derived if "session" not in spec.key}
 
     return expected
 

@@ -186,8 +186,11 @@ def plan_articles(run: Run) -> list[Batch]:
 
 
 def article_frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
-    """news_members and news_articles of every story that a new copy touches."""
-    copies = db.query(run.engine, "news_to_unify", all=batch.get("all", False)).cast(pl.Schema(TO_UNIFY))
+    """news_members and news_articles of every story that a new copy touches; of a replay all, united anew."""
+    anew = batch.get("all", False)
+    copies = db.query(run.engine, "news_to_unify", all=anew).cast(pl.Schema(TO_UNIFY))
+    if anew:
+        copies = copies.with_columns(article_id=pl.lit(None, pl.Int64))
     articles, members = compute.unify(copies.drop("read_at"))
     log.info("news: %d copies tell %d stories", copies.height, articles.height)
     read = copies.select("vendor", "vendor_id", "read_at")

@@ -137,14 +137,14 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     ids, model = landed["articles"], landed["model"]
     mentions = db.query(run.engine, "news_mentions_of", ids=ids)
     vendors = db.query(run.engine, "news_opinions_of", ids=ids).with_columns(impact=pl.lit(None, pl.Float64))
-    version = None if model == "gemini" else _version(model)
-    stored = db.query(run.engine, "news_scored", ids=ids, model=model, version=version).join(
+    stored = db.query(run.engine, "news_scored", ids=ids, models=list(MODELS[1:])).join(
         mentions.select("article_id", "security_id"), on=["article_id", "security_id"]
     )  # what is scored stays
-    new = mentions.join(stored, on=["article_id", "security_id"], how="anti")
-    scored = _judged(run, landed, mentions) if model == "gemini" else _scored(model, new)
-    parts = [vendors, scored, stored] if model != "gemini" else [vendors, scored]
-    rows = [part.select(pl.col(name).cast(dtype) for name, dtype in SENTIMENT.items()) for part in parts]
+    parts = [vendors, _judged(run, landed, mentions)]
+    if model != "gemini":
+        same = stored.filter(model=model, model_version=_version(model))
+        parts.append(_scored(model, mentions.join(same, on=["article_id", "security_id"], how="anti")))
+    rows = [part.select(pl.col(name).cast(dtype) for name, dtype in SENTIMENT.items()) for part in (*parts, stored)]
     yield (
         "news_sentiment",
         pl.concat(rows).unique(["article_id", "security_id", "model"], keep="first", maintain_order=True),
@@ -152,20 +152,22 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def replay(run: Run) -> list[Batch]:
-    """Every article that names a security, by the model of the settings, and by Gemini where it has answered."""
+    """Every article that names a security, by the model of the settings and by Gemini's answers, the newest first."""
     found = db.query(
         run.engine, "news_due", model="", version="", ask=False, tries=0, since=datetime.now(UTC), all=True
     )["article_id"].to_list()  # fmt: skip
-    batches: list[Batch] = [
-        {"key": f"{number}: {part[0]}", "model": chosen_model(None), "articles": part}
+    answers: dict[int, list[int]] = {}
+    for key, landing_id in run.landing.latest("gemini", "generate_content").items():
+        answers.setdefault(int(key.partition(":")[0]), []).append(landing_id)
+    return [
+        {
+            "key": f"{number}: {part[0]}",
+            "model": chosen_model(None),
+            "articles": part,
+            "landing_ids": sorted((id_ for article in part for id_ in answers.get(article, ())), reverse=True),
+        }
         for number, part in enumerate(base.chunks(found, ARTICLES_PER_BATCH), 1)
     ]
-    answers = run.landing.latest("gemini", "generate_content")
-    for number, keys in enumerate(base.chunks(sorted(answers), ARTICLES_PER_BATCH), 1):
-        articles = sorted({int(key.partition(":")[0]) for key in keys})
-        ids = [answers[key] for key in keys]
-        batches.append({"key": f"gemini {number}", "model": "gemini", "articles": articles, "landing_ids": ids})
-    return batches
 
 
 LOAD = Load(name="news_sentiment", tables=("news_sentiment",), plan=plan, land=land, frames=frames, replay=replay)

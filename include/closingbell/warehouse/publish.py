@@ -64,7 +64,8 @@ def publish(engine: Engine, stage_id: str, *, remove_unstaged_of: Sequence[int] 
     """Publish an audited stage; a published one returns its ledger row again.
 
     A row yields only to a later landing (fetched_at, landing_id), or to the same one parsed anew; derived rows yield
-    always, and those of the sessions that the stage was opened with are removed where it does not give them.
+    always, and those of the sessions that the stage was opened with (a replay: all of a table without sessions) are
+    removed where it does not give them.
     `remove_unstaged_of` (replay): rows of these landings are removed where the stage does not give them.
     Raises StageError where the audit has not passed, StageLost where staged rows are gone since.
     """
@@ -162,8 +163,8 @@ def _publish(
         run("publish_withdrawn")
         for name in _overrides_of(table):
             run(f"publish_withdraw_{name}")
-        if spec.derived and "session" in spec.key:
-            run("publish_withdraw_uncomputed", **values)
+        if spec.derived:
+            run("publish_withdraw_uncomputed" if "session" in spec.key else "publish_withdraw_whole", **values)
         if remove_unstaged_of:
             run("publish_withdraw_unstaged", landing_ids=list(remove_unstaged_of))
         cursor.execute("ANALYZE matched")
