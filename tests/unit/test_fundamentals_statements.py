@@ -545,8 +545,9 @@ def test_fees_from_contracts_are_not_the_revenue_of_a_lender_insurer_or_lessor()
     assert known(insurer, "FY", "2020-12-31", "revenue") == 58
     untold = annual(**contracts, PremiumsEarnedNet=50)
     assert known(untold, "FY", "2020-12-31", "revenue") is None
-    lessor = annual(**contracts, OperatingLeaseLeaseIncome=30)
-    assert known(lessor, "FY", "2020-12-31", "revenue") == 30
+    for rent in ("OperatingLeaseLeaseIncome", "LeaseIncome", "OperatingLeasesIncomeStatementLeaseRevenue"):
+        assert known(annual(**contracts, **{rent: 30}), "FY", "2020-12-31", "revenue") == 30
+    assert known(annual(**contracts, InsuranceServicesRevenue=50), "FY", "2020-12-31", "revenue") is None
 
 
 def test_an_insurers_revenue_may_be_less_than_its_premiums():
