@@ -93,7 +93,7 @@ def audit(engine: Engine, stage_id: str) -> Audit:
     A published stage returns what its audit found. Takes the stage for itself, so no batch is staged meanwhile.
     """
     with engine.connect() as connection:
-        # held until the connection closes, across the transactions below
+        connection.detach()  # the lock is held until it closes, across the transactions below
         connection.execute(text("SELECT pg_advisory_lock(hashtextextended(:name, 0))"), {"name": f"stage {stage_id}"})
         row = stage_row(connection, stage_id)
         table = shape(connection, row.table_name)
@@ -199,16 +199,16 @@ def _checkpoint(engine: Engine, stage_id: str, table: Shape, rules: TableAudit) 
     try:
         name = table.spec.name
         asset = source.add_table_asset(name, table_name=f"{name}_{stage_id}_kept", schema_name="staging")
-        suite = context.suites.add(gx.ExpectationSuite(name=name))
-        for expect in wanted:
-            suite.add_expectation(
-                ExpectNoRows(
-                    unexpected_rows_query=counted(_query(expect, stage_id, table, rules)),
-                    severity=FailureSeverity(expect.severity),
-                    description=expect.todo,
-                    meta={"name": expect.name},
-                )
+        expectations = [
+            ExpectNoRows(
+                unexpected_rows_query=counted(_query(expect, stage_id, table, rules)),
+                severity=FailureSeverity(expect.severity),
+                description=expect.todo,
+                meta={"name": expect.name},
             )
+            for expect in wanted
+        ]
+        suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=expectations))
         validation = context.validation_definitions.add(
             gx.ValidationDefinition(name=name, data=asset.add_batch_definition_whole_table("stage"), suite=suite)
         )

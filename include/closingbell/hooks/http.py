@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+import ssl
 import time
 import zipfile
 import zlib
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -101,6 +103,7 @@ class Client:
             params=query,  # a key that a vendor takes only there; no answer's request names it
             timeout=httpx.Timeout(seconds, connect=min(seconds, 10.0)),
             follow_redirects=False,
+            verify=_authorities(),
             trust_env=not endpoint.is_local,  # a proxy of the environment does not stand before this machine
         )
 
@@ -337,6 +340,12 @@ class Client:
         if gunzip and not gunzip.eof:
             raise ServerError(self.vendor, endpoint, key, response.status_code, "the gzip stream was cut short")
         return bytes(parts)
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Certificates of a process, read once: it takes 30 ms, and a load opens a client a batch."""
+    return httpx.create_ssl_context()
 
 
 def _origin(url: str) -> tuple[str, str, int]:

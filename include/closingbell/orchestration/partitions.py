@@ -96,9 +96,10 @@ def claimed_by_command(
         return db.query(run.engine, "runs_unpublished", dag_ids=dag_ids, run_ids=run_ids).rows()
 
     with run.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.detach()  # so that leaving closes it, and with it the lock
         connection.execute(_LIVE, {"name": _lock_of((run.dag_id, run.run_id))})
         claim(run, tables, active or unpublished, keys=keys, by_command=True)
-        yield  # NullPool: leaving closes the connection, and with it the lock
+        yield
 
 
 def living(engine: Engine, active: Active | None) -> Active:

@@ -1,11 +1,12 @@
 """Connections to the warehouse, its migrations, and the queries of sql/queries as polars frames.
 
-Every connection is psycopg2 without a pool (a task holds two at most) and speaks UTC.
+Every connection is psycopg2 and speaks UTC. A process keeps two a server at most while nobody uses them.
 """
 
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -13,7 +14,7 @@ from typing import Any
 
 import polars as pl
 from psycopg2 import sql as identifiers
-from sqlalchemy import URL, Connection, Engine, NullPool, TextClause, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, TextClause, create_engine, make_url, text
 
 from closingbell.settings import settings
 
@@ -77,13 +78,25 @@ def connection_url(conn_id: str) -> URL:
 
 
 def engine(url: str | URL | None = None) -> Engine:
-    """An engine without a pool on `url`, else on the configured warehouse."""
-    address = _psycopg2(make_url(url)) if url is not None else warehouse_url()
-    return create_engine(
+    """This process's engine on `url`, else on the configured warehouse.
+
+    Its pool opens as many connections as are asked for and keeps two. What a session holds (advisory locks) outlives
+    `close`: detach such a connection first.
+    """
+    return _engine(_psycopg2(make_url(url)) if url is not None else warehouse_url())
+
+
+@lru_cache(maxsize=None)
+def _engine(address: URL) -> Engine:
+    engine = create_engine(
         address,
-        poolclass=NullPool,
+        pool_size=2,
+        max_overflow=-1,
+        pool_pre_ping=True,  # the server may have been restarted since
         connect_args={"options": "-c timezone=UTC", "connect_timeout": 15, "application_name": "closingbell"},
     )
+    os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))  # a fork must not share a socket
+    return engine
 
 
 @lru_cache(maxsize=256)
@@ -140,6 +153,7 @@ def migrate(url: str | URL | None = None) -> list[str]:
 
     warehouse = engine(url)
     with warehouse.connect().execution_options(isolation_level="AUTOCOMMIT") as lock:
+        lock.detach()  # held until the connection closes
         lock.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         backend = get_backend(_yoyo_url(warehouse.url))
         try:
