@@ -55,6 +55,7 @@ def four_takers(database, rate: float, limit: int, tries: int) -> tuple[datetime
         while barrier.scalar(waiting) < 4 and all(taker.poll() is None for taker in takers):
             time.sleep(0.02)
         start = barrier.scalar(text("SELECT clock_timestamp()"))
+        barrier.execute(text("SELECT pg_advisory_unlock(1)"))
     return start, [int(taker.communicate(timeout=120)[0]) for taker in takers]
 
 

@@ -9,7 +9,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import polars as pl
@@ -86,7 +86,7 @@ def engine(url: str | URL | None = None) -> Engine:
     return _engine(_psycopg2(make_url(url)) if url is not None else warehouse_url())
 
 
-@lru_cache(maxsize=None)
+@cache
 def _engine(address: URL) -> Engine:
     engine = create_engine(
         address,
