@@ -135,6 +135,10 @@ def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str,
         (AAPL, "Q", "2014-03-29", "shares_outstanding", "2014-05-15", 861_381_000),
         # 899,213,000 (0001193125-13-416534), 899,213 in 0001193125-14-157311
         (AAPL, "FY", "2013-09-28", "shares_outstanding", "2014-05-15", 899_213_000),
+        # 1,222 million on the sheet (2,222 issued less 1,000), 1,541,568,417 on the cover (0000354950-11-000005)
+        (HD, "Q", "2011-10-30", "shares_outstanding", "2011-11-30", 1_541_568_417),
+        # the cover's 391.7 million (0001193125-09-205690) are class B; net income 513 million, 1.04 a share
+        (NKE, "Q", "2009-08-31", "shares_outstanding", "2009-10-09", None),
         # averages of 50,798 and 542,307 alone (0001193125-11-044799, 0001045810-10-000018)
         (UAA, "FY", "2010-12-31", "shares_outstanding", "2011-03-01", None),
         (NVDA, "Q", "2009-04-26", "shares_outstanding", "2010-06-01", None),
@@ -184,6 +188,19 @@ def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str,
         (TXN, "Q", "2011-09-30", "long_term_debt", "2011-11-05", 4_215 * M),
         # LongTermDebtNoncurrent 0, LongTermDebtAndCapitalLeaseObligations 3,171.1 (0000945436-15-000184)
         (SUNE, "Q", "2013-12-31", "long_term_debt", "2015-07-08", 3_171.1 * M),
+        # LongTermDebtNoncurrent 582.5 is ConvertibleDebtCurrent 582.502 (0001193125-13-435480); so 593.7 beside
+        # 593.712 and ConvertibleDebtNoncurrent 1,767.024 (0001193125-14-303175); 0 beside 586.119 (...-14-069681)
+        (TSLA, "Q", "2013-09-30", "long_term_debt", "2013-11-09", None),
+        (TSLA, "Q", "2013-09-30", "short_term_debt", "2013-11-09", 582.502 * M),
+        (TSLA, "Q", "2013-12-31", "long_term_debt", "2014-02-27", 586.119 * M),
+        (TSLA, "Q", "2014-06-30", "long_term_debt", "2014-08-09", 1_767.024 * M),
+        # ConvertibleNotesPayableCurrent 601.566; LongTermDebt 2,959.795 (0001564590-15-001031)
+        (TSLA, "Q", "2014-12-31", "short_term_debt", "2015-02-27", 601.566 * M),
+        (TSLA, "Q", "2014-12-31", "long_term_debt", "2015-02-27", (2_959.795 - 601.566) * M),
+        # DebtCurrent 1.115 (0001564590-17-003118), thousands of it
+        (TSLA, "Q", "2016-12-31", "short_term_debt", "2017-03-02", 984.211 * M),
+        # LongTermDebtNoncurrent 352, LongTermLineOfCredit 275, LongTermDebt 669, current 42 (0001336917-16-000064)
+        (UAA, "Q", "2015-12-31", "long_term_debt", "2016-02-23", (352 + 275) * M),
         # SalesRevenueGoodsNet of 2012 is 926.149 in the 10-Q 0001336917-14-000035
         (UAA, "FY", "2012-12-31", "revenue", "2014-08-06", 1_834.921 * M),
         (UAA, "TTM", "2012-12-31", "revenue", "2014-08-06", 1_834.921 * M),

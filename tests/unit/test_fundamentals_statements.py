@@ -211,6 +211,22 @@ def test_forgotten_thousands_are_no_restatement():
     assert known(rows, "Q", "2020-03-31", "revenue") == 10_123_000
 
 
+def test_a_share_count_that_the_same_filing_contradicts_is_dropped():
+    def shares(average, cover, sheet=None):
+        counted = fact(ASSETS, "2020-03-31", 9, "2020-05-01"), fact(NET, Q1, 8e9, "2020-05-01")
+        of_period = fact("WeightedAverageNumberOfSharesOutstandingBasic", Q1, average, "2020-05-01", unit="shares")
+        of_date = fact("CommonStockSharesOutstanding", "2020-03-31", sheet or 0, "2020-05-01", unit="shares")
+        tag = "EntityCommonStockSharesOutstanding"
+        on_cover = fact(tag, "2020-04-20", cover, "2020-05-01", unit="shares", taxonomy="dei")
+        rows = statements(*counted, of_period, on_cover, *([of_date] if sheet else []))
+        return known(rows, "Q", "2020-03-31", "shares_outstanding")
+
+    assert shares(average=1540, cover=1541, sheet=1222) == 1541  # Home Depot's balance sheet
+    assert shares(average=1540, cover=391) == 1540  # one class of two on the cover
+    assert shares(average=1540, cover=1000, sheet=1010) == 1010  # bought back
+    assert shares(average=168, cover=32, sheet=168) == 168  # merged since
+
+
 @pytest.mark.parametrize("slip", [-300, 300_000], ids=["sign", "scale"])
 def test_a_slip_of_a_first_filing_yields_to_its_amendment_and_to_two_later_filings(slip):
     first, amended = fact(REVENUE, FY, slip, "2021-02-15", form="10-K"), "2021-03-01"
@@ -251,6 +267,23 @@ def test_long_term_debt_is_neither_negative_nor_lost(balances, expected):
     told = [fact(name, "2020-12-31", amount, "2021-02-15", form="10-K") for name, amount in balances.items()]
     rows = statements(fact(NET, FY, 1, "2021-02-15", form="10-K"), *told)
     assert known(rows, "FY", "2020-12-31", "long_term_debt") == expected
+
+
+def test_debt_that_is_its_own_part_or_told_twice():
+    def debt(figure, **balances):
+        rows = statements(
+            fact(ASSETS, "2020-12-31", 100, "2021-02-15", form="10-K"),
+            *(fact(tag, "2020-12-31", value, "2021-02-15", form="10-K") for tag, value in balances.items()),
+        )
+        return known(rows, "Q", "2020-12-31", figure)
+
+    assert debt("short_term_debt", DebtCurrent=5, LongTermDebtCurrent=50) == 50
+    assert debt("short_term_debt", DebtCurrent=45, LongTermDebtAndCapitalLeaseObligationsCurrent=50) == 45
+    assert debt("long_term_debt", LongTermDebtNoncurrent=0, ConvertibleDebtNoncurrent=50) == 50
+    assert debt("long_term_debt", LongTermDebtNoncurrent=50, ConvertibleDebtCurrent=50) is None
+    lines = {"LongTermDebtNoncurrent": 352, "LongTermLineOfCredit": 275, "LongTermDebtCurrent": 42}
+    assert debt("long_term_debt", **lines, LongTermDebt=669) == 627
+    assert debt("long_term_debt", **lines, LongTermDebt=394) == 352
 
 
 def test_twelve_months_after_a_restated_year_are_all_on_its_basis():

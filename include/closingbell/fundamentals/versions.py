@@ -40,6 +40,8 @@ VALUES = (*FIGURES, *TAX, "shares_average_diluted")
 
 OFF_SCALE = 100
 """Share counts further apart than this are of one company in different units; splits are 50 for 1 at the most."""
+FEWER = 0.85
+"""A share count below this part of another of one filing is not of the same shares."""
 
 
 @dataclass(frozen=True)
@@ -173,9 +175,14 @@ def _plausible(known: pl.DataFrame) -> pl.DataFrame:
     Other income that leaves something between pretax income and gross profit less running costs unexplained: pretax
     income less it and interest is operating income only where the two agree (Nike).
     Equity "with minority" that is far from the parent's: a part of it (Nike 2013: 274 million of 11 billion).
-    A share count a hundred times off what else the row says of the shares: thousands were forgotten (`_off_scale`).
+    A share count a hundred times off what else the row says of the shares: thousands were forgotten (`_off_scale`). A
+    balance sheet's that the cover and the average (or earnings) contradict (Home Depot 2011: 1,222 million of 1,541);
+    without one, a cover's far below them: it counts one class of several (Nike 2009).
     LongTermDebt, by definition with maturities, is what falls due later where the company shows no other such line, or
     where it is less than the maturities (NVIDIA, Texas Instruments).
+    Debt due within a year that is far less than its maturities (they may hold leases), and debt due later that is less
+    than notes due later, or is what falls due within a year told twice (Tesla 2013 to 2016). Lines of credit come to
+    the debt due later where both and the maturities make LongTermDebt (Under Armour 2015).
     """
     c = pl.col
     costs = pl.coalesce(c("cost_total"), _formula((Term("cost_of_goods", 1, True), Term("cost_of_services", 1, True))))
@@ -199,18 +206,47 @@ def _plausible(known: pl.DataFrame) -> pl.DataFrame:
         False
     ).not_() | (running <= 0).fill_null(True)
     astray = ((c("equity_with_minority") - c("equity_of_parent")).abs() > 0.25 * c("assets")).fill_null(False)
+
+    def with_cover(name: str) -> pl.Expr:  # of one filing: others may lie on another side of a split
+        return pl.when(c(f"{name}_day") == c("shares_on_cover_day")).then(name)
+
+    sheet, cover = with_cover("shares_at_date"), c("shares_on_cover")
+    eps = pl.coalesce(with_cover("eps_diluted_reported"), with_cover("eps_basic_reported"))
+    earnings = pl.when(eps.abs() >= 0.1).then((c("net_income_reported") / eps).abs())
+    average = pl.coalesce(with_cover("shares_average"), with_cover("shares_average_diluted"), earnings)
+    one_class = (cover < FEWER * average) & (cover < FEWER * pl.coalesce(earnings, average)) & sheet.is_null()
+    mistaken = _far(sheet, cover) & _far(sheet, average) & ~_far(cover, average)
+    off = _off_scale(known)
+    off["shares_at_date"] |= known.select(mistaken.fill_null(False)).to_series()
+    off["shares_on_cover"] |= known.select(one_class.fill_null(False)).to_series()
     dropped = {
         **dict.fromkeys(("cost_total", "cost_of_goods", "cost_of_services"), part),
         "gross_profit_reported": contradicted,
         "other_nonoperating": unexplained,
         "equity_with_minority": astray,
-        **{name: pl.lit(off) for name, off in _off_scale(known).items()},
+        "debt_current": (c("debt_current") < 0.75 * c("maturities")).fill_null(False),
+        "debt_noncurrent": (
+            (c("debt_noncurrent") < 0.995 * c("notes_noncurrent"))
+            | ((c("debt_noncurrent") - c("maturities")).abs() < 0.0001 * c("maturities"))
+        ).fill_null(False),
+        **{name: pl.lit(found) for name, found in off.items()},
     }
+    unsaid = c("debt_long") - c("debt_noncurrent") - c("maturities").fill_null(0.0)
     later = c("notes_noncurrent").is_null() | (c("debt_long") < c("maturities")).fill_null(False)
     return known.with_columns(pl.when(~drop).then(c(name)).alias(name) for name, drop in dropped.items()).with_columns(
-        pl.coalesce("debt_noncurrent", pl.when(later).then("debt_long")).alias("debt_noncurrent"),
+        pl.coalesce(
+            pl.when((unsaid - c("credit_lines")).abs() <= 0.005 * c("debt_long")).then(
+                c("debt_noncurrent") + c("credit_lines")
+            ),
+            "debt_noncurrent",
+            pl.when(later).then("debt_long"),
+        ).alias("debt_noncurrent"),
         pl.coalesce("debt_long_with_maturities", "debt_long").alias("debt_long_with_maturities"),
     )
+
+
+def _far(one: pl.Expr, other: pl.Expr) -> pl.Expr:
+    return (one < FEWER * other) | (other < FEWER * one)
 
 
 def _off_scale(known: pl.DataFrame) -> dict[str, pl.Series]:
