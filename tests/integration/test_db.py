@@ -113,8 +113,10 @@ def test_a_later_migration_applies_to_a_filled_database(new_database, tmp_path, 
         assert connection.scalar(text("SELECT lot FROM closingbell.securities")) == 100
 
 
-def test_spin_offs_loaded_as_splits_before_are_spin_offs_after(new_database, tmp_path, monkeypatch):
-    """The migration's rule is that of `is_spin_off`: earlier prices move, share counts do not."""
+def test_what_was_loaded_before_spin_offs_and_inferred_types_were_told_is_told_after(
+    new_database, tmp_path, monkeypatch
+):
+    """The rule of the migration is `is_spin_off`: prices move, share counts do not. SEC's list has no types."""
     migrations = settings().sql_dir / "migrations"
     (tmp_path / "migrations").mkdir()
     for path in migrations.glob("*.sql"):
@@ -144,9 +146,21 @@ def test_spin_offs_loaded_as_splits_before_are_spin_offs_after(new_database, tmp
     with db.engine(url).begin() as connection:
         for id_, (numerator, denominator) in enumerate(told):
             connection.execute(text(put), {"id": id_, "numerator": numerator, "denominator": denominator})
+        for id_, vendor in enumerate(("sec_edgar", "polygon")):
+            landed = (
+                "INSERT INTO ops.landings (vendor, endpoint, key, request, path, sha256, bytes, answered_at) VALUES"
+            )
+            listed = "INSERT INTO closingbell.securities (security_id, name, type, landing_id, fetched_at) VALUES"
+            values = {"vendor": vendor, "id": id_}
+            landing = f"{landed} (:vendor, 'tickers', 'all', '{{}}', '', '', 0, now()) RETURNING landing_id"
+            landing_id = connection.scalar(text(landing), values)
+            connection.execute(
+                text(f"{listed} (:id, 'X', 'CS', :landing_id, now())"), values | {"landing_id": landing_id}
+            )
     db.migrate(url)
     spun = {id_ for id_, (n, d) in enumerate(told) if is_spin_off(exact(n) / exact(d))}
     assert spun == {0, 1, 2}
+    assert db.query(db.engine(url), "securities_all")["type_inferred"].to_list() == [True, False]
     last = date(2024, 4, 2)
     prices = db.query(db.engine(url), "price_splits", last=last)
     assert set(prices.filter(kind="spin_off")["security_id"]) == spun

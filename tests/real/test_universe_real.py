@@ -76,6 +76,19 @@ def test_preferreds_warrants_and_units_of_the_official_list_are_not_scored(unive
     assert fannie["type"].to_list().count("CS") == 1
 
 
+def test_notes_of_the_official_list_are_no_shares_and_no_type_is_said_to_be_known(universe):
+    """A company has one share, or classes of it; Prudential's notes and Strategy's preferreds are none."""
+    assert universe.securities["type_inferred"].all()
+    shares = universe.securities.filter(pl.col("type") == "CS").join(universe.ticker_history, on="security_id")
+    for tickers in (
+        "PRU", "CMS", "DTE", "SO", "T", "JPM", "AFG", "MSTR", "BIP", "GOOG GOOGL", "BRK.A BRK.B", "FOX FOXA",
+        "LEN LEN.B",
+        "UA UAA", "HEI HEI.A", "NWS NWSA", "LBTYA LBTYB LBTYK", "BF.A BF.B", "FCNCA FCNCB", "Z ZG", "CENT CENTA",
+    ):  # fmt: skip
+        cik = shares.filter(pl.col("ticker") == tickers.split()[0])["cik"][0]
+        assert shares.filter(pl.col("cik") == cik)["ticker"].sort().to_list() == tickers.split()
+
+
 def test_googl_and_goog_are_two_securities_of_one_company(universe):
     history = universe.ticker_history
     ids = {t: history.filter(pl.col("ticker") == t)["security_id"][0] for t in ("GOOG", "GOOGL")}

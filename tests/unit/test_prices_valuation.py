@@ -31,6 +31,7 @@ def closes(prices: dict[int, float], adjusted_as_of: date | None = None) -> pl.D
 
 def security(security_id: int, **more) -> dict:
     row = {"security_id": security_id, "cik": security_id // 1000, "name": "X", "type": "CS", "shares_per_base": 1.0}
+    row["type_inferred"] = False
     return {**row, **more}
 
 
@@ -60,9 +61,13 @@ def splits(*rows: tuple[int, date, float, float]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=NO_SPLITS.schema, orient="row")
 
 
-def value(prices, held, known, split=NO_SPLITS, class_shares=None, **more) -> tuple[dict, dict[str, str]]:
+def value(
+    prices, held, known, split=NO_SPLITS, class_shares=None, receipt_issuers=(), **more
+) -> tuple[dict, dict[str, str]]:
     priced = closes(prices, **more)
-    found = valuation_ratios(priced, held, known, split, session=SESSION, class_shares=class_shares)
+    found = valuation_ratios(
+        priced, held, known, split, session=SESSION, class_shares=class_shares, receipt_issuers=receipt_issuers
+    )
     assert found.ratios.schema == VALUATION_RATIOS
     row = found.ratios.row(0, named=True)
     reasons = found.reasons.filter(pl.col("security_id") == row["security_id"])
@@ -199,6 +204,33 @@ def test_an_adr_without_its_ratio_has_no_market_value():
     row, reasons = value({1001: 20.0}, securities(security(1001, type="ADRC")), statements())
     assert row["market_cap"] is None
     assert "ADR" in reasons["market_cap"]
+
+
+def test_a_foreign_filers_share_that_no_vendor_types_has_no_market_value():
+    """BP, 2024: 16.8 billion ordinary shares at the 35.10 dollars of an ADS, which is six of them."""
+    known = statements(cik=313807, shares_outstanding=16.8e9)
+    untyped = securities(security(313807001, type_inferred=True))
+    row, reasons = value({313807001: 35.10}, untyped, known, receipt_issuers={313807})
+    assert (row["market_cap"], row["book_yield"]) == (None, None)
+    assert "20-F" in reasons["market_cap"]
+    # a vendor's word, or filings like an American company's, are enough
+    assert value({313807001: 35.10}, untyped, known)[0]["market_cap"] == 16.8e9 * 35.10
+    typed = securities(security(313807001))
+    assert value({313807001: 35.10}, typed, known, receipt_issuers={313807})[0]["market_cap"] == 16.8e9 * 35.10
+
+
+def test_classes_of_inferred_types_have_a_mean_only_where_they_trade_alike():
+    """HEICO, 2024-06: HEI 223, HEI.A 176; Fox: FOXA 34.50, FOX 32.00."""
+    kin = {"type_inferred": True}
+    held = securities(security(1001, **kin), security(1002, share_class="A", **kin))
+    assert value({1001: 34.50, 1002: 32.00}, held, statements())[0]["market_cap"] == pytest.approx(50 * 33.25)
+    row, reasons = value({1001: 223.0, 1002: 176.0}, held, statements())
+    assert row["market_cap"] is None
+    assert "apart" in reasons["market_cap"]
+    known = counts((1001, date(2024, 4, 1), 20.0), (1002, date(2024, 4, 1), 30.0))
+    assert value({1001: 223.0, 1002: 176.0}, held, statements(), class_shares=known)[0]["market_cap"] == pytest.approx(
+        50 * (20 * 223 + 30 * 176) / 50
+    )
 
 
 def test_a_company_that_stopped_filing_has_no_ratios():

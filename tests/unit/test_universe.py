@@ -234,15 +234,107 @@ def test_share_classes_come_from_suffix_or_name_and_ratios_from_converted_shares
     assert rows.schema == compute.SECURITIES | compute.LANDING
 
 
-def test_only_sec_tickers_have_an_inferred_type():
-    siblings = {"ACME", "ACMEW", "ACMEU", "ACMEP", "ACME.PA"}
-    inferred = {ticker: compute.inferred_type(ticker, "Acme Inc", siblings) for ticker in sorted(siblings)}
-    assert inferred == {"ACME": "CS", "ACME.PA": "PFD", "ACMEP": "PFD", "ACMEU": "UNIT", "ACMEW": "WARRANT"}
-    assert compute.inferred_type("GOOGL", "Alphabet Inc.", {"GOOG", "GOOGL"}) == "CS"
+SHARES = {
+    # a company's tickers in SEC's order, those of its common shares; recorded, but for the first two
+    "Acme Inc": ("ACME ACMEW ACMEU ACMEP ACME.PA ACME.WTA", "ACME"),
+    "Another Inc": ("SNOWW", "SNOWW"),  # a fifth letter says something only beside the company's other tickers
+    "Alphabet Inc.": ("GOOGL GOOG GOOGM GOOGN", "GOOGL GOOG"),
+    "BERKSHIRE HATHAWAY INC": ("BRK.B BRK.A", "BRK.B BRK.A"),
+    "Fox Corp": ("FOXA FOX", "FOXA FOX"),
+    "LENNAR CORP /NEW/": ("LEN LEN.B", "LEN LEN.B"),
+    "HEICO CORP": ("HEI HEI.A", "HEI HEI.A"),
+    "Under Armour, Inc.": ("UAA UA", "UAA UA"),
+    "NEWS CORP": ("NWSA NWS NWSLL", "NWSA NWS"),
+    "Liberty Global Ltd.": ("LBTYA LBTYB LBTYK", "LBTYA LBTYB LBTYK"),
+    "Liberty Broadband Corp": ("LBRDA LBRDB LBRDK LBRDP", "LBRDA LBRDB LBRDK"),
+    "PRUDENTIAL FINANCIAL INC": ("PRU PFH PRH PRS", "PRU"),
+    "CMS ENERGY CORP": ("CMS CMSA CMSC CMSD CMS.PC", "CMS"),
+    "DTE ENERGY CO": ("DTE DTW DTB DTK DTG", "DTE"),
+    "SOUTHERN CO": ("SO SOJC SOJD SOJF SOJE SOMN", "SO"),
+    "JPMORGAN CHASE & CO": ("JPM JPM.PC VYLD AMJB JPM.PD", "JPM"),
+    "AT&T INC.": ("T TBB T.PA T.PC", "T"),
+    "Strategy Inc": ("MSTR STRC STRF STRK STRD", "MSTR"),
+    "FUELCELL ENERGY INC": ("FCEL FCELB", "FCEL"),
+    "Brookfield Infrastructure Partners L.P.": ("BIPH BIP BIPJ BRIPF BIPI BIP.PA", "BIP"),
+    "Athene Holding Ltd.": ("ATH.PA ATHS ATH.PB", ""),
+    "CHS INC": ("CHSCP CHSCL CHSCM CHSCN CHSCO", ""),
+    "Biglari Holdings Inc.": ("BH.A BH", "BH.A BH"),
+    "Bayview Acquisition Corp": ("BAYAU BAYA BAYAR", "BAYA"),
+    "SPDR S&P 500 ETF TRUST": ("SPY", ""),
+}
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_a_note_or_preferred_is_no_share_and_a_second_class_is_one(name):
+    tickers, shares = (text.split() for text in SHARES[name])
+    stated = {"Alphabet Inc.": 1652044, "Fox Corp": 1754301, "Under Armour, Inc.": 1336917, "NEWS CORP": 1564708}
+    cik = stated.get(name, 1)
+    types = {ticker: compute.inferred_type(ticker, name, tickers, cik) for ticker in tickers}
+    assert [ticker for ticker in tickers if types[ticker] == "CS"] == shares, types
+
+
+def test_marks_of_a_ticker_are_types_of_their_own():
+    tickers = ["ACME", "ACMEW", "ACMEU", "ACMEP", "ACMEZ", "ACME.PA", "ACME.WI"]
+    inferred = {ticker: compute.inferred_type(ticker, "Acme Inc", tickers, 1) for ticker in tickers}
+    assert inferred == {
+        "ACME": "CS", "ACMEW": "WARRANT", "ACMEU": "UNIT", "ACMEP": "PFD", "ACMEZ": "OTHER", "ACME.PA": "PFD",
+        "ACME.WI": "OTHER",
+    }  # fmt: skip
     assert compute.inferred_type("SPY", "SPDR S&P 500 ETF TRUST") == "ETF"
-    assert compute.inferred_type("BRK.B", "BERKSHIRE HATHAWAY INC", {"BRK.A"}) == "CS"
-    # a fifth letter says something only beside the four-letter ticker of the same company
-    assert compute.inferred_type("SNOWW", "Another Inc") == "CS"
+    # receipts over the counter, beside the company's own shares
+    assert compute.inferred_type("AMVOY", "AUMOVIO SE", ["AMVIF", "AMVOY"], 2085236) == "ADRC"
+    assert compute.inferred_type("SPIIY", "SPIE SA/ADR", ["SPIIY", "SPIWF"], 2083221) == "ADRC"
+    assert compute.inferred_type("SPIWF", "SPIE SA/ADR", ["SPIIY", "SPIWF"], 2083221) == "CS"
+
+
+def sec(*rows: tuple[int, str]) -> pl.DataFrame:
+    made = [{"cik": cik, "ticker": ticker, "name": f"Company {cik}"} for cik, ticker in rows]
+    return pl.DataFrame(made, schema=parse.COMPANY_TICKERS)
+
+
+def test_an_inferred_type_says_so_and_yields_to_a_vendors_which_stays():
+    on_secs_list = sec((1137774, "PRU"), (1137774, "PRH"), (46619, "HEI"), (46619, "HEI.A"))
+    first = compute.securities(compute.listings(company_tickers=on_secs_list), NO_SECURITIES, NO_HISTORY, on=DAY)
+    seen = ["security_id", "type", "type_inferred"]
+    ids = {ticker: holder(first.ticker_history, ticker, DAY) for ticker in ("PRU", "PRH", "HEI", "HEI.A")}
+    assert dict(zip(*first.securities.select("security_id", "type"), strict=True)) == {
+        ids["PRU"]: "CS", ids["PRH"]: "OTHER", ids["HEI"]: "CS", ids["HEI.A"]: "CS"
+    }  # fmt: skip
+    assert first.securities["type_inferred"].all()
+    assert first.problems["problem"].to_list() == ["unknown_type"]
+    assert first.problems["key"].to_list() == ["PRH"]
+    typed = polygon({"ticker": "PRU", "cik": 1137774}, {"ticker": "PRH", "cik": 1137774, "type": "PFD"})
+    before = first.securities.drop("landing_id"), first.ticker_history.drop("landing_id")
+    second = compute.securities(compute.listings(polygon=typed, company_tickers=on_secs_list), *before, on=DAY)
+    known = second.securities.select(seen).rows()
+    assert set(known) == {
+        (ids["HEI"], "CS", True), (ids["HEI.A"], "CS", True), (ids["PRU"], "CS", False), (ids["PRH"], "PFD", False)
+    }  # fmt: skip
+    # without the vendor again, what it said is still true
+    after = second.securities.drop("landing_id"), second.ticker_history.drop("landing_id")
+    third = compute.securities(compute.listings(company_tickers=on_secs_list), *after, on=DAY)
+    assert third.securities.select(seen).rows() == known
+
+
+def test_what_was_taken_for_a_share_before_keeps_its_id_when_it_is_none():
+    taken = sec((1137774, "PRU"), (1137774, "PRH"))
+    first = compute.securities(compute.listings(company_tickers=taken), NO_SECURITIES, NO_HISTORY, on=DAY)
+    as_before = first.securities.drop("landing_id").with_columns(type=pl.lit("CS"))
+    again = compute.securities(
+        compute.listings(company_tickers=taken), as_before, first.ticker_history.drop("landing_id"), on=DAY
+    )
+    assert again.securities.equals(first.securities)
+
+
+def test_tiingo_names_funds_and_the_operators_table_shares():
+    issuer = sec((9, "AGQ"), (9, "BOIL"), (8, "FCEL"), (8, "FCELB"))
+    kinds = [{"ticker": t, "asset_type": k} for t, k in (("AGQ", "ETF"), ("BOIL", "ETF"), ("FCEL", "Stock"))]
+    supported = pl.DataFrame(kinds, schema=parse.SUPPORTED_TICKERS)
+    stocks = pl.DataFrame([{"ticker": "FCELB", "name": "FuelCell"}], schema=parse.STOCKS)
+    found = compute.listings(company_tickers=issuer, supported=supported, stocks=stocks)
+    assert found.select("ticker", "type", "type_inferred").rows() == [
+        ("AGQ", "ETF", False), ("BOIL", "ETF", False), ("FCEL", "CS", True), ("FCELB", "CS", True)
+    ]  # fmt: skip
 
 
 def test_the_first_day_of_a_listing_is_the_vendors_else_assumed():

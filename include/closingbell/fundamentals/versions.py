@@ -85,8 +85,7 @@ def events_of(seen: pl.DataFrame) -> Told:
         lengths[low : high + 1] = True
     stated, items = stated.take(order), items[order]
     votes = 1 + seen["amends"].to_numpy()[order].astype(np.int64)
-    slips = events.turned(stated, votes) | events.unscaled(stated, votes) | events.misdated(stated, votes, ends)
-    kept = ~slips
+    kept = ~(events.turned(stated, votes) | events.unscaled(stated, votes))
     told = decided(stated.take(kept), items[kept], np.array([kind == "flow" for kind in kinds]), ends, lengths)
     told = with_balances(told)
     told = told.take(np.argsort((told.row * events.ITEMS + told.code) * events.DAYS + told.day, kind="stable"))

@@ -114,8 +114,11 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     facts = parse.with_known_at(facts, known.unique(["accession_no", "cik"], keep="first"))
     _record_lag(run, facts, known, answered)
     statements_come_from = pl.col("form").str.contains(daily_index.STATEMENT_FORMS.pattern)
+    registers_receipts = pl.col("form").str.starts_with("F-6")
     histories = histories.filter(
-        statements_come_from | pl.col("accession_no").is_in(facts["accession_no"].unique().implode())
+        statements_come_from
+        | registers_receipts
+        | pl.col("accession_no").is_in(facts["accession_no"].unique().implode())
     )
     lineage = facts.group_by("cik").agg(pl.col("landing_id").max(), pl.col("fetched_at").max())
     statements = compute.statements(facts.drop("landing_id", "fetched_at"), year_ends).join(lineage, on="cik")

@@ -38,6 +38,7 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
             splits.filter(pl.col("ex_date") <= session),
             session=session,
             class_shares=class_shares,
+            receipt_issuers=set(db.query(run.engine, "receipt_issuers", as_of=close_of(session))["cik"]),
         )
         for value, reason, count in valued.reasons.group_by("value", "reason").len().sort("len").tail(10).iter_rows():
             log.info("%s: no %s for %d securities: %s", session, value, count, reason)

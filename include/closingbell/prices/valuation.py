@@ -13,7 +13,8 @@ shares are known, else equally. Unlisted classes (Alphabet's B) so count at the 
 of another day only weight prices that differ little. A statement may count class A equivalents (Berkshire's averages):
 the classes' own shares tell, else the company's size, as its market value cannot be a thousandth of it. Where no
 statement has a share count, the classes' own shares are summed, if all are known of a day up to the session. An ADR's
-ratio to ordinary shares is in no source: without one it has no market value.
+ratio to ordinary shares is in no source: without one it has no market value. Nor has a security whose type no vendor
+told (`type_inferred`) where it matters: of a company that files as one with receipts, or of classes far apart in price.
 
 Prices adjusted as of another day than the session do not go together with a share count: null. Statements in another
 currency than USD give a market value but no ratios. Stale statements (`fundamentals.compute`) give neither.
@@ -22,6 +23,7 @@ currency than USD give a market value but no ratios. Stale statements (`fundamen
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -49,6 +51,8 @@ VALUATION_RATIOS: dict[str, Any] = {
 REASONS: dict[str, Any] = {"security_id": pl.Int64, "value": pl.String, "reason": pl.String}
 
 Row = dict[str, Any]
+UNWEIGHTED = 1.25
+"""Classes of inferred types further apart in price have no mean: it may be an eighth off, or one is no share."""
 APART = 1000
 """From so many base shares a share on, the company's size tells whether its statements count those shares."""
 SIZE = 30
@@ -71,11 +75,13 @@ def valuation_ratios(
     *,
     session: date,
     class_shares: pl.DataFrame | None = None,
+    receipt_issuers: Collection[int] = (),
 ) -> Valuation:
     """Ratios of `session` for every scored security that has a close on it.
 
     financials needs cik, period_end, period_type, known_on, currency, revenue, net_income, shareholders_equity,
     shares_outstanding and shares_filed_on (the filing that its shares come from; known_on where that is null).
+    receipt_issuers: CIKs whose shares may trade as depositary receipts, by what they filed.
     pe_ratio is null without positive earnings, pb_ratio without positive equity; the yields (the inverses) keep their
     sign.
     """
@@ -93,7 +99,8 @@ def valuation_ratios(
     reasons: list[Row] = []
     for cik, classes in by_cik.items():
         for alone in [[row] for row in classes] if cik is None else [classes]:
-            made, why = _company(alone, statements.get(cik) if cik is not None else None, fractions, session)
+            of = statements.get(cik) if cik is not None else None
+            made, why = _company(alone, of, fractions, session, cik in receipt_issuers)
             rows += made
             reasons += why
     return Valuation(
@@ -135,7 +142,11 @@ def _newest(financials: pl.DataFrame, session: date) -> dict[int, _Statements]:
 
 
 def _company(
-    classes: list[Row], of: _Statements | None, fractions: dict[int, list[tuple[date, Fraction]]], session: date
+    classes: list[Row],
+    of: _Statements | None,
+    fractions: dict[int, list[tuple[date, Fraction]]],
+    session: date,
+    receipts: bool,
 ) -> tuple[list[Row], list[Row]]:
     of = of or _Statements()
     newest = of.ttm or of.balance  # a company whose filings make no twelve months yet has a book value all the same
@@ -153,7 +164,7 @@ def _company(
     shares, why = _base_shares(classes, shares, of, fractions, session)
     market_cap = None
     if not why:
-        market_cap, why = _market_cap(classes, shares, fractions, session)
+        market_cap, why = _market_cap(classes, shares, fractions, session, receipts)
     values: Row = {"shares_outstanding": shares, "market_cap": market_cap}
     reasons = {} if market_cap is not None else {"market_cap": why}
     if market_cap is not None:
@@ -221,12 +232,19 @@ def _base_shares(
 
 
 def _market_cap(
-    classes: list[Row], shares: float | None, fractions: dict[int, list[tuple[date, Fraction]]], session: date
+    classes: list[Row],
+    shares: float | None,
+    fractions: dict[int, list[tuple[date, Fraction]]],
+    session: date,
+    receipts: bool,
 ) -> tuple[float | None, str]:
     if adjusted := [row for row in classes if row["adjusted_as_of"] not in (None, session)]:
         return None, f"the close is adjusted as of {adjusted[0]['adjusted_as_of']}; shares are not"
     if any(row["type"] == "ADRC" and row["shares_per_base"] == 1 for row in classes):
         return None, "an ADR's ratio to ordinary shares is not known"
+    inferred = any(row["type_inferred"] for row in classes)
+    if inferred and receipts:
+        return None, "no vendor tells its type, and a filer of 20-F or F-6 may trade as receipts of an unknown ratio"
     own = [_class_shares(row, fractions, session) for row in classes]
     known = [count for count in own if count is not None]
     if shares is None:
@@ -236,7 +254,10 @@ def _market_cap(
     weights = [1.0] * len(classes)
     if len(known) == len(classes):
         weights = [count * row["shares_per_base"] for count, row in zip(known, classes, strict=True)]
-    price = math.fsum(w * row["close"] / row["shares_per_base"] for w, row in zip(weights, classes, strict=True))
+    prices = [row["close"] / row["shares_per_base"] for row in classes]
+    if inferred and len(known) < len(classes) and max(prices) > UNWEIGHTED * min(prices):
+        return None, "its classes trade far apart, and no vendor tells their types and the shares of each"
+    price = math.fsum(weight * each for weight, each in zip(weights, prices, strict=True))
     return shares * (price / math.fsum(weights)), ""
 
 

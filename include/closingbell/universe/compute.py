@@ -48,6 +48,7 @@ LISTINGS: dict[str, Any] = {
     "name": pl.String,
     "figi": pl.String,
     "type": pl.String,
+    "type_inferred": pl.Boolean,
     "exchange": pl.String,
     "listed_on": pl.Date,
     "delisted_on": pl.Date,
@@ -76,6 +77,7 @@ SECURITIES: dict[str, Any] = {
     "name": pl.String,
     "share_class": pl.String,
     "type": pl.String,
+    "type_inferred": pl.Boolean,
     "exchange": pl.String,
     "shares_per_base": pl.Float64,
     "first_session": pl.Date,
@@ -161,7 +163,8 @@ def listings(
 
     Polygon (active and delisted, all pages) says type, FIGI and delisting; SEC says the CIK; details the listing day
     and shares; Tiingo's list the first day of prices where nothing else says when a listing began; the operator's
-    table adds what nobody has. Without Polygon the type is inferred from ticker and name (see `inferred_type`).
+    table adds what nobody has. Without Polygon the type is inferred (see `inferred_type`), but for the funds that
+    Tiingo names; the order of a company's tickers is SEC's, which begins with its common share.
     landing_id, where the frames have it, is that of the first source that names the listing.
     """
     rows: dict[str, dict[str, Any]] = {}
@@ -195,13 +198,20 @@ def listings(
     for ticker, first_day in _first_days(supported).items():
         if ticker in rows and rows[ticker]["listed_on"] is None:
             rows[ticker]["listed_on"] = first_day
-    tickers_of: dict[int | None, set[str]] = {}
-    for listing in rows.values():
-        tickers_of.setdefault(listing["cik"], set()).add(listing["ticker"])
+    tickers_of: dict[int | None, list[str]] = {}
+    for listing in (*rows_of(company_tickers), *rows.values()):
+        if listing["ticker"] not in (siblings := tickers_of.setdefault(listing["cik"], [])):
+            siblings.append(listing["ticker"])
+    funds = _funds(supported)
+    vouched = {row["ticker"] for row in rows_of(stocks)}
     for listing in (*rows.values(), *delisted):
-        siblings = tickers_of.get(listing["cik"], set()) if listing["cik"] is not None else set()
-        listing["name"] = listing["name"] or listing["ticker"]
-        listing["type"] = listing["type"] or inferred_type(listing["ticker"], listing["name"], siblings)
+        ticker, cik = listing["ticker"], listing["cik"]
+        listing["name"] = listing["name"] or ticker
+        listing["type"] = listing["type"] or funds.get(ticker)
+        listing["type_inferred"] = listing["type"] is None
+        if listing["type"] is None:
+            siblings = tickers_of.get(cik, []) if cik is not None and ticker not in vouched else []
+            listing["type"] = inferred_type(ticker, listing["name"], siblings, cik)
     both = [rows[ticker] for ticker in sorted(rows)]
     both += sorted(delisted, key=lambda row: (row["ticker"], row["delisted_on"] or FIRST, row["cik"] or 0))
     return pl.DataFrame(both, schema=LISTINGS)
@@ -211,19 +221,46 @@ def _listing(row: dict[str, Any]) -> dict[str, Any]:
     return dict.fromkeys(LISTINGS) | {"ticker": row["ticker"], "landing_id": row.get("landing_id")}
 
 
-def inferred_type(ticker: str, name: str, siblings: Iterable[str] = ()) -> str:
-    """Polygon's type code of a listing that only SEC names.
+def inferred_type(ticker: str, name: str, siblings: Sequence[str] = (), cik: int | None = None) -> str:
+    """Polygon's type code of a listing that no vendor types; siblings: the company's tickers, SEC's order.
 
-    A suffix says preferred, warrant, unit or right; so does Nasdaq's fifth letter where the first four are (or share)
-    the ticker of the same company (`siblings`). A name with ETF, ETN or fund is a fund. All else is common stock.
+    A suffix says preferred, warrant, unit or right, and a single letter a class; so does Nasdaq's fifth letter where
+    the first four are (or share) the ticker of the same company. A name with ETF, ETN or fund is a fund. Of a company's
+    other tickers one is its common share (see `_common`); the rest may be notes, preferreds, receipts or former
+    tickers, and are OTHER, which is not scored, unless they are pairs of Nasdaq's class letters (LBTYA, LBTYK) or in
+    share_classes.toml.
     """
+    if marked := _marked(ticker, name, siblings):
+        return marked
+    if len(siblings) < 2 or "." in ticker or (ticker, cik) in _stated_classes():
+        return "CS"
+    letters = [other for other in siblings if len(other) == 5 and other[:4] == ticker[:4] and other[4] in "ABK"]
+    paired = ticker in letters and len(letters) > 1 and ticker[:4] not in siblings
+    return "CS" if paired or ticker == _common(name, siblings) else "OTHER"
+
+
+def _common(name: str, siblings: Sequence[str]) -> str | None:
+    """The common share of several tickers: the first without a mark, or the one that it begins with (BIPH, BIP).
+
+    A company whose first ticker is a preferred or a bond has none, unless it begins with it.
+    """
+    plain = [ticker for ticker in siblings if "." not in ticker and not _marked(ticker, name, siblings)]
+    if not plain:
+        return None
+    common = min((ticker for ticker in plain if plain[0].startswith(ticker)), key=len)
+    first = siblings[0]
+    root = first.partition(".")[0] if "." in first else first[:4]
+    return common if _marked(first, name, siblings) not in ("PFD", "BOND") or common == root else None
+
+
+def _marked(ticker: str, name: str, siblings: Sequence[str]) -> str | None:
     root, _, suffix = ticker.partition(".")
     by_suffix = {"WS": "WARRANT", "U": "UNIT", "RT": "RIGHT", "WI": "OTHER"}
     if suffix.startswith("P"):
         return "PFD"
-    if suffix in by_suffix or suffix.startswith("WS"):
+    if suffix in by_suffix or suffix.startswith(("WS", "WT")):
         return by_suffix.get(suffix, "WARRANT")
-    others = set(siblings) - {ticker}
+    others = [other for other in siblings if other != ticker]
     if len(root) == 5 and any(other == root[:4] or (len(other) == 5 and other[:4] == root[:4]) for other in others):
         fifth = {"W": "WARRANT", "U": "UNIT", "R": "RIGHT", "Y": "ADRC"} | dict.fromkeys("MNOP", "PFD")
         fifth |= dict.fromkeys("GHI", "BOND")
@@ -231,7 +268,9 @@ def inferred_type(ticker: str, name: str, siblings: Iterable[str] = ()) -> str:
             return fifth[root[4]]
     if re.search(r"\b(ETF|ETN|FUNDS?)\b", name.upper()):
         return "ETF"
-    return "CS"
+    foreign = [other for other in siblings if len(other) == 5 and other[4] == "F"]  # own shares over the counter
+    receipt = len(root) == 5 and root[4] == "Y" and foreign
+    return "ADRC" if receipt or (re.search(r"/ADR\b", name.upper()) and ticker not in foreign) else None
 
 
 def share_class(ticker: str, name: str, type_: str) -> str | None:
@@ -292,6 +331,9 @@ def securities(
                 "landing_id": row["details_landing_id"],
             }
         _spell_out(row, security_id, known, spells_of, on, renamed)
+        if row["type_inferred"] and security["type"] == "OTHER" and "." not in row["ticker"]:
+            detail = f"one of several tickers of CIK {row['cik']}, not known to be a share; not scored"
+            problems.append({"problem": "unknown_type", "key": row["ticker"], "detail": detail})
     _ratios(rows, touched, known, problems)
     names = {spell.ticker for security_id in touched for spell in known.own.get(security_id, ())}
     history = [spell for name in sorted(names) for spell in _untangled(known.spells[name])]
@@ -315,7 +357,8 @@ def _identify(row: dict[str, Any], known: _Known, active: set[str]) -> tuple[int
         same_cik = row["cik"] is None or security["cik"] is None or row["cik"] == security["cik"]
         same_figi = not (row["figi"] and security["figi"])
         alive = row["delisted_on"] is not None or security["last_session"] is None
-        if same_cik and same_figi and alive and row["type"] == security["type"]:
+        same_type = row["type"] == security["type"] or row["type_inferred"] or security["type_inferred"]
+        if same_cik and same_figi and alive and same_type:
             return spell.security_id, False
     if row["cik"] is None or row["delisted_on"] is not None or row["type"] not in SCORED_TYPES:
         return None, False
@@ -357,13 +400,15 @@ def _new_id(row: dict[str, Any], known: _Known, published: _Known) -> int:
 def _security_row(security_id: int, row: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
     old: dict[str, Any] = before or dict.fromkeys(SECURITIES)
     delisted = row["delisted_on"]
+    known = row if old["type"] is None or old["type_inferred"] or not row["type_inferred"] else old
     return {
         "security_id": security_id,
         "cik": row["cik"] if row["cik"] is not None else old["cik"],
         "figi": row["figi"] or old["figi"],
         "name": row["name"],
         "share_class": row["share_class"] or old["share_class"],
-        "type": row["type"],
+        "type": known["type"],
+        "type_inferred": bool(known["type_inferred"]),
         "exchange": row["exchange"] or old["exchange"],
         "shares_per_base": old["shares_per_base"] or 1.0,
         "first_session": row["listed_on"] or old["first_session"],
@@ -390,7 +435,7 @@ def _ratios(
         ids = [spell.security_id for spell in spells if spell.security_id in touched and spell.valid_to is None]
         if len(ids) != 1 or row["cik"] is None or row["type"] not in SCORED_TYPES:
             continue
-        stated = _stated_ratios().get((row["ticker"], row["cik"]))
+        stated = _stated_classes().get((row["ticker"], row["cik"]))
         if stated:
             touched[ids[0]]["shares_per_base"] = stated
         if row["all_shares"]:
@@ -407,9 +452,10 @@ def _ratios(
 
 
 @lru_cache(maxsize=1)
-def _stated_ratios() -> dict[tuple[str, int], float]:
-    entries = tomllib.loads((Path(__file__).parent / "share_ratios.toml").read_text())["class"]
-    return {(entry["ticker"], entry["cik"]): float(entry["shares_per_base"]) for entry in entries}
+def _stated_classes() -> dict[tuple[str, int | None], float]:
+    """{(ticker, cik): base shares a share} of share_classes.toml."""
+    entries = tomllib.loads((Path(__file__).parent / "share_classes.toml").read_text())["class"]
+    return {(ticker, row["cik"]): float(row.get("shares_per_base", 1)) for row in entries for ticker in row["tickers"]}
 
 
 # Ticker intervals
@@ -532,6 +578,15 @@ def frame_of(rows: Iterable[Mapping[str, Any]], schema: dict[str, Any]) -> pl.Da
 
 def _exchange(name: str | None) -> str | None:
     return EXCHANGES.get(name.lower(), name) if name else None
+
+
+def _funds(supported: pl.DataFrame | None) -> dict[str, str]:
+    """Types of the tickers that Tiingo's list has as funds only; it calls notes and preferreds Stock too."""
+    if supported is None:
+        return {}
+    types = {"ETF": "ETF", "Mutual Fund": "FUND"}
+    kinds = supported.group_by("ticker").agg(pl.col("asset_type").unique())
+    return {ticker: types[of[0]] for ticker, of in kinds.iter_rows() if len(of) == 1 and of[0] in types}
 
 
 def _first_days(supported: pl.DataFrame | None) -> dict[str, date]:
