@@ -605,6 +605,17 @@ def test_a_utilitys_revenue_is_more_than_its_contracts():
     assert known(rows, "FY", "2020-12-31", "interest_coverage") == pytest.approx(40 / 12)
 
 
+def test_costs_of_goods_are_all_costs_but_where_they_are_a_lesser_part_or_stand_beside_franchises():
+    amazon = {
+        "Revenues": 574_785, "CostOfGoodsAndServicesSold": 304_739, "CostsAndExpenses": 537_933,
+        "OperatingIncomeLoss": 36_852, "SellingAndMarketingExpense": 44_370, "GeneralAndAdministrativeExpense": 11_816,
+    }  # fmt: skip
+    assert known(annual(**amazon), "FY", "2020-12-31", "gross_profit") == 574_785 - 304_739
+    assert known(annual(**amazon, FranchiseCosts=5), "FY", "2020-12-31", "gross_profit") is None
+    food = amazon | {"CostOfGoodsAndServicesSold": 104_739}
+    assert known(annual(**food), "FY", "2020-12-31", "gross_profit") is None
+
+
 def test_operating_income_between_gross_and_pretax_profit_where_both_ways_agree():
     pretax = "IncomeLossFromContinuingOperationsBeforeIncomeTaxesExtraordinaryItemsNoncontrollingInterest"
     shown = {

@@ -170,7 +170,8 @@ def _plausible(known: pl.DataFrame) -> pl.DataFrame:
     Costs of goods that are one of many costs: revenue less them would be no gross profit. McDonald's tags its own
     restaurants' costs so, beside those of franchised ones. They are parts where the company shows a total of all costs
     and no gross profit, and selling, administration and research explain too little of what lies between them and
-    operating income. CostOfRevenue is everything by definition.
+    operating income, and they are the lesser half or stand beside those of franchises: Amazon's are all it sells, its
+    fulfilment and technology are tags of its own. CostOfRevenue is everything by definition.
     A gross profit that leads to operating income less well than revenue less costs does (Costco's of merchandise).
     Other income that leaves something between pretax income and gross profit less running costs unexplained: pretax
     income less it and interest is operating income only where the two agree (Nike).
@@ -194,6 +195,7 @@ def _plausible(known: pl.DataFrame) -> pl.DataFrame:
         c("cost_by_definition").is_null()
         & c("gross_profit_reported").is_null()
         & ((between - running) > 0.25 * c("costs_and_expenses"))
+        & ((costs < 0.5 * c("costs_and_expenses")) | c("franchise_costs").is_not_null())
     ).fill_null(False)
     reported_gap = (c("gross_profit_reported") - c("operating_income_reported") - running).abs()
     contradicted = (
