@@ -60,16 +60,23 @@ def tsv(columns: list[str], rows: list[list[object]]) -> bytes:
 
 
 def archive(
-    filings: list[tuple], lines: list[tuple], *, included: list[tuple] = (), folder: str = "", info: list[str] = INFO
+    filings: list[tuple],
+    lines: list[tuple],
+    *,
+    included: list[tuple] = (),
+    combined: tuple[int, ...] = (),
+    folder: str = "",
+    info: list[str] = INFO,
 ) -> io.BytesIO:
     """A data set. filings: number, cik, quarter, filed, form, amendment type, entry total, value total. lines: number,
-    cusip, value, shares, put or call, other managers. included: number, sequence, cik."""
+    cusip, value, shares, put or call, other managers. included: number, sequence, cik. combined: numbers of combination
+    reports."""
     submissions, covers, summaries = [], [], []
     for number, cik, quarter, filed, form, kind, entries, total in filings:
         days = [day.strftime("%d-%b-%Y").upper() for day in (filed, quarter)]
         notice = form.startswith("13F-NT")
         submissions.append([accession(number), days[0], form, f"{cik:010}", days[1]])
-        report = "13F NOTICE" if notice else "13F HOLDINGS REPORT"
+        report = f"13F {'NOTICE' if notice else 'COMBINATION REPORT' if number in combined else 'HOLDINGS REPORT'}"
         amended = "Y" if form.endswith("/A") else "N"
         covers.append(
             [
@@ -486,9 +493,15 @@ MAP = pl.DataFrame(
 
 
 def owned(
-    filings: list[tuple], lines: list[tuple], as_of: datetime, included: list[tuple] = (), **more
+    filings: list[tuple],
+    lines: list[tuple],
+    as_of: datetime,
+    included: list[tuple] = (),
+    combined: tuple[int, ...] = (),
+    **more,
 ) -> dict[int, dict]:
-    data, holdings = loaded(archive([(*filing, None, None) for filing in filings], lines, included=included))
+    filings = [(*filing, None, None) for filing in filings]
+    data, holdings = loaded(archive(filings, lines, included=included, combined=combined))
     units, _ = compute.units(data.filings, compute.sums(holdings, data.filings))
     rows = compute.positions(holdings, units, compute.securities(MAP, units["quarter"]))
     assert dict(rows.schema) == compute.POSITIONS
@@ -571,6 +584,23 @@ def test_a_managers_position_is_compared_by_its_sum(parents: dict, own: list, sh
     lines += [(55, CUSIP_A, amount, amount, None, None) for amount in own]
     found = owned(filings, lines, LATE, included=[(n, 1, 55) for n in parents])[1]
     assert (found["shares"], found["market_value"], found["holders"]) == (shares, shares, holders)
+
+
+@pytest.mark.parametrize(
+    ("parents", "report", "shares", "holders"),
+    [
+        ({1: 600}, "whole", 600, 1),  # a second telling of 600
+        ({1: 600}, "combined", 1200, 2),  # 600 more
+        ({1: 600, 2: 700}, "combined", 1300, 3),  # two that tell of one manager, and what neither tells
+    ],
+)
+def test_a_combination_report_has_what_nobody_else_reports(parents: dict, report: str, shares: int, holders: int):
+    filings = [(n, n, Q4, date(2024, 2, 9), "13F-HR", None) for n in (*parents, 55)]
+    lines = [(n, CUSIP_A, amount, amount, None, "1") for n, amount in parents.items()]
+    lines.append((55, CUSIP_A, 600, 600, None, None))
+    combined = (55,) if report == "combined" else ()
+    found = owned(filings, lines, LATE, included=[(n, 1, 55) for n in parents], combined=combined)[1]
+    assert (found["shares"], found["holders"]) == (shares, holders)
 
 
 def test_of_two_managers_that_include_each_other_one_report_counts():

@@ -381,7 +381,8 @@ def counted(rows: pl.DataFrame, filings: pl.DataFrame, managers: pl.DataFrame | 
 
     filings: from `effective`. What several filings report for one manager (those that include it, and its own) is
     compared by sums of a CUSIP's shares (puts and calls apart), whatever lines they are written in: each filing, its
-    own last, counts by what goes beyond the largest before it. Lines shrink in proportion, or are left out.
+    own last, counts by what goes beyond the largest before it. Lines shrink in proportion, or are left out. Its own
+    combination report has what no other filing tells, and counts beside them.
     """
     reports = filings.filter(~_notice())
     held = rows.join(reports.select("accession_no"), on="accession_no", how="semi")
@@ -403,8 +404,10 @@ def counted(rows: pl.DataFrame, filings: pl.DataFrame, managers: pl.DataFrame | 
         .unique(["_line", "manager"])
         .with_columns(_own=False)
     )
-    own = lines.join(concerned, on=["institution_cik", "quarter"], how="semi").with_columns(
-        manager="institution_cik", _own=True
+    own = (
+        lines.join(concerned, on=["institution_cik", "quarter"], how="semi")
+        .join(_whole(reports), on="accession_no", how="semi")
+        .with_columns(manager="institution_cik", _own=True)
     )
     position = ["quarter", "manager", "cusip", "put_call", "_is_principal"]
     report = [*position, "_own", "institution_cik"]
@@ -431,6 +434,11 @@ def counted(rows: pl.DataFrame, filings: pl.DataFrame, managers: pl.DataFrame | 
     )
 
 
+def _whole(reports: pl.DataFrame) -> pl.DataFrame:
+    """The reports of all that their manager has. A combination report leaves out what other filings report for it."""
+    return reports.filter(pl.col("report_type").ne_missing("13F COMBINATION REPORT"))
+
+
 def _told_for(reports: pl.DataFrame, managers: pl.DataFrame) -> pl.DataFrame:
     """accession_no, quarter, sequence, manager (its CIK): the included managers that another filing tells of as well,
     another's or its own. Of two that include each other the first counts."""
@@ -447,7 +455,7 @@ def _told_for(reports: pl.DataFrame, managers: pl.DataFrame) -> pl.DataFrame:
     back = included.select("quarter", manager="institution_cik", institution_cik="manager").unique()
     mutual = included.join(back, on=pair, how="semi").filter(pl.col("institution_cik") > pl.col("manager"))
     included = included.join(mutual, on=pair, how="anti")
-    itself = reports.select("quarter", "institution_cik", manager="institution_cik")
+    itself = _whole(reports).select("quarter", "institution_cik", manager="institution_cik")
     tellers = pl.concat([included.select(pair), itself.select(pair)]).unique()
     several = tellers.group_by("quarter", "manager").len().filter(pl.col("len") > 1)
     return included.join(several, on=["quarter", "manager"], how="semi").drop("institution_cik")
