@@ -393,20 +393,28 @@ def test_issuer_outside_the_universe_has_no_security_and_ticker_chooses_the_clas
 
 
 def test_a_title_names_the_class_whatever_the_ticker():
-    titles = ("Class B Common Stock", "CLASS A ordinary shares", "Common Stock", "Class C Capital Stock")
+    titles = (
+        "Class B Common Stock", "Common Stock Cl. B", "CLASS A ordinary shares", "Common Stock", "Class C Capital Stock"
+    )  # fmt: skip
     trades = parse.ownership([filing(ORIGINAL, date(2024, 5, 3), *(line(title=title) for title in titles))]).trades
-    assert compute.with_securities(trades, LISTINGS)["security_id"].to_list() == [77001, 77002, 77002, 77002]
+    assert compute.with_securities(trades, LISTINGS)["security_id"].to_list() == [77001, 77001, 77002, 77002, 77002]
 
 
 def test_what_is_no_stock_is_not_booked_on_the_stock():
     none = (
         "Series B Preferred Stock", "6.5% Senior Notes due 2030", "Warrants to purchase Common Stock", "Rights",
-        "Units",
+        "Units", "Units, each consisting of one share of common stock and a warrant", "Restricted Stock Units",
         "Depositary Shares, each representing a 1/40th interest in a share of Series A Preferred",
+        "8.00% Series D Cumulative Redeemable Pfd", "Series B Pfd Stock", "Series A Pref. Stock", "Term Loan",
+        "Mandatory Convertible Pref Shs", "6.5% Senior Secured Nts due 2030", "Shares of MuniPreferred",
+        "Series B Preferred Units representing limited partner interests", "Rights to American Depositary Shares",
     )  # fmt: skip
     stock = (
         "Common Stock (and associated preferred share purchase rights)", "Common Units", "American Depositary Shares",
-        "Ordinary Shares", "Common Stock, par value $.01, with rights",
+        "Ordinary Shares", "Common Stock, par value $.01, with rights", "Units of Beneficial Interest", "Trust Units",
+        "Depositary Units", "LP Units", "Units (ltd. partnership interests)", "Class A Units", "Limited Partner Units",
+        "Common Stock and Preferred Share Purchase Rights", "Common Stock and Associated Rights",
+        "Shares of Common Stock underlying Units", "Common Stock/Rights", "Common Stock &amp; Rights",
     )  # fmt: skip
     trades = parse.ownership(
         [filing(ORIGINAL, date(2024, 5, 3), *(line(title=title) for title in (*none, *stock)))]

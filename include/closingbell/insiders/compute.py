@@ -45,11 +45,18 @@ ACTIVITY: dict[str, Any] = {
 others. buyers, sellers: distinct insiders (those filing jointly are one): a cluster is several. known_at: of the newest
 trade counted. Shares are as traded: a split inside a window mixes two bases, values do not."""
 
-HEAD = r"^(.*?)(?:[,(]|\bwith\b|\bpar value\b|$)"
-"""What a title is of: "Common Stock (and associated preferred share purchase rights)" is common stock."""
-CLASS = r"\b(?:class|series)\s+([a-z])\b"
-NO_STOCK = r"\b(?:preferred|preference|notes?|debentures?|bonds?|warrants?|rights?|units?|depositary)\b"
-STOCK_ALL_THE_SAME = r"\b(?:common units?|(?:american|global) depositary (?:shares?|receipts?))\b"
+TAIL = r"(?:[,(]|\bwith\b|\bpar value\b|\b(?:stock|shares?)\s*(?:\band\b|\bunderlying\b|[&/])).*$"
+"""What a title is not of: "Common Stock and associated preferred share purchase rights" is common stock."""
+CLASS = r"\b(?:class|series|cl\.?)\s+([a-z])\b"
+NO_STOCK = (
+    r"\b(?:\w*preferred|preference|pref|pfd|notes?|nts|loans?|debentures?|bonds?|certificates? of deposit|auction rate|"
+    r"warrants?|rights?|units?|phantom|depositary)\b"
+)
+STOCK_ALL_THE_SAME = (
+    r"\b(?:american|global) depositary (?:shares?|receipts?)\b|^units?\b.*\binterests?\b|"
+    r"\b(?:common|trust|depositary|l\.?p\.?|limited partner(?:ship)?|class [a-z]) units?\b"
+)
+"""Units that are a partnership's or a trust's stock; others are a SPAC's share and warrant, or promises of stock."""
 COPY_DAYS = 5
 """A group too large for one form files its parts at most so many days apart."""
 
@@ -211,7 +218,7 @@ def _same_place_of_filing(row: Row) -> tuple[Any, ...]:
 def with_securities(trades: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
     """`trades` with security_id: the issuer's class that the line's title names ("Class B", "Series C"), else the one
     with the ticker that the document gives, else the issuer's first. None where the title is of no stock (preferred,
-    notes, warrants, rights, units), and where the document gives several tickers and the title does not choose.
+    notes, warrants, rights, most units), and where the document gives several tickers and the title does not choose.
 
     listings: security_id, cik, share_class, ticker (house spelling; any number of tickers a security). Keyed by the
     issuer's CIK: an issuer that is not listed has null. Documents write tickers freely ("NYSE: ABC", "goog, googl").
@@ -220,7 +227,7 @@ def with_securities(trades: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFram
     asked = trades.select(named).unique().with_row_index("_asked")
     classes = listings.select(issuer_cik="cik", share_class="share_class", ticker="ticker", security_id="security_id")
     title = pl.col("security_title").fill_null("").str.to_lowercase()
-    what = title.str.extract(HEAD, 1)
+    is_stock = ~title.str.replace(STOCK_ALL_THE_SAME, "").str.replace(TAIL, "").str.contains(NO_STOCK)
     written = asked.select("_asked", "issuer_cik", ticker=pl.col("issuer_ticker").fill_null("").str.split(",")).explode(
         "ticker"
     )
@@ -252,7 +259,7 @@ def with_securities(trades: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFram
         .join(first, on="issuer_cik", how="left")
         .select(
             *named,
-            security_id=pl.when(what.str.contains(NO_STOCK) & ~what.str.contains(STOCK_ALL_THE_SAME))
+            security_id=pl.when(~is_stock)
             .then(None)
             .when(pl.col("of_title_n") > 0)
             .then("of_title")
