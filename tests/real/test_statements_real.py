@@ -188,6 +188,12 @@ def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str,
         (TXN, "Q", "2011-09-30", "long_term_debt", "2011-11-05", 4_215 * M),
         # LongTermDebtNoncurrent 0, LongTermDebtAndCapitalLeaseObligations 3,171.1 (0000945436-15-000184)
         (SUNE, "Q", "2013-12-31", "long_term_debt", "2015-07-08", 3_171.1 * M),
+        # nine months 161.3 less half -26.4 (0001193125-11-216740), which is 161.3 too in 0000945436-12-000174
+        (SUNE, "Q", "2011-09-30", "operating_cash_flow", "2012-11-10", (161.3 + 26.4) * M),
+        # 1,723 in eleven filings; 2,216, of 2016-01-31, in 0000354950-19-000010
+        (HD, "Q", "2015-02-01", "cash_and_equivalents", "2019-04-01", 1_723 * M),
+        # 593.175 is of 2014-12-31 (0001336917-16-000064)
+        (UAA, "Q", "2014-09-30", "cash_and_equivalents", "2016-02-23", 249.469 * M),
         # LongTermDebtNoncurrent 582.5 is ConvertibleDebtCurrent 582.502 (0001193125-13-435480); so 593.7 beside
         # 593.712 and ConvertibleDebtNoncurrent 1,767.024 (0001193125-14-303175); 0 beside 586.119 (...-14-069681)
         (TSLA, "Q", "2013-09-30", "long_term_debt", "2013-11-09", None),

@@ -211,6 +211,21 @@ def test_forgotten_thousands_are_no_restatement():
     assert known(rows, "Q", "2020-03-31", "revenue") == 10_123_000
 
 
+def test_an_amount_of_a_neighbouring_period_is_no_restatement_until_more_filings_say_so():
+    months = [fact(OCF, H1, -1264, "2020-08-01"), fact(OCF, N9, 1613, "2020-11-01")]
+    rows = statements(*months, fact(OCF, H1, 1613, "2021-11-01"), fact(OCF, N9, 1613, "2021-11-01"))
+    assert known(rows, "Q", "2020-09-30", "operating_cash_flow") == 1613 + 1264
+    cash = "CashAndCashEquivalentsAtCarryingValue"
+    first = [fact(ASSETS, "2020-03-31", 9, "2020-05-01"), fact(cash, "2020-03-31", 1723, "2020-05-01")]
+    later = fact(cash, "2020-06-30", 2216, "2020-08-01")
+    again = [fact(cash, "2020-03-31", 2216, filed) for filed in ("2021-05-01", "2021-08-01")]
+    rows = statements(*first, later, *again)
+    assert known(rows, "Q", "2020-03-31", "cash_and_equivalents", on="2021-05-02") == 1723
+    assert known(rows, "Q", "2020-03-31", "cash_and_equivalents") == 2216
+    rows = statements(*first, later, again[0] | {"value": 2215.0})
+    assert known(rows, "Q", "2020-03-31", "cash_and_equivalents") == 2215
+
+
 def test_a_share_count_that_the_same_filing_contradicts_is_dropped():
     def shares(average, cover, sheet=None):
         counted = fact(ASSETS, "2020-03-31", 9, "2020-05-01"), fact(NET, Q1, 8e9, "2020-05-01")

@@ -18,9 +18,9 @@ How a figure is found (1 and 2: observations.py; 3 and 4: versions.py and events
    pair of one tag is filed. Per-share figures and share counts are never subtracted, and a difference never replaces
    what was stated, but a fourth quarter told before both its year and its nine months were recast.
 4. Of an item's tags each filing's own best counts (concepts.toml); between filings the newest. No restatement, but a
-   slip that changes nothing, is an amount with its sign turned or its thousands forgotten, until more filings say so
-   than not, an amendment counted twice (events.py: turned, unscaled); net income and earnings a share that differ by
-   the sign alone are losses (observations.py).
+   slip that changes nothing, is an amount with its sign turned or its thousands forgotten, or a neighbouring period's,
+   until more filings say so than not, an amendment counted twice (events.py: turned, unscaled, misdated); net income
+   and earnings a share that differ by the sign alone are losses (observations.py).
 5. TTM is the year where one ends; else four adjoining quarters, or the year to date and the rest of the year before
    (by rule 3: the year less the same months) where a later filing tells that rest than one of its quarters, as after a
    restated year, or the first report of the year to date shows that its quarters no longer add up to it. TTM earnings

@@ -26,6 +26,7 @@ DAYS = 1 << 17
 DAY_ZERO = 1 << 16
 LAST_RANK = RANKS - 1
 SAME_DIGITS = 0.001
+YEAR_DAYS = 380
 ADDS_UP = 0.005
 """Of the largest of three amounts: two that leave less of the third unexplained add up to it."""
 
@@ -180,6 +181,47 @@ def turned(stated: Events, votes: Ints) -> Flags:
     filings, of = np.unique(pairs[0], return_inverse=True)
     repeats, turns = np.bincount(of), np.bincount(of, weights=pairs[2])
     return found & ~np.isin(filing, filings[(turns == repeats) & (repeats > 1)])
+
+
+def misdated(stated: Events, votes: Ints, ends: Ends) -> Flags:
+    """Which amounts are what an earlier filing gave a neighbouring period, against as many filings at least: slips.
+
+    Home Depot's cash of 2015-02-01, 1,723 million in eleven filings, is that of 2016-01-31 in 0000354950-19-000010;
+    SunEdison's nine months of 2011 are given to the half too by 0000945436-12-000174. A neighbour ends within a year,
+    or begins or ends on the same day. Votes are those of `turned`; amounts of three digits may be equal by chance.
+    """
+    found = np.zeros(len(stated), dtype=np.bool_)
+    series = stated.row * TAGS + stated.code
+    amount = np.unique(stated.value, return_inverse=True)[1]
+    order = np.lexsort((stated.day, series))
+
+    def cast(by: Ints, first: Flags) -> Ints:
+        sums = np.cumsum(votes[by])
+        begins = np.maximum.accumulate(np.where(first, np.arange(len(by)), 0))
+        so_far = np.empty(len(by), dtype=np.int64)
+        so_far[by] = sums - (sums - votes[by])[begins]
+        return so_far
+
+    of_all = cast(order, new(series[order]))
+    order = np.lexsort((stated.day, amount, series))
+    own = cast(order, new(series[order]) | new(amount[order]))
+    size = np.abs(stated.value)
+    asked = np.flatnonzero((of_all - own >= own) & (size > 0))
+    company = ends.company[stated.row // SPANS]
+    tag = company * TAGS + stated.code
+    order = np.lexsort((amount, tag))
+    number = np.empty(len(stated), dtype=np.int64)
+    number[order] = np.cumsum(new(tag[order]) | new(amount[order]))
+    which, at = _matches(number[asked], number[order])
+    one, other = asked[which], order[at]
+    apart = np.abs(ends.day[stated.row[one] // SPANS] - ends.day[stated.row[other] // SPANS])
+    alike = stated.row[one] % SPANS == stated.row[other] % SPANS
+    dated = stated.row[one] % SPANS == INSTANT
+    near = (alike & (apart <= YEAR_DAYS)) | (~dated & ((apart == 0) | (stated.start[one] == stated.start[other])))
+    neighbour = (stated.row[one] != stated.row[other]) & (stated.day[other] < stated.day[one]) & near
+    exact = np.round(size[one] / 10 ** (np.floor(np.log10(size[one])) - 2), 9) % 1 != 0
+    found[one[neighbour & exact]] = True
+    return found
 
 
 def differences(amounts: Events, ends: Ends, lengths: Flags) -> tuple[Events, Ints]:

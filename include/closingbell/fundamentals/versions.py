@@ -85,7 +85,8 @@ def events_of(seen: pl.DataFrame) -> Told:
         lengths[low : high + 1] = True
     stated, items = stated.take(order), items[order]
     votes = 1 + seen["amends"].to_numpy()[order].astype(np.int64)
-    kept = ~(events.turned(stated, votes) | events.unscaled(stated, votes))
+    slips = events.turned(stated, votes) | events.unscaled(stated, votes) | events.misdated(stated, votes, ends)
+    kept = ~slips
     told = decided(stated.take(kept), items[kept], np.array([kind == "flow" for kind in kinds]), ends, lengths)
     told = with_balances(told)
     told = told.take(np.argsort((told.row * events.ITEMS + told.code) * events.DAYS + told.day, kind="stable"))
