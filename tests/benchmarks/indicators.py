@@ -63,7 +63,7 @@ def _bare(windows: list[tuple[np.ndarray, ...]]) -> list[Any]:
             EMA(close, 26), BBANDS(close, 20, 2.0, 2.0), ATR(high, low, close, 14), ADX(high, low, close, 14),
             STOCH(high, low, close, 14, 3, 0, 3, 0), ROC(close, 10), OBV(close, volume), SMA(volume, 20),
         )
-        for high, low, close, volume in windows
+        for high, low, close, volume, _ in windows
     ]  # fmt: skip
 
 
@@ -73,7 +73,8 @@ def _windows() -> list[tuple[np.ndarray, ...]]:
     for _ in range(STOCKS):
         close = 50 * np.exp(np.cumsum(0.02 * random.standard_normal(WINDOW)))
         spread = 1 + 0.01 * random.random(WINDOW)
-        windows.append((close * spread, close / spread, close, random.integers(1e5, 1e7, WINDOW).astype(float)))
+        volume = random.integers(1e5, 1e7, WINDOW).astype(float)
+        windows.append((close * spread, close / spread, close, volume, np.arange(WINDOW)[::-1]))
     return windows
 
 

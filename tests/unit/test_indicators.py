@@ -57,6 +57,29 @@ def test_every_indicator_equals_its_plain_definition(seed):
     assert row["bars"] == 400
 
 
+def test_returns_count_sessions_and_not_the_shares_own_bars():
+    """A share that trades every fifth session and rises 0.1 % a session: a month is 21 sessions, not 105."""
+    days = DAYS[4::5]
+    closes = [10 * 1.001 ** DAYS.index(day) for day in days]
+    seldom = bars_of(1, days).with_columns(pl.Series(name, closes) for name in ("open", "high", "low", "close"))
+    row = technical_indicators(seldom, NO_SPLITS, sessions=[LAST]).row(0, named=True)
+    for name, sessions in {"return_1m": 25, "return_3m": 65, "return_6m": 130, "return_12m": 255}.items():
+        assert row[name] == pytest.approx(1.001**sessions - 1), name
+    for name, value in plain(seldom.tail(80)).items():
+        if name.startswith("return_"):
+            assert row[name] == pytest.approx(value), name
+
+
+@pytest.mark.parametrize(("missing", "expected"), [(5, True), (6, False)])
+def test_a_return_from_a_bar_that_is_more_than_five_sessions_older_is_none(missing, expected):
+    bars = bars_of(1, DAYS)
+    stopped = bars.filter(~pl.col("session").is_in(DAYS[-21 - missing : -21]))
+    row = technical_indicators(stopped, NO_SPLITS, sessions=[LAST]).row(0, named=True)
+    then, now = bars["close"][-22 - missing], bars["close"][-1]
+    assert row["return_1m"] == (pytest.approx(now / then - 1) if expected else None)
+    assert row["return_3m"] is not None
+
+
 def test_a_daily_run_and_a_backfill_give_the_same_bytes():
     bars = pl.concat([bars_of(1, DAYS, 1), bars_of(2, DAYS[::2], 2), bars_of(3, DAYS[300:], 3), bars_of(4, DAYS, 4)])
     splits = pl.concat([split(1, DAYS[-30], 4, 1), split(1, DAYS[-200], 3, 2), split(4, DAYS[-3], 1, 20)])

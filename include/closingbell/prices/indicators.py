@@ -10,8 +10,9 @@ Definitions (Wilder 1978 for RSI, ATR and ADX; TA-Lib's seeding: an EMA starts a
 rsi_14, macd(12, 26, 9), sma and ema of closes, bollinger(20, 2 population deviations), atr_14, adx_14, stochastic
 slow (14, 3, 3), roc_10 in per cent, obv counted from 0 at the window's first bar, volume_sma_20; volatility_20 is the
 sample deviation of the last 20 log returns times sqrt(252); returns are of split-adjusted prices without dividends,
-over 21, 63, 126 and 252 of the security's own bars, as fractions. Bars with `adjusted_as_of` are on that day's basis
-already: only splits after it are applied.
+over 21, 63, 126 and 252 sessions, as fractions, from the close of that session or of one of the five before it: a
+share that trades seldom has none where it had no bar then. All else counts the security's own bars. Bars with
+`adjusted_as_of` are on that day's basis already: only splits after it are applied.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ import numpy as np
 import polars as pl
 
 from closingbell.prices.compute import split_fractions
-from closingbell.sessions import last_sessions
+from closingbell.sessions import calendar, last_sessions
 
 WINDOW = 400
+NO_OLDER = 5  # sessions before the one that a return counts from
 RETURNS = {"return_1m": 21, "return_3m": 63, "return_6m": 126, "return_12m": 252}
 TALIB_COLUMNS = (
     "rsi_14", "macd", "macd_signal", "macd_histogram", "sma_20", "sma_50", "sma_200", "ema_12", "ema_26",
@@ -42,8 +44,8 @@ TECHNICAL_INDICATORS = {
 }
 EPOCH = date(1970, 1, 1)
 
-Window = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""high, low, close, volume of one security, oldest first, contiguous float64 on one split basis."""
+Window = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""high, low, close, volume of one security, oldest first, contiguous float64 on one split basis; ages, in sessions."""
 
 
 def technical_indicators(bars: pl.DataFrame, splits: pl.DataFrame, *, sessions: Sequence[date]) -> pl.DataFrame:
@@ -74,15 +76,20 @@ def technical_indicators(bars: pl.DataFrame, splits: pl.DataFrame, *, sessions: 
 def indicators(windows: Sequence[Window]) -> dict[str, np.ndarray]:
     """{column: value of each window's last bar}, NaN where its bars are too few: arrays in, arrays out."""
     out = _talib(windows)
-    count = len(windows)
-    tail = np.full((count, RETURNS["return_12m"] + 1), np.nan)
-    for row, (_, _, close, _) in enumerate(windows):
-        last = close[-tail.shape[1] :]
-        tail[row, tail.shape[1] - len(last) :] = last
+    tail = np.full((len(windows), 21), np.nan)
+    by_age = np.full((len(windows), RETURNS["return_12m"] + NO_OLDER + 1), np.nan)
+    for row, (_, _, close, _, ages) in enumerate(windows):
+        last = close[-21:]
+        tail[row, 21 - len(last) :] = last
+        recent = ages < by_age.shape[1]
+        by_age[row, ages[recent]] = close[recent]
     values = {"close": tail[:, -1].copy(), **dict(zip(TALIB_COLUMNS, out, strict=True))}
-    values["volatility_20"] = _volatility(tail[:, -21:])
+    values["volatility_20"] = _volatility(tail)
     for name, back in RETURNS.items():
-        values[name] = tail[:, -1] / tail[:, -1 - back] - 1
+        base = by_age[:, back].copy()
+        for age in range(back + 1, back + NO_OLDER + 1):
+            base = np.where(np.isnan(base), by_age[:, age], base)
+        values[name] = tail[:, -1] / base - 1
     _blank_where_flat(values, windows)
     for column in values.values():
         column[~np.isfinite(column)] = np.nan
@@ -96,7 +103,7 @@ def _talib(windows: Sequence[Window]) -> np.ndarray:
     from talib._ta_lib import ADX, ATR, BBANDS, EMA, MACD, OBV, ROC, RSI, SMA, STOCH
 
     out = np.empty((len(windows), len(TALIB_COLUMNS)))
-    for row, (high, low, close, volume) in enumerate(windows):
+    for row, (high, low, close, volume, _) in enumerate(windows):
         macd, signal, histogram = MACD(close, 12, 26, 9)
         upper, middle, lower = BBANDS(close, 20, 2.0, 2.0, MA_Type.SMA)
         slow_k, slow_d = STOCH(high, low, close, 14, 3, MA_Type.SMA, 3, MA_Type.SMA)
@@ -139,6 +146,7 @@ class _Series:
         bars = bars.sort("security_id", "session")
         self._columns = tuple(bars[name].cast(pl.Float64).to_numpy() for name in ("high", "low", "close", "volume"))
         self._days = bars["session"].cast(pl.Int32).to_numpy()
+        self._numbers = np.searchsorted(calendar().sessions.to_numpy().astype("datetime64[D]").astype(int), self._days)
         self._own_basis = (
             bars.select(pl.max_horizontal("session", "adjusted_as_of").cast(pl.Int32)).to_series().to_numpy()
         )
@@ -165,14 +173,15 @@ class _Series:
 
     def _window(self, security_id: int, begin: int, stop: int, session: date) -> Window:
         high, low, close, volume = (column[begin:stop] for column in self._columns)
+        ages = self._numbers[stop - 1] - self._numbers[begin:stop]
         own = self._own_basis[begin:stop]
         prices = _factors(self._price_splits.get(security_id), own, session)
         if prices is None:
-            return high, low, close, volume
+            return high, low, close, volume, ages
         up, down = prices
         high, low, close = high * down / up, low * down / up, close * down / up
         shares = _factors(self._share_splits.get(security_id), own, session)
-        return high, low, close, volume if shares is None else volume * shares[0] / shares[1]
+        return high, low, close, volume if shares is None else volume * shares[0] / shares[1], ages
 
 
 def _factors(
