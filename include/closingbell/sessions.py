@@ -38,7 +38,7 @@ def is_session(day: date) -> bool:
 def close_of(session: date) -> datetime:
     """The close of `session` in UTC, early closes included; raises NotASession."""
     if not is_session(session):
-        raise NotASession(f"{session} is no XNYS session: holidays and weekends have none; use the session before it")
+        raise NotASession(_why_none(session))
     return calendar().session_close(session.isoformat()).to_pydatetime().astimezone(UTC)
 
 
@@ -53,7 +53,7 @@ def last_sessions(session: date, count: int) -> list[date]:
     Raises NotASession.
     """
     if not is_session(session):
-        raise NotASession(f"{session} is no XNYS session: holidays and weekends have none; use the session before it")
+        raise NotASession(_why_none(session))
     cal = calendar()
     end = cal.sessions.get_loc(session.isoformat())
     return [stamp.date() for stamp in cal.sessions[max(0, end - count + 1) : end + 1]]
@@ -79,3 +79,10 @@ def first_session_from(day: date) -> date | None:
     if day > cal.last_session.date():
         return None
     return cal.date_to_session(max(day, cal.first_session.date()).isoformat(), direction="next").date()
+
+
+def _why_none(day: date) -> str:
+    first, last = calendar().first_session.date(), calendar().last_session.date()
+    if first <= day <= last:
+        return f"{day} is no XNYS session: holidays and weekends have none; use the session before it"
+    return f"{day} is outside the calendar: XNYS sessions are known from {first} to {last}"

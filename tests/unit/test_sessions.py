@@ -90,8 +90,10 @@ def test_the_calendar_begins_where_the_recorded_prices_do():
 
 def test_beyond_the_calendar_nothing_is_a_session():
     assert not sessions.is_session(date(2099, 1, 5))
-    with pytest.raises(sessions.NotASession):
+    with pytest.raises(sessions.NotASession, match=r"2099-01-05 is outside .* known from 1990-01-02 to 20"):
         sessions.close_of(date(2099, 1, 5))
+    with pytest.raises(sessions.NotASession, match="1950-01-03 is outside the calendar"):
+        sessions.last_sessions(date(1950, 1, 3), 5)
 
 
 def test_the_last_sessions_of_a_holiday_are_refused():

@@ -80,6 +80,7 @@ def test_each_mode_seed_and_size_has_a_database_of_its_own(tmp_path: Path) -> No
         ({"mode": "recorded"}, "RECORDINGS=dir"),
         ({"mode": "recorded", "recordings": "/no/such/folder"}, "RECORDINGS=/no/such/folder is no folder"),
         ({"mode": "simulated", "companies": 5}, "COMPANIES=5"),
+        ({"mode": "simulated", "seed": -1}, "SEED=-1: use 0 to 4294967295"),
         ({"mode": "simulated", "port": 80}, "PORT=80"),
         ({"mode": "simulated", "faults": "429"}, "FAULTS=429"),
         ({"mode": "simulated", "faults": '{"429": 2}'}, "FAULTS="),

@@ -126,6 +126,8 @@ def spec(
         recordings = str(folder)
     if not 20 <= companies <= 6000:
         raise StackError(f"COMPANIES={companies}: a simulated market has 20 to 6000")
+    if not 0 <= seed < 2**32:
+        raise StackError(f"SEED={seed}: use 0 to {2**32 - 1}")
     if not 1024 <= port <= 65535:
         raise StackError(f"PORT={port}: use 1024 to 65535")
     if faults:
