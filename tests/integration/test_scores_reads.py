@@ -255,7 +255,7 @@ def tickers_in(board_text: str) -> set[str]:
 @pytest.mark.parametrize(
     ("options", "shown"),
     [
-        (["--sector", "Energy"], {f"T{n}" for n in range(1, SECURITIES + 1, 2)}),
+        (["--sector", "oil & gas"], {f"T{n}" for n in range(1, SECURITIES + 1, 2)}),
         (["--limit", "3"], {"T1", "T10", "T11"}),  # the first by ticker
         (["--ticker", "T2,T5"], {"T2", "T5"}),
         (["--all"], {f"T{n}" for n in range(1, SECURITIES + 1)}),

@@ -366,6 +366,7 @@ def test_sql_reads_and_changes_nothing(database: Engine, monkeypatch, tmp_path: 
         (("prices", "--all", "--first", "2025-11-24"), "--first and --last go together"),
         (("prices", "--all", "--first", "2025-12-01", "--last", "2025-11-24"), "is after --last"),
         (("scores", "--all", "--session", "2027-11-19"), "has not closed yet"),
+        (("scores", "--sector", "Crypto"), "--sector Crypto is no GICS sector: use Communication Services, Consumer D"),
         (("db-url",), "no stack was started here yet"),
         (("up", "--mode", "recorded"), "MODE=recorded needs RECORDINGS=dir"),
     ],

@@ -26,6 +26,7 @@ from closingbell.cli.options import (
     joined,
     nothing_beside,
     one_of,
+    sector_named,
     span,
     split,
 )  # fmt: skip
@@ -145,7 +146,7 @@ def valuations(
 @app.command()
 def scores(
     ticker: Tickers = None,
-    sector: Annotated[str | None, typer.Option(help="Securities of one GICS sector")] = None,
+    sector: Annotated[str | None, typer.Option(help="Of one GICS sector, however it is spelled")] = None,
     sp500: Annotated[bool, typer.Option("--sp500", help="Members of the S&P 500 on the session")] = False,
     limit: Limit = None,
     all_: All = False,
@@ -156,7 +157,7 @@ def scores(
     run_id: RunId = None,
 ) -> None:
     """Scores of a session as known at its close; the board of it is printed. Peers are the whole universe always."""
-    chosen = one_of(ticker=ticker, sector=sector, sp500=sp500, limit=limit, all=all_)
+    chosen = one_of(ticker=ticker, sector=sector_named(sector), sp500=sp500, limit=limit, all=all_)
     window = span(session, first, last)
     if sp500:
         _say_of_members(window)

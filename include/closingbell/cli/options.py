@@ -44,6 +44,15 @@ def one_of(from_files: list[Path] | None = None, *, ticker: list[str] | None, **
     return {"tickers": ticker, **others, "from_files": from_files}
 
 
+def sector_named(given: str | None) -> str | None:
+    """The GICS sector that is spelled; raises UsageError with the eleven where it is none."""
+    from closingbell.universe.sectors import gics_sector, sectors
+
+    if given and gics_sector(given) is None:
+        raise UsageError(f"--sector {given} is no GICS sector: use {', '.join(sectors())}")
+    return gics_sector(given)
+
+
 def nothing_beside(from_files: list[Path] | None, **others: Any) -> None:
     """Raises UsageError where files are given with a choice that they leave none of."""
     if from_files and (given := [f"--{name}" for name, value in others.items() if value]):
