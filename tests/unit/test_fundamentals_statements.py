@@ -226,6 +226,13 @@ def test_an_amount_of_a_neighbouring_period_is_no_restatement_until_more_filings
     assert known(rows, "Q", "2020-03-31", "cash_and_equivalents") == 2215
 
 
+def test_a_fourth_quarter_that_sold_less_than_nothing_is_missing():
+    """The year is told without a business that was discontinued in its last quarter, the nine months with it."""
+    rows = statements(*year_of(REVENUE, (30, 30, 30, -10)))
+    assert known(rows, "FY", "2020-12-31", "revenue") == 80
+    assert known(rows, "Q", "2020-12-31", "revenue") is None
+
+
 def test_a_share_count_that_the_same_filing_contradicts_is_dropped():
     def shares(average, cover, sheet=None):
         counted = fact(ASSETS, "2020-03-31", 9, "2020-05-01"), fact(NET, Q1, 8e9, "2020-05-01")
@@ -580,6 +587,12 @@ def test_a_banks_revenue_is_net_of_what_its_deposits_cost():
         NetIncomeLoss=9,
     )
     assert known(small, "FY", "2020-12-31", "revenue") == 70
+
+
+def test_a_makers_own_bank_is_not_its_revenue():
+    bank = {"InterestIncomeExpenseNet": -120, "NoninterestIncome": 300}
+    assert known(annual(Revenues=10_000, OperatingIncomeLoss=900, **bank), "FY", "2020-12-31", "revenue") == 10_000
+    assert known(annual(Revenues=10_000, NetIncomeLoss=900, **bank), "FY", "2020-12-31", "revenue") == 180
 
 
 def test_fees_from_contracts_are_not_the_revenue_of_a_lender_insurer_or_lessor():
