@@ -17,8 +17,11 @@ pytestmark = pytest.mark.real
 
 MOCKS = "polygon/client_python_mocks"
 NO_SPLITS = pl.DataFrame(
-    schema={"security_id": pl.Int64, "ex_date": pl.Date, "numerator": pl.Float64, "denominator": pl.Float64}
-)
+    schema={
+        "security_id": pl.Int64, "ex_date": pl.Date, "kind": pl.String, "numerator": pl.Float64,
+        "denominator": pl.Float64,
+    }
+)  # fmt: skip
 
 
 def recorded(recordings: Path, path: str) -> bytes:
