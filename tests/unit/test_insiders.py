@@ -338,6 +338,46 @@ def test_an_amendment_that_reports_a_trade_the_original_left_out_supersedes_noth
     assert superseded(original, amendment) == [(ORIGINAL, 1), (ORIGINAL, 2)]
 
 
+def test_an_amendment_that_reports_a_trade_left_out_before_the_originals_supersedes_nothing():
+    original = filing(ORIGINAL, date(2024, 5, 3), line(code="S", after="4000"), line(code="S", price="9", after="3900"))
+    left_out = line(code="S", shares="50", after="4100")
+    assert superseded(original, filing(AMENDMENT, date(2024, 5, 20), left_out, form="4/A", more=NAMES_ORIGINAL)) == []
+    # both shares and price of the first line corrected: the second goes on from it as from the first
+    corrected = line(code="S", shares="50", price="12", after="4000")
+    amendment = filing(AMENDMENT, date(2024, 5, 20), corrected, form="4/A", more=NAMES_ORIGINAL)
+    assert superseded(original, amendment) == [(ORIGINAL, 1)]
+
+
+@pytest.mark.parametrize("longer", ["Common Stock, par value $0.01 per share", "Common Stock (no par value)"])
+def test_amendment_that_spells_the_title_longer_finds_its_line(longer: str):
+    original = filing(ORIGINAL, date(2024, 5, 3), line(shares="50", after="1000"), line())
+    corrected = line(price="12", title=longer)
+    amendment = filing(AMENDMENT, date(2024, 5, 20), corrected, form="4/A", more=NAMES_ORIGINAL)
+    assert superseded(original, amendment) == [(ORIGINAL, 2)]
+
+
+@pytest.mark.parametrize(
+    ("shares", "after", "gone"),
+    [("1000", "5000", [1, 2]), ("1100", "5000", [1]), ("1000", "5100", [1])],
+)
+def test_amendment_that_writes_a_trades_tranches_as_one_line_takes_them_all(shares: str, after: str, gone: list):
+    original = filing(
+        ORIGINAL, date(2024, 5, 3),
+        line(shares="600", price="9.90", after="4600"), line(shares="400", price="10.15", after="5000"), line(code="F"),
+    )  # fmt: skip
+    merged = line(shares=shares, price="10.00", after=after)
+    amendment = filing(AMENDMENT, date(2024, 5, 20), merged, form="4/A", more=NAMES_ORIGINAL)
+    assert superseded(original, amendment) == [(ORIGINAL, n) for n in gone]
+
+
+def test_amendment_that_corrects_date_and_price_takes_the_line_with_as_much_owned_after():
+    original = filing(ORIGINAL, date(2024, 5, 3), line(code="F", shares="7"), line(price="10"))
+    for after, gone in (("1100", [(ORIGINAL, 2)]), ("1250", [])):
+        corrected = line(day="2024-04-30", price="11", after=after)
+        amendment = filing(AMENDMENT, date(2024, 5, 20), corrected, form="4/A", more=NAMES_ORIGINAL)
+        assert superseded(original, amendment) == gone
+
+
 def test_an_amendment_known_at_the_moment_of_its_original_counts_alone():
     """Files without an acceptance time: both are known at 22:00 of one day."""
     original = filing("0001234567-24-000005", date(2024, 5, 3), line(shares="100"))

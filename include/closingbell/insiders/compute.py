@@ -57,6 +57,7 @@ STOCK_ALL_THE_SAME = (
     r"\b(?:common|trust|depositary|l\.?p\.?|limited partner(?:ship)?|class [a-z]) units?\b"
 )
 """Units that are a partnership's or a trust's stock; others are a SPAC's share and warrant, or promises of stock."""
+PAR_VALUE = r"[\s,(]*(?:(?:no|\$?[\d.]+) +)?par value.*$"
 COPY_DAYS = 5
 """A group too large for one form files its parts at most so many days apart."""
 
@@ -71,8 +72,10 @@ def supersede(trades: pl.DataFrame) -> pl.DataFrame:
     date, code and security title: to the line equal in all amounts, else in shares, in price, or by its place. A line
     left over corrects the date or the code itself: it takes the leftover line of the named original in its own place,
     or, where no original is named or found, the line equal in everything but the code. One that corrects its owner
-    takes, of the named original's day, the line of another owner that is equal in everything else.
-    A trade that the original left out supersedes nothing: what is owned after it goes on from the original's last line.
+    takes, of the named original's day, the line of another owner that is equal in everything else. Fewer lines that
+    make the sum of a trade's tranches take them all.
+    A trade that the original left out supersedes nothing: what is owned after it goes on from the original's last line,
+    or the original's first line goes on from it.
     """
     amended = trades.filter(pl.col("form").str.ends_with("/A"))["issuer_cik"].unique()
     rows = trades.filter(pl.col("issuer_cik").is_in(amended.implode())).to_dicts()
@@ -114,14 +117,16 @@ def _supersede_by(lines: list[Row], of_issuer: list[Row]) -> None:
     if original and not named:
         lines, _ = _match(lines, [row for row in of_anybody if is_named(row)], _same_but_owner)
     candidates = named or live
+    restated = lines
     for alike in (_same_line, _same_amounts, _same_shares):
         lines, candidates = _match(lines, candidates, alike)
     lines = _without_additions(lines, named or live)
     for alike in (_same_price, _same_place):
         lines, candidates = _match(lines, candidates, alike)
     if named:
-        for alike in (_same_place_and_shares, _same_place_of_filing):
+        for alike in (_same_place_and_shares, _same_place_of_filing, _same_after):
             lines, candidates = _match(lines, candidates, alike)
+        _supersede_tranches(restated, named)
     else:
         _match(lines, candidates, _same_but_code)
 
@@ -132,7 +137,7 @@ def _came(row: Row) -> tuple[Any, ...]:
 
 
 def _without_additions(lines: list[Row], rows: list[Row]) -> list[Row]:
-    """The lines but for trades that the original left out: what is owned after them goes on from its last line."""
+    """The lines but for trades that the original left out: before its first line, or after its last."""
 
     def follows(line: Row, row: Row) -> bool:
         before, after, shares = row["shares_owned_after"], line["shares_owned_after"], line["shares"]
@@ -140,8 +145,32 @@ def _without_additions(lines: list[Row], rows: list[Row]) -> list[Row]:
             return False
         return bool(shares) and abs(before + (shares if line["acquired"] else -shares) - after) < 0.01
 
+    first = [row for row in rows if not any(follows(row, other) for other in rows)]
     last = [row for row in rows if not any(follows(other, row) for other in rows)]
-    return [line for line in lines if not any(follows(line, row) for row in last)]
+    return [
+        line
+        for line in lines
+        if not any(follows(row, line) for row in first) and not any(follows(line, row) for row in last)
+    ]
+
+
+def _supersede_tranches(lines: list[Row], rows: list[Row]) -> None:
+    """Marks the rows of a trade in tranches that the lines tell in others: as many shares, as many owned after them."""
+
+    def summed(told: list[Row], *more: str) -> dict[Any, list[Row]]:
+        trades: dict[Any, list[Row]] = defaultdict(list)
+        for row in told:
+            key = *_same_trade(row), row["acquired"], _same_holding(row), *(row[name] for name in more)
+            trades[key].append(row)
+        return trades
+
+    of_lines = summed(lines)
+    for (*key, _), told in summed(rows, "accession_no").items():
+        again = of_lines.get(tuple(key), [])
+        totals = [sum(row["shares"] or 0 for row in tranches) for tranches in (told, again)]
+        if again and totals[0] == totals[1] and told[-1]["shares_owned_after"] == again[-1]["shares_owned_after"]:
+            for row in told:
+                _mark(row, again[-1])
 
 
 def _match(lines: list[Row], candidates: list[Row], alike: Callable[[Row], Any]) -> tuple[list[Row], list[Row]]:
@@ -154,15 +183,20 @@ def _match(lines: list[Row], candidates: list[Row], alike: Callable[[Row], Any])
     for line in lines:
         if queue := waiting[alike(line)]:
             row = queue.pop(0)
-            row["superseded_by"], row["superseded_at"] = line["accession_no"], line["known_at"]
+            _mark(row, line)
             taken.add(id(row))
         else:
             left.append(line)
     return left, [row for row in candidates if id(row) not in taken]
 
 
+def _mark(row: Row, line: Row) -> None:
+    row["superseded_by"], row["superseded_at"] = line["accession_no"], line["known_at"]
+
+
 def _title(row: Row) -> str:
-    return re.sub(r"[^a-z0-9]+", " ", (row["security_title"] or "").lower()).strip()
+    title = re.sub(PAR_VALUE, "", (row["security_title"] or "").lower())
+    return re.sub(r"[^a-z0-9]+", " ", title).strip()
 
 
 def _same_holding(row: Row) -> tuple[Any, ...]:
@@ -211,8 +245,14 @@ def _same_place_and_shares(row: Row) -> tuple[Any, ...]:
 
 
 def _same_place_of_filing(row: Row) -> tuple[Any, ...]:
-    # a date or a code corrected, not both: what is left with neither is another trade
     return row["is_derivative"], row["row_no"], row["transaction_date"]
+
+
+def _same_after(row: Row) -> tuple[Any, ...]:
+    # date and price corrected, or the place; without what is owned after it, it may be another trade
+    after = row["shares_owned_after"]
+    unlike = row["accession_no"] if after is None else None
+    return *_same_holding(row), row["acquired"], row["shares"], after, unlike
 
 
 def with_securities(trades: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
@@ -288,7 +328,7 @@ def open_market(trades: pl.DataFrame) -> pl.DataFrame:
     shares, price and shares owned after, is of other owners, comes within COPY_DAYS, is of a holding that can be shared
     (indirect, or a 10 % owner's), and one of the two filings is a group's: two directors who buy equal lots are two.
     """
-    title = pl.col("security_title").str.to_lowercase().str.replace(r"[\s,(]*(?:\$?[\d.]+ +)?par value.*$", "")
+    title = pl.col("security_title").str.to_lowercase().str.replace(PAR_VALUE, "")
     trade = ["issuer_cik", "transaction_date", "transaction_code", "_title", "shares", "price_per_share"]
     trade += ["shares_owned_after", "form"]
     rows = (
