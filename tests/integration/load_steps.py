@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
+import pytest
 from sqlalchemy import Engine, text
 
 from closingbell.warehouse import load
 from closingbell.warehouse.tables import shape
+
+
+class Stopped(BaseException):
+    """Stands for a kill: no handler of the pipelines takes it."""
+
+
+@contextmanager
+def killed_before_publishing(table: str) -> Iterator[None]:
+    """The block ends, as by a kill, where a load is about to publish the table."""
+    publish = load.publish
+
+    def stop(engine: Engine, stage_id: str, **options: Any) -> load.Publication:
+        ((name,),) = rows(engine, "SELECT table_name FROM ops.stages WHERE stage_id = :id", id=stage_id)
+        if name == table:
+            raise Stopped
+        return publish(engine, stage_id, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(load, "publish", stop)
+        with pytest.raises(Stopped):
+            yield
+
 
 SESSION = date(2025, 12, 5)
 FETCHED = datetime(2025, 12, 5, 23, tzinfo=UTC)

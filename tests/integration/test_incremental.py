@@ -92,7 +92,7 @@ def test_an_index_that_came_late_and_a_company_of_no_list_are_caught_once(
         run = Run(dag_id="d", run_id=run_id, partition_key=run_id, engine=database, landing=landing)
         expected = {"watermark": watermark.isoformat(), "universe": universe}
         stage_id = load.open_stage(
-            database, dag_id="d", run_id=f"of {run_id}", table="financial_facts", partition_key="p", expected=expected
+            database, dag_id="d", run_id=f"of {run_id}", table="financials", partition_key="p", expected=expected
         )
         with database.begin() as connection:
             connection.execute(

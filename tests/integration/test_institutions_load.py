@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from load_steps import killed_before_publishing
 from sqlalchemy import Engine, make_url, text
 
 from closingbell import connections, edgar
@@ -251,6 +252,17 @@ def test_what_a_run_published_whose_ownership_failed_the_next_run_makes(files_on
     assert files_only.rows(made_for).item() > date(2025, 6, 1)  # late filings that June's data set has
     files_only.run("institutional_ownership", "next")
     assert files_only.rows(made_for).item() < date(2025, 5, 1)
+
+
+def test_holdings_of_a_run_that_ended_between_two_tables_are_loaded_by_the_next_one(files_only):
+    with killed_before_publishing("institutional_filings"):
+        files_only.load("killed", quarters=["2025Q2"])
+    with killed_before_publishing("institutional_holdings"):
+        files_only.load("killed again", quarters=["2025Q2"])
+    files_only.load("next", quarters=["2025Q2"])
+    said = "SELECT sum(rows)::bigint FROM closingbell.institutional_filings"
+    held = "SELECT count(*) FROM closingbell.institutional_holdings"
+    assert files_only.rows(said).item() == files_only.rows(held).item() > 0
 
 
 def test_a_narrow_run_does_not_end_the_first_fill(files_only, market, tmp_path):

@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from load_steps import killed_before_publishing
 from sqlalchemy import Engine, text
 
 from closingbell import connections, hooks
@@ -638,6 +639,16 @@ def test_the_dags_step_scores_each_article_once_with_the_trained_bert(fresh, tmp
     fresh.run("sentiment_daily", "moods")
     counted = {source for row in fresh.rows("sentiment_daily") for source in row["by_source"]}
     assert counted == {"lexicon", "polygon", "marketaux"}, "an article counts with one of the two models"
+
+
+def test_articles_of_a_run_that_ended_between_two_tables_are_made_by_the_next_one(fresh):
+    fresh.run("news", "killed", hours=24)
+    for table in ("news_members", "news_articles"):
+        with killed_before_publishing(table):
+            fresh.run("news_articles", f"killed before {table}")
+    fresh.run("news_articles", "next")
+    articles = {row["article_id"] for row in fresh.rows("news_articles")}
+    assert {row["article_id"] for row in fresh.rows("news_members")} == articles != set()
 
 
 def test_a_model_that_is_not_configured_is_named(fresh):

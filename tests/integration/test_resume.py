@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from load_steps import bars, filled, loaded
+from load_steps import Stopped, bars, filled, killed_before_publishing, loaded
 from sqlalchemy import Engine, text
 
 from closingbell.hooks.sec_edgar import SecEdgar
@@ -23,10 +23,6 @@ OPS = (
     "landings", "stages", "stage_batches", "planned_batches", "load_ledger", "audit_results", "quarantine",
     "published_landings", "fetch_failures", "revisions",
 )  # fmt: skip
-
-
-class Stopped(BaseException):
-    """Stands for a kill: no handler of the pipelines takes it."""
 
 
 @pytest.fixture
@@ -80,24 +76,24 @@ def test_a_load_killed_after_a_batch_goes_on_with_the_rest_and_ends_as_one_left_
     assert all(table["inserted"] == table["updated"] == table["deleted"] == 0 for table in alone.values())
 
 
-def test_a_load_killed_between_two_tables_publishes_the_rest_only(run, database, monkeypatch):
-    publish, published = warehouse.publish, []
-
-    def stop(engine: Engine, stage_id: str, **options: Any) -> Any:
-        if len(published) == 1:
-            raise Stopped
-        published.append(stage_id)
-        return publish(engine, stage_id, **options)
-
-    monkeypatch.setattr(warehouse, "publish", stop)
-    with pytest.raises(Stopped):
+def test_a_load_killed_between_two_tables_publishes_the_rest_only(run, database):
+    with killed_before_publishing("financial_facts"):
         base.run_load(LOADS["sec_financials"], run("sec_financials", "mine"))
-    monkeypatch.setattr(warehouse, "publish", publish)
     landed = _landings(database)
     base.run_load(_unplanned(LOADS["sec_financials"]), run("sec_financials", "mine"))
     assert _landings(database) == landed
     ledger = "SELECT dataset || ' ' || round FROM ops.load_ledger WHERE run_id = 'mine' ORDER BY 1"
     assert _column(database, ledger) == ["filings 1", "financial_facts 1", "financials 1"]
+
+
+def test_statements_of_a_run_that_ended_between_two_tables_are_made_by_the_next_one(run, database, monkeypatch):
+    monkeypatch.setattr(sec_financials, "COMPANIES_PER_BATCH", 100)
+    with killed_before_publishing("financials"):
+        base.run_load(LOADS["sec_financials"], run("sec_financials", "mine", limit=None))
+    assert _column(database, "SELECT DISTINCT cik::text FROM closingbell.financials") == []
+    base.run_load(LOADS["sec_financials"], run("sec_financials", "next", limit=None))
+    with_facts = _column(database, "SELECT DISTINCT cik::text FROM closingbell.financial_facts ORDER BY 1")
+    assert _column(database, "SELECT DISTINCT cik::text FROM closingbell.financials ORDER BY 1") == with_facts
 
 
 def test_a_run_that_has_published_or_failed_its_audit_is_planned_anew(run, database):

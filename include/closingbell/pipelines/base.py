@@ -78,6 +78,9 @@ class Run:
 class Load:
     """Tables that are staged from the same landed answers, in the order they are published.
 
+    Each is published by itself, so what later runs take for done stands in the last one: of a run that ended in between
+    the next one does everything again.
+
     plan: the batches of a run (small; each lands and stages by itself). land: fetch and land one batch, return it
     with `landing_ids`. frames: one (table, frame) pair for each table of a landed batch, a stream of frames where they
     do not fit in memory; reads only landed answers and the warehouse. expected: what the completeness audit counts

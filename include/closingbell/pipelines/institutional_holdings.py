@@ -134,7 +134,7 @@ def replay(run: Run) -> list[Batch]:
 
 LOAD = Load(
     name="institutional_holdings",
-    tables=("institutional_filings", "institutional_holdings"),
+    tables=("institutional_holdings", "institutional_filings"),  # a filing that is here has its lines
     plan=plan,
     land=land,
     frames=frames,

@@ -200,7 +200,7 @@ def article_frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]
 
 ARTICLES_LOAD = Load(
     name="news_articles",
-    tables=("news_members", "news_articles"),
+    tables=("news_articles", "news_members"),  # a copy that has an article is not looked at again
     plan=plan_articles,
     land=lambda run, batch: batch,
     frames=article_frames,

@@ -139,7 +139,7 @@ def of_members(run: Run) -> str:
 
 LOAD = Load(
     name="scores",
-    tables=("ic_scores", "score_inputs"),
+    tables=("score_inputs", "ic_scores"),  # a session that has scores has their evidence
     plan=plan_sessions,
     land=nothing_to_land,
     frames=frames,

@@ -139,7 +139,7 @@ def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
     if watermark is None:
         return {"financial_facts": wanted, "financials": wanted}
     universe = db.query(run.engine, "universe_ciks")["cik"].to_list()
-    return {"financial_facts": wanted | {"watermark": watermark, "universe": universe}, "financials": wanted}
+    return {"financial_facts": wanted, "financials": wanted | {"watermark": watermark, "universe": universe}}
 
 
 def replay(run: Run) -> list[Batch]:
