@@ -543,6 +543,16 @@ def test_amendment_of_the_originals_day_follows_it_whatever_the_accession_number
     assert owned(filings, lines, LATE)[1]["shares"] == shares
 
 
+def test_new_holdings_that_repeat_what_was_reported_add_nothing():
+    """The whole table again, under the wrong box; the original has two equal lines, and the third is new."""
+    day = date(2024, 2, 9)
+    filings = [(9, 11, Q4, day, "13F-HR", None), (1, 11, Q4, day, "13F-HR/A", "NEW HOLDINGS")]
+    told = [(CUSIP_A, 1, 100, None, None), (CUSIP_A, 1, 100, None, None), (CUSIP_A, 1, 40, "Put", None)]
+    new = [(CUSIP_A, 1, 100, None, None), (CUSIP_A, 1, 30, None, None), (CUSIP_A, 1, 100, None, "1")]
+    found = owned(filings, [(9, *line) for line in told] + [(1, *line) for line in told + new], LATE)[1]
+    assert (found["shares"], found["put_shares"], found["market_value"]) == (430, 40, 5)
+
+
 def test_options_are_not_shares_held():
     lines = [(1, CUSIP_A, 1, 100, None, None), (1, CUSIP_A, 1, 40, "Put", None), (1, CUSIP_B, 1, 30, "Call", None)]
     found = owned([(1, 11, Q4, date(2024, 2, 9), "13F-HR", None)], lines, LATE)

@@ -379,13 +379,14 @@ def effective(filings: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
 def counted(rows: pl.DataFrame, filings: pl.DataFrame, managers: pl.DataFrame | None = None) -> pl.DataFrame:
     """POSITIONS of the effective filings, each position once.
 
-    filings: from `effective`. What several filings report for one manager (those that include it, and its own) is
-    compared by sums of a CUSIP's shares (puts and calls apart), whatever lines they are written in: each filing, its
-    own last, counts by what goes beyond the largest before it. Lines shrink in proportion, or are left out. Its own
-    combination report has what no other filing tells, and counts beside them.
+    filings: from `effective`. What an amendment says again as NEW HOLDINGS counts once. What several filings report for
+    one manager (those that include it, and its own) is compared by sums of a CUSIP's shares (puts and calls apart),
+    whatever lines they are written in: each filing, its own last, counts by what goes beyond the largest before it.
+    Lines shrink in proportion, or are left out. Its own combination report has what no other filing tells, and counts
+    beside them.
     """
     reports = filings.filter(~_notice())
-    held = rows.join(reports.select("accession_no"), on="accession_no", how="semi")
+    held = _without_repeats(rows.join(reports.select("accession_no"), on="accession_no", how="semi"), reports)
     if managers is None or managers.is_empty():
         return held
     told = _told_for(reports, managers)
@@ -432,6 +433,20 @@ def counted(rows: pl.DataFrame, filings: pl.DataFrame, managers: pl.DataFrame | 
         pl.col(name) * pl.col("_kept") if name in ("shares", "principal", "market_value") else pl.col(name)
         for name in held.columns
     )
+
+
+def _without_repeats(held: pl.DataFrame, reports: pl.DataFrame) -> pl.DataFrame:
+    """The lines without those that an amendment says again as NEW HOLDINGS; each as often as one filing has it."""
+    amended = reports.with_row_index("_place").filter(pl.len().over("institution_cik", "quarter") > 1)
+    line = ["institution_cik", "quarter", "cusip", "put_call", "discretion", "other_managers", "shares", "principal"]
+    lines = held.with_row_index("_line")
+    again = (
+        lines.join(amended.select("accession_no", "_place"), on="accession_no")
+        .sort("_place", "_line")
+        .with_columns(_copy=pl.int_range(pl.len()).over("accession_no", *line))
+        .filter(~pl.struct(*line, "_copy").is_first_distinct())
+    )
+    return lines.join(again, on="_line", how="anti", maintain_order="left").drop("_line")
 
 
 def _whole(reports: pl.DataFrame) -> pl.DataFrame:
