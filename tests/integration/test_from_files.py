@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import itertools
 import json
@@ -205,6 +206,87 @@ def test_a_new_dump_changes_what_an_old_one_said(database, answers, put, market,
     assert _rows(database, "financials") == truth
 
 
+def test_what_a_companys_newer_facts_no_longer_give_is_withdrawn_as_a_replay_would(database, put, market, tmp_path):
+    """SEC takes a filing back; in answers of one company and in zips, but not where a run tells a few years only."""
+    landing, days = Landing(str(tmp_path / "landing"), database), itertools.count()
+    cik, other = market.ciks[:2]
+    whole = {id_: market.companyfacts(id_, NEW) for id_ in (cik, other)}
+    taken = max((fact["filed"], fact["accn"]) for facts in _units(whole[cik]).values() for fact in facts)[1]
+    cut = copy.deepcopy(whole[cik])
+    for facts in _units(cut).values():
+        facts[:] = [fact for fact in facts if fact["accn"] != taken]
+
+    def file(answer: dict[str, Any]) -> Path:
+        return put(f"CIK{answer['cik']:010d}.json", answer, at=OLD + timedelta(days=next(days)))
+
+    def zip_of(*answers: dict[str, Any]) -> Path:
+        members = {f"CIK{answer['cik']:010d}.json": json.dumps(answer) for answer in answers}
+        return put("companyfacts.zip", members, at=OLD + timedelta(days=next(days)), members=True)
+
+    def given(*paths: Path, **params: Any) -> dict[str, int]:
+        counts = _load(database, landing, "sec_financials", *paths, **params)
+        return {table: found["deleted"] for table, found in counts.items()}
+
+    def replay_changes() -> int:
+        run = Run(dag_id="r", run_id=f"{next(days)}", partition_key="r", engine=database, landing=landing)
+        counts = base.replay(LOADS["sec_financials"], run).values()
+        return sum(found[name] for found in counts for name in ("inserted", "updated", "deleted"))
+
+    def rows() -> set[str]:
+        return _rows(database, "financial_facts") | _rows(database, "financials")
+
+    kept = {"filings": 0, "financial_facts": 0, "financials": 0}
+    given(file(whole[cik]), file(whole[other]))
+    before = rows()
+    assert given(file(cut), years=1) == kept
+    withdrawn = given(file(cut))
+    after = rows()
+    gone = _column(
+        database,
+        "SELECT (old_row - 'landing_id' - 'fetched_at')::text FROM ops.revisions WHERE reason = 'no longer given'",
+    )
+    assert before - after == set(gone)
+    assert withdrawn["financial_facts"] == sum(taken in row for row in gone) - withdrawn["financials"] > 0
+    assert after < before
+    assert not any(taken in row for row in after)
+    assert replay_changes() == 0
+    given(zip_of(*whole.values()))
+    assert rows() == before
+    assert replay_changes() == 0
+    assert given(file(cut)) == withdrawn
+    assert replay_changes() == 0
+    given(zip_of(*whole.values()))
+    assert given(zip_of(cut)) == withdrawn
+    assert rows() == after
+
+
+def test_older_facts_withdraw_nothing_that_newer_ones_gave(database, put, market, tmp_path):
+    """Rows name the answer that gave them first, which may be older than both."""
+    landing = Landing(str(tmp_path / "landing"), database)
+    cik = market.ciks[0]
+    whole, cut = market.companyfacts(cik, NEW), market.companyfacts(cik, OLD)
+    name = f"CIK{cik:010d}.json"
+    for at in (OLD, NEW):
+        _load(database, landing, "sec_financials", put(name, whole, at=at))
+    rows = _rows(database, "financial_facts")
+    between = OLD + timedelta(days=1)
+    for path in (
+        put(name, cut, at=between),
+        put("companyfacts.zip", {name: json.dumps(cut)}, at=between, members=True),
+    ):
+        assert _load(database, landing, "sec_financials", path)["financial_facts"]["deleted"] == 0
+    assert _rows(database, "financial_facts") == rows
+
+
+def _units(answer: dict[str, Any]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    return {
+        (concept, unit): facts
+        for concepts in answer["facts"].values()
+        for concept, stated in concepts.items()
+        for unit, facts in stated["units"].items()
+    }
+
+
 def mistaken(market: Any, cik: int) -> dict[str, Any]:
     """Company facts of long ago, with numbers that were mended since."""
     answer = market.companyfacts(cik, OLD)
@@ -214,10 +296,10 @@ def mistaken(market: Any, cik: int) -> dict[str, Any]:
     return answer
 
 
-def _load(engine: Engine, landing: Landing, name: str, *paths: Path) -> dict[str, dict[str, int]]:
+def _load(engine: Engine, landing: Landing, name: str, *paths: Path, **params: Any) -> dict[str, dict[str, int]]:
     run = Run(
         dag_id=name, run_id=f"{name} {datetime.now(UTC).isoformat()}", partition_key=SESSION.isoformat(),
-        engine=engine, landing=landing, params={"from_files": [str(path) for path in paths]},
+        engine=engine, landing=landing, params={"from_files": [str(path) for path in paths]} | params,
     )  # fmt: skip
     return base.run_load(LOADS[name], run)
 

@@ -88,6 +88,7 @@ class Load:
     replay: landed batches that rebuild the tables from the landing zone, or from the warehouse where derived.
     part: names the stages of a load that fills a table which another load of the same run fills as well.
     whole: every run reads all the answers there are, so rows that they give no longer are removed, as by a replay.
+    retold: whether the run stages all that its companies' facts tell, so that what earlier ones told more is removed.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Load:
     replay: Callable[[Run], list[Batch]]
     expected: Callable[[Run, Sequence[Batch]], dict[str, dict[str, Any]]] = lambda run, batches: {}
     whole: bool = False
+    retold: Callable[[Run], bool] = lambda run: False
     part: str = ""
 
 
@@ -201,7 +203,10 @@ def publish(load: Load, run: Run, *, remove_unstaged_of: Sequence[int] = ()) -> 
     for table, stage_id in stage_ids(load, run).items():
         if load.whole:
             remove_unstaged_of = db.query(run.engine, "landings_of_stage", stage_id=stage_id)["landing_id"].to_list()
-        counts[table] = warehouse.publish(run.engine, stage_id, remove_unstaged_of=remove_unstaged_of).counts()
+        retold = load.retold(run)
+        counts[table] = warehouse.publish(
+            run.engine, stage_id, remove_unstaged_of=remove_unstaged_of, retold=retold
+        ).counts()
         log.info("%s: published %s", table, counts[table])
     return counts
 

@@ -1,7 +1,8 @@
 """Company facts and filing histories from SEC EDGAR -> filings, financial_facts, financials.
 
 Due are the companies that filed since the watermark (EDGAR's daily index), those that failed before, or all of them:
-up to 500 company by company at SEC's rate, more from its bulk zips.
+up to 500 company by company at SEC's rate, more from its bulk zips. An answer tells all of its company: what a newer
+one no longer gives (SEC takes filings back) is withdrawn, except in a run that `years` narrows.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import logging
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import date, timedelta
 from functools import lru_cache
@@ -120,6 +121,8 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
         | registers_receipts
         | pl.col("accession_no").is_in(facts["accession_no"].unique().implode())
     )
+    if told_since := landed.get("told_since"):  # their newer answers are in a batch of their own
+        facts = facts.filter(~pl.col("cik").is_in(told_since))
     lineage = facts.group_by("cik").agg(pl.col("landing_id").max(), pl.col("fetched_at").max())
     statements = compute.statements(facts.drop("landing_id", "fetched_at"), year_ends).join(lineage, on="cik")
     if years := run.params.get("years"):
@@ -144,17 +147,34 @@ def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
 
 def replay(run: Run) -> list[Batch]:
     """Batches of the newest landed answer of every company."""
-    batches: list[Batch] = []
-    if facts_zip := run.landing.latest("sec_edgar", "companyfacts_zip").get("all"):
-        ids = [facts_zip, *run.landing.latest("sec_edgar", "submissions_zip").values()]
-        batches = [
-            {"key": f"zip {part[0]:010d}-{part[-1]:010d}", "ciks": part, "landing_ids": ids}
-            for part in base.chunks(_members(run, facts_zip), COMPANIES_PER_BATCH)
-        ]
-    return batches + _batches_of_landed(run)
+    facts_zip = run.landing.latest("sec_edgar", "companyfacts_zip").get("all")
+    if facts_zip is None:
+        return _batches_of_landed(run)
+    ids = [facts_zip, *run.landing.latest("sec_edgar", "submissions_zip").values()]
+    members = _members(run, facts_zip)
+    newer = {int(key) for key in db.query(run.engine, "facts_answered_after", landing_id=facts_zip)["key"]}
+    batches: list[Batch] = [
+        {
+            "key": f"zip {part[0]:010d}-{part[-1]:010d}",
+            "ciks": part,
+            "landing_ids": ids,
+            "told_since": sorted(newer.intersection(part)),
+        }
+        for part in base.chunks(members, COMPANIES_PER_BATCH)
+    ]
+    return batches + _batches_of_landed(run, without_facts=set(members) - newer)
 
 
-LOAD = Load(name="sec_financials", tables=TABLES, plan=plan, land=land, frames=frames, replay=replay, expected=expected)
+LOAD = Load(
+    name="sec_financials",
+    tables=TABLES,
+    plan=plan,
+    land=land,
+    frames=frames,
+    replay=replay,
+    expected=expected,
+    retold=lambda run: not run.params.get("years"),
+)
 
 
 def land_bulk(run: Run, endpoints: Sequence[str]) -> dict[str, int]:
@@ -239,11 +259,12 @@ def _plan_files(run: Run, paths: Sequence[str]) -> list[Batch]:
     return batches
 
 
-def _batches_of_landed(run: Run) -> list[Batch]:
+def _batches_of_landed(run: Run, *, without_facts: Collection[int] = ()) -> list[Batch]:
     ids: dict[str, list[int]] = {}
     for endpoint in ("companyfacts", "submissions", "submissions_page"):
         for key, landing_id in run.landing.latest("sec_edgar", endpoint).items():
-            ids.setdefault(key.removeprefix("CIK")[:10], []).append(landing_id)
+            if endpoint != "companyfacts" or int(key) not in without_facts:
+                ids.setdefault(key.removeprefix("CIK")[:10], []).append(landing_id)
     return [
         {"key": f"answers {part[0]}-{part[-1]}", "landing_ids": [id_ for cik in part for id_ in ids[cik]]}
         for part in base.chunks(sorted(ids), COMPANIES_PER_BATCH)

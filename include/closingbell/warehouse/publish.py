@@ -27,8 +27,9 @@ class Publication:
     """A row of ops.load_ledger. rows_in = inserted + updated + unchanged + older + duplicate + quarantined.
 
     rows_older: staged rows that a later landing's row in the table did not yield to. rows_deleted: rows withdrawn by an
-    override, no longer given by replayed landings, or no longer computed for whole sessions. content_sha256 covers key
-    and content of the published stage, whatever the order and the batches, and not the lineage.
+    override, no longer given by replayed landings or a company's newest facts, or no longer computed for whole
+    sessions. content_sha256 covers key and content of the published stage, whatever the order and the batches, and not
+    the lineage.
     """
 
     ledger_id: int
@@ -60,13 +61,16 @@ class Publication:
         return {name.removeprefix("rows_"): getattr(self, name) for name in names}
 
 
-def publish(engine: Engine, stage_id: str, *, remove_unstaged_of: Sequence[int] = ()) -> Publication:
+def publish(
+    engine: Engine, stage_id: str, *, remove_unstaged_of: Sequence[int] = (), retold: bool = False
+) -> Publication:
     """Publish an audited stage; a published one returns its ledger row again.
 
     A row yields only to a later landing (fetched_at, landing_id), or to the same one parsed anew; derived rows yield
     always, and those of the sessions that the stage was opened with (a replay: all of a table without sessions) are
     removed where it does not give them.
     `remove_unstaged_of` (replay): rows of these landings are removed where the stage does not give them.
+    `retold` (of a table by cik): rows that a company's earlier facts gave and the staged ones do not are removed.
     Raises StageError where the audit has not passed, StageLost where staged rows are gone since.
     """
     with engine.connect() as connection:
@@ -83,7 +87,7 @@ def publish(engine: Engine, stage_id: str, *, remove_unstaged_of: Sequence[int] 
             if row.status != "audited":
                 raise StageError(f"{table}: the stage of run {row.run_id} is {row.status}: run audit first")
             refuse_older(connection, row, shape(connection, table))
-            if published := _publish(connection, stage_id, shape(connection, table), remove_unstaged_of):
+            if published := _publish(connection, stage_id, shape(connection, table), remove_unstaged_of, retold):
                 return published
         with connection.begin():
             lock_stage(connection, stage_id)
@@ -138,7 +142,7 @@ def _overrides_of(table: Shape) -> list[str]:
 
 
 def _publish(
-    connection: Connection, stage_id: str, table: Shape, remove_unstaged_of: Sequence[int]
+    connection: Connection, stage_id: str, table: Shape, remove_unstaged_of: Sequence[int], retold: bool
 ) -> Publication | None:
     # None where staged rows are gone; nothing is published then
     spec, values = table.spec, {"stage_id": stage_id, "table": table.spec.name}
@@ -168,6 +172,8 @@ def _publish(
         if remove_unstaged_of:
             run("publish_withdraw_unstaged", landing_ids=list(remove_unstaged_of))
         cursor.execute("ANALYZE matched")
+        if retold:
+            run("publish_withdraw_retold", **values)
         run("publish_revisions", **values)
         deleted = run("publish_delete")
         updated = run("publish_update")
