@@ -544,6 +544,7 @@ def test_a_story_told_anew_after_the_close_stays_as_the_close_knew_it(fresh, mar
             for insight in row["insights"]:
                 insight["sentiment"] = "negative"
             row["insights"].append({"ticker": other, "sentiment": "positive", "sentiment_reasoning": "New."})
+            row["tickers"] = sorted({*row["tickers"], other})
         return rows
 
     monkeypatch.setattr(News, "polygon", rewritten)
@@ -557,10 +558,12 @@ def test_a_story_told_anew_after_the_close_stays_as_the_close_knew_it(fresh, mar
     known = {tuple(row[name] for name in key) for row in before["news_sentiment"]}
     assert known <= found
     added = [row for row in fresh.rows("news_sentiment") if tuple(row[name] for name in key) not in known]
-    said = [row for row in added if row["model"] == "polygon"]
     old = {row["article_id"] for row in before["news_sentiment"]}
-    said = {(row["score"], row["known_at"]) for row in said if row["article_id"] in old}
-    assert said == {(1.0, market.default_clock)}
+    added = [row for row in added if row["article_id"] in old]
+    assert {(row["score"], row["known_at"]) for row in added if row["model"] == "polygon"} == {
+        (1.0, market.default_clock)
+    }
+    assert {row["known_at"] for row in added if row["model"] == "lexicon"} == {market.default_clock}
 
 
 def test_files_of_fnspid_and_of_vendors_load_by_the_same_path(fresh, tmp_path, market):

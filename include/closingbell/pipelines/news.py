@@ -54,7 +54,11 @@ ENDPOINTS = (
     ("polygon", "news"), ("marketaux", "news"), ("tiingo", "news"), ("web", "page"), ("fnspid", "csv"),
 )  # fmt: skip
 KEY = ["vendor", "vendor_id"]
-SIGHTINGS: dict[str, Any] = parse.SIGHTINGS | {"opinions": pl.String, "first_seen_at": pl.Datetime("us", "UTC")}
+SIGHTINGS: dict[str, Any] = parse.SIGHTINGS | {
+    "opinions": pl.String,
+    "late_tickers": pl.String,
+    "first_seen_at": pl.Datetime("us", "UTC"),
+}
 TO_UNIFY: dict[str, Any] = parse.SIGHTINGS | {
     "first_seen_at": pl.Datetime("us", "UTC"),
     "article_id": pl.Int64,
@@ -389,6 +393,8 @@ def _joined(first: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     ]
     added: dict[str, Any] = {"tickers": sorted({*first["tickers"], *later["tickers"]})}
     added |= {"opinions": json.dumps(opinions + more)} if more else {}
+    late = dict.fromkeys(sorted({*later["tickers"]} - {*first["tickers"]}), heard_at)
+    added |= {"late_tickers": json.dumps(json.loads(first["late_tickers"] or "{}") | late)} if late else {}
     lineage = {} if added.items() <= first.items() else {name: later[name] for name in base.LINEAGE}
     return first | seen | added | lineage
 
