@@ -144,7 +144,9 @@ BERKSHIRE = {"cik": 1067983, "net_income": 96.2e9, "shareholders_equity": 561e9,
 
 
 @pytest.mark.parametrize("counted", [2.1735e9, 1_449_000.0])
-@pytest.mark.parametrize("prices", [{1067983001: 615_000.0, 1067983002: 410.0}, {1067983001: 615_000.0}])
+@pytest.mark.parametrize(
+    "prices", [{1067983001: 615_000.0, 1067983002: 410.0}, {1067983001: 615_000.0}, {1067983002: 410.0}]
+)
 def test_berkshires_classes_count_by_their_ratio(counted, prices):
     """One class A share converts into 1,500 class B: at 615,000 and 410 both are worth 410 a base share.
 
@@ -179,6 +181,32 @@ def test_without_a_statements_count_the_classes_own_shares_are_summed():
     # ... and change nothing of what it was valued at
     row, _ = value({1001: 10.0, 1002: 12.0}, held, known, split, pl.concat([summer, spring]))
     assert row["market_cap"] == 60 * 10 + 10 * 12
+
+
+@pytest.mark.parametrize("prices", [{1067983001: 615_000.0}, {1067983002: 410.0}])
+def test_a_class_without_a_bar_stays_in_the_market_value(prices):
+    """Berkshire, no count in its statements: 567,000 class A and 1,310 million class B are 2,160.5 million class B.
+
+    The class B alone were 537 billion dollars and a P/E of 5.6.
+    """
+    uncounted = statements(**BERKSHIRE, shares_outstanding=None)
+    spring = counts((1067983001, date(2024, 4, 1), 567_000.0), (1067983002, date(2024, 4, 1), 1.31e9))
+    row, reasons = value(prices, BERKSHIRES, uncounted, class_shares=spring)
+    assert (row["market_cap"], reasons) == (pytest.approx(2160.5e6 * 410), {})
+    assert row["pe_ratio"] == pytest.approx(9.21, abs=0.01)
+    for known in (spring.head(1), spring.tail(1)):
+        row, reasons = value(prices, BERKSHIRES, uncounted, class_shares=known)
+        assert (row["market_cap"], row["pe_ratio"]) == (None, None)
+        assert "nor of each listed class" in reasons["market_cap"]
+    # one that is delisted by the session, or is not listed yet, is no part of the company
+    gone = BERKSHIRES.with_columns(
+        pl.when(pl.col("security_id").is_in(list(prices))).then(None).otherwise(date(2024, 6, 7)).alias("last_session")
+    )
+    to_come = gone.with_columns(first_session=pl.col("last_session") + pl.duration(days=7), last_session=None)
+    alone = {1067983001: 567_000.0 * 615_000, 1067983002: 1.31e9 * 410}[next(iter(prices))]
+    for held in (gone, to_come.cast(SECURITIES)):
+        row, _ = value(prices, held, uncounted, class_shares=spring)
+        assert row["market_cap"] == pytest.approx(alone)
 
 
 def test_prices_adjusted_as_of_another_day_have_no_market_value():

@@ -12,9 +12,10 @@ close over `shares_per_base` (BRK-A: 1,500), weighted by the base shares of that
 shares are known, else equally. Unlisted classes (Alphabet's B) so count at the listed ones' price, and class counts
 of another day only weight prices that differ little. A statement may count class A equivalents (Berkshire's averages):
 the classes' own shares tell, else the company's size, as its market value cannot be a thousandth of it. Where no
-statement has a share count, the classes' own shares are summed, if all are known of a day up to the session. An ADR's
-ratio to ordinary shares is in no source: without one it has no market value. Nor has a security whose type no vendor
-told (`type_inferred`) where it matters: of a company that files as one with receipts, or of classes far apart in price.
+statement has a share count, the own shares of all listed classes are summed, if all are known of a day up to the
+session. A listed class without a bar (none that day, or not asked for) counts at its siblings' price. An ADR's ratio to
+ordinary shares is in no source: without one it has no market value. Nor has a security whose type no vendor told
+(`type_inferred`) where it matters: of a company that files as one with receipts, or of classes far apart in price.
 
 Prices adjusted as of another day than the session do not go together with a share count: null. Statements in another
 currency than USD give a market value but no ratios. Stale statements (`fundamentals.compute`) give neither.
@@ -23,7 +24,7 @@ currency than USD give a market value but no ratios. Stale statements (`fundamen
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -93,6 +94,11 @@ def valuation_ratios(
     priced = closes.filter(pl.col("session") == session).join(scored, on="security_id").sort("security_id")
     for row in priced.iter_rows(named=True):
         by_cik.setdefault(row["cik"], []).append(row)
+    silent: dict[int | None, list[Row]] = {}
+    listed = pl.col("first_session").fill_null(session) <= session, pl.col("last_session").fill_null(session) >= session
+    own = scored.filter(*listed, pl.col("type") != "ADRC")  # receipts are of shares that count already
+    for row in own.join(priced, on="security_id", how="anti").sort("security_id").iter_rows(named=True):
+        silent.setdefault(row["cik"], []).append(row)
     statements = _newest(financials, session)
     fractions = split_fractions(splits)
     rows: list[Row] = []
@@ -100,7 +106,8 @@ def valuation_ratios(
     for cik, classes in by_cik.items():
         for alone in [[row] for row in classes] if cik is None else [classes]:
             of = statements.get(cik) if cik is not None else None
-            made, why = _company(alone, of, fractions, session, cik in receipt_issuers)
+            others = silent.get(cik, []) if cik is not None else []
+            made, why = _company(alone, others, of, fractions, session, cik in receipt_issuers)
             rows += made
             reasons += why
     return Valuation(
@@ -143,11 +150,13 @@ def _newest(financials: pl.DataFrame, session: date) -> dict[int, _Statements]:
 
 def _company(
     classes: list[Row],
+    silent: list[Row],
     of: _Statements | None,
     fractions: dict[int, list[tuple[date, Fraction]]],
     session: date,
     receipts: bool,
 ) -> tuple[list[Row], list[Row]]:
+    """The rows of the classes with a close, and reasons; `silent` are the company's other listed classes."""
     of = of or _Statements()
     newest = of.ttm or of.balance  # a company whose filings make no twelve months yet has a book value all the same
     rows = [
@@ -161,10 +170,10 @@ def _company(
         for row in classes
     ]
     shares = _shares(classes, of.shares, fractions, session)
-    shares, why = _base_shares(classes, shares, of, fractions, session)
+    shares, why = _base_shares(classes, silent, shares, of, fractions, session)
     market_cap = None
     if not why:
-        market_cap, why = _market_cap(classes, shares, fractions, session, receipts)
+        market_cap, why = _market_cap(classes, silent, shares, fractions, session, receipts)
     values: Row = {"shares_outstanding": shares, "market_cap": market_cap}
     reasons = {} if market_cap is not None else {"market_cap": why}
     if market_cap is not None:
@@ -207,20 +216,19 @@ def _shares(
 
 def _base_shares(
     classes: list[Row],
+    silent: list[Row],
     shares: float | None,
     of: _Statements,
     fractions: dict[int, list[tuple[date, Fraction]]],
     session: date,
 ) -> tuple[float | None, str]:
     """The shares as base shares, though they may be counted as those of the dearest class; or why nothing tells."""
-    dearest = max(row["shares_per_base"] for row in classes)
+    dearest = max(row["shares_per_base"] for row in (*classes, *silent))
     if shares is None or dearest < APART:
         return shares, ""
     either = (shares, shares * dearest)
-    own = [_class_shares(row, fractions, session) for row in classes]
-    known = [count for count in own if count is not None]
-    if len(known) == len(own) > 1:
-        listed = math.fsum(count * row["shares_per_base"] for count, row in zip(known, classes, strict=True))
+    listed = _listed_shares((*classes, *silent), fractions, session)
+    if listed is not None and len(classes) + len(silent) > 1:
         return min(either, key=lambda count: abs(math.log(count / listed))), ""
     size = max(
         abs(row[column] or 0.0) if row else 0.0
@@ -233,6 +241,7 @@ def _base_shares(
 
 def _market_cap(
     classes: list[Row],
+    silent: list[Row],
     shares: float | None,
     fractions: dict[int, list[tuple[date, Fraction]]],
     session: date,
@@ -245,12 +254,12 @@ def _market_cap(
     inferred = any(row["type_inferred"] for row in classes)
     if inferred and receipts:
         return None, "no vendor tells its type, and a filer of 20-F or F-6 may trade as receipts of an unknown ratio"
+    if shares is None:
+        shares = _listed_shares((*classes, *silent), fractions, session)
+    if shares is None:
+        return None, "no shares outstanding in a statement that is fresh enough, nor of each listed class"
     own = [_class_shares(row, fractions, session) for row in classes]
     known = [count for count in own if count is not None]
-    if shares is None:
-        if len(known) < len(classes):
-            return None, "no shares outstanding in a statement that is fresh enough"
-        return math.fsum(count * row["close"] for count, row in zip(known, classes, strict=True)), ""
     weights = [1.0] * len(classes)
     if len(known) == len(classes):
         weights = [count * row["shares_per_base"] for count, row in zip(known, classes, strict=True)]
@@ -259,6 +268,15 @@ def _market_cap(
         return None, "its classes trade far apart, and no vendor tells their types and the shares of each"
     price = math.fsum(weight * each for weight, each in zip(weights, prices, strict=True))
     return shares * (price / math.fsum(weights)), ""
+
+
+def _listed_shares(
+    classes: Sequence[Row], fractions: dict[int, list[tuple[date, Fraction]]], session: date
+) -> float | None:
+    """Base shares of all listed classes; None where the own shares of one of them are not known."""
+    own = [(_class_shares(row, fractions, session), row["shares_per_base"]) for row in classes]
+    known = [count * ratio for count, ratio in own if count is not None]
+    return math.fsum(known) if len(known) == len(own) else None
 
 
 def _class_shares(row: Row, fractions: dict[int, list[tuple[date, Fraction]]], session: date) -> float | None:
