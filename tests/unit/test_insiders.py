@@ -99,8 +99,9 @@ def test_joint_filers_are_one_row():
     assert trades["is_director"].item() is True
 
 
-def test_price_in_a_footnote_only_is_no_price():
-    trades = parsed(document(line(price=None, note='<footnoteId id="F1"/>'))).trades
+@pytest.mark.parametrize("price", [None, "0", "0.00"])
+def test_price_in_a_footnote_only_is_no_price(price: str | None):
+    trades = parsed(document(line(price=price, note='<footnoteId id="F1"/>'))).trades
     assert trades.select("price_per_share", "total_value", "price_footnotes").row(0) == (
         None,
         None,
@@ -125,6 +126,12 @@ def test_unknown_code_leaves_out_its_line_alone():
         "unknown transaction code",
         f"{ACCESSION} nonDerivativeTransaction 1",
     )
+
+
+def test_a_purchase_of_what_was_disposed_of_leaves_out_its_line_alone():
+    result = parsed(document(line(way="D"), line(code="S", way="A"), line(code="F", way="D"), line(code="S")))
+    assert result.trades["row_no"].to_list() == [3, 4]
+    assert result.problems["problem"].to_list() == ["code against way"] * 2
 
 
 @pytest.mark.parametrize("shares", ["NaN", "-5", "1e30", "ten"])
@@ -190,7 +197,9 @@ def test_one_bad_document_does_not_stop_the_others():
 
 
 def test_a_filing_of_many_hundred_lines_and_owners_is_whole():
-    trades = parsed(document(*(line(shares=str(n), price="0") for n in range(400)), owners=tuple(range(1, 11)))).trades
+    trades = parsed(
+        document(*(line(code="G", shares=str(n), price="0") for n in range(400)), owners=tuple(range(1, 11)))
+    ).trades
     assert trades["row_no"].to_list() == list(range(1, 401))
     assert trades.select("shares", "total_value").row(0) == (0.0, 0.0)  # a gift of nothing is no missing value
     assert trades["owner_ciks"].list.len().unique().to_list() == [10]
@@ -539,6 +548,10 @@ def test_two_insiders_who_make_equal_trades_are_two():
         "0001234567-24-000004", date(2024, 5, 3), line(shares="5000", price="20", after="5000"), owners=(13, 15)
     )
     assert activity(*of_fund(couple, again))[date(2024, 5, 6)]["buys_30d"] == 2  # one of them is in both
+
+
+def test_a_trade_of_no_shares_is_none():
+    assert activity(filing(ORIGINAL, date(2024, 5, 3), line(shares="0"))) == {}
 
 
 def test_trade_without_a_price_is_unpriced_not_worth_nothing():

@@ -322,7 +322,7 @@ def live(trades: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
 
 
 def open_market(trades: pl.DataFrame) -> pl.DataFrame:
-    """The P and S rows of the non-derivative table, each trade once, with `insider` (the first owner's CIK).
+    """The P and S rows of shares in the non-derivative table, each trade once, with `insider` (the first owner's CIK).
 
     A group of more owners than one form holds files the same trades several times. A copy is equal in day, code, title,
     shares, price and shares owned after, is of other owners, comes within COPY_DAYS, is of a holding that can be shared
@@ -333,6 +333,7 @@ def open_market(trades: pl.DataFrame) -> pl.DataFrame:
     trade += ["shares_owned_after", "form"]
     rows = (
         trades.filter(~pl.col("is_derivative"), pl.col("transaction_code").is_in(["P", "S"]))
+        .filter(pl.col("shares").ne_missing(0))
         .sort("known_at", "accession_no", "row_no")
         .with_columns(
             insider=pl.col("owner_ciks").list.first(),

@@ -86,10 +86,10 @@ TRADES: dict[str, Any] = {
     "amends_filed_on": pl.Date,
 }
 """row_no: from 1, apart for the two tables of a document, in its order. Prices and values in the issuer's currency of
-trade, USD but for a few. price_per_share: null where the document gives none or only a footnote (price_footnotes: the
-text). total_value: shares times price, or the total a derivative line states instead. is_10b5_1: null before April
-2023, when the box came. insider_name: the first owner named; insider_title: the first title; is_*: the role of any.
-amends_filed_on: of a 4/A, the day of the original it names."""
+trade, USD but for a few. price_per_share: null where the document gives none, 0 for a purchase or sale, or only a
+footnote (price_footnotes: the text). total_value: shares times price, or the total a derivative line states instead.
+is_10b5_1: null before April 2023, when the box came. insider_name: the first owner named; insider_title: the first
+title; is_*: the role of any. amends_filed_on: of a 4/A, the day of the original it names."""
 
 HOLDINGS: dict[str, Any] = {
     name: dtype
@@ -305,7 +305,8 @@ def _document(
         for row_no, line in enumerate(root.iterfind(f"{table}/{transaction}"), 1):
             try:
                 marks = line.iterfind("transactionAmounts/transactionPricePerShare/footnoteId")
-                row = _trade(_leaves(line), [notes[mark.get("id")] for mark in marks if mark.get("id") in notes])
+                texts = [notes[mark.get("id")] for mark in marks if mark.get("id") in notes]
+                row = _trade(_leaves(line), texts, derivative=derivative)
             except Refused as refused:
                 key = f"{header.accession_no} {transaction} {row_no}"
                 flaws.append((refused.problem, key, f"{document.name}: {refused}"))
@@ -378,7 +379,7 @@ def _line(line: Leaves) -> dict[str, Any]:
     }
 
 
-def _trade(line: Leaves, price_notes: list[str]) -> dict[str, Any]:
+def _trade(line: Leaves, price_notes: list[str], *, derivative: bool) -> dict[str, Any]:
     traded_on = _day(line, "transactionDate/value")
     if traded_on is None:
         raise Refused("no transaction date", "transactionDate is absent")
@@ -391,7 +392,11 @@ def _trade(line: Leaves, price_notes: list[str]) -> dict[str, Any]:
     if way not in ("A", "D"):
         raise Refused("bad value", f"transactionAcquiredDisposedCode is {way!r}, neither A nor D")
     shares = _decimal(line, "transactionAmounts/transactionShares/value")
+    if not derivative and code in ("P", "S") and (code == "P") != (way == "A"):  # which of the two is the slip?
+        raise Refused("code against way", f"a line of code {code} has transactionAcquiredDisposedCode {way}")
     price = _decimal(line, "transactionAmounts/transactionPricePerShare/value")
+    if price == 0 and code in ("P", "S"):  # for the price that a footnote has
+        price = None
     stated = _decimal(line, "transactionAmounts/transactionTotalValue/value")
     total = shares * price if shares is not None and price is not None else stated
     if shares is None and price == stated:  # notes: the price of all of them stands in the field of one
