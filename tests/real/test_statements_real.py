@@ -102,6 +102,14 @@ def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str,
         # Disney signs the year's InterestExpense -1,812 (0001744489-25-000155), nine months 1,396 (-25-000136)
         (DIS, "Q", "2025-09-27", "interest_expense", "2025-11-14", (1_812 - 1_396) * M),
         (DIS, "Q", "2025-09-27", "net_income", "2025-11-14", (12_404 - 11_091) * M),  # NetIncomeLoss
+        # nine months 12,533 (...FinancingActivitiesContinuingOperations) stand beside a total of 20 in
+        # 0001744489-19-000167; the half 12,696 (0001744489-19-000100) is under the total's tag in 0001744489-20-000102
+        (DIS, "Q", "2019-06-29", "financing_cash_flow", "2019-08-07", (12_533 - 12_696) * M),
+        (DIS, "Q", "2019-06-29", "financing_cash_flow", "2020-05-06", (12_533 - 12_696) * M),
+        # the year -464 (0001744489-19-000225) and first quarters of 1,117 and -411 (0001744489-20-000046)
+        (DIS, "TTM", "2019-12-28", "financing_cash_flow", "2020-05-06", (1_117 - 464 + 411) * M),
+        # the half 6,616 (0001744489-20-000102)
+        (DIS, "TTM", "2020-03-28", "financing_cash_flow", "2020-05-06", (6_616 - 464 - 12_696) * M),
         # Alphabet: RevenueFromContract... 350,018 (0001652044-25-000014) less 253,549 (0001652044-24-000118)
         (GOOGL, "Q", "2024-12-31", "revenue", "2025-02-06", (350_018 - 253_549) * M),
         # and Revenues of the year 182,527 (0001652044-21-000010) less RevenueFromContract... of nine months 125,629

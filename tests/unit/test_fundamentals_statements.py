@@ -425,6 +425,22 @@ def test_a_total_less_than_its_part_is_none():
     assert known(rows, "FY", "2020-12-31", "revenue") == 100
 
 
+def test_a_cash_flow_far_below_its_continuing_part_is_no_total():
+    def told(total, part):
+        return known(
+            statements(
+                fact(OCF, FY, total, "2021-02-15", form="10-K"),
+                fact(f"{OCF}ContinuingOperations", FY, part, "2021-02-15", form="10-K"),
+            ),
+            "FY",
+            "2020-12-31",
+            "operating_cash_flow",
+        )
+
+    assert told(2, -125) == -125
+    assert told(-40, 100) == -40  # a discontinued business may turn the sign
+
+
 def test_twelve_months_of_a_quarterly_report_are_no_fiscal_year():
     rolling = ("2019-07-01", "2020-06-30")
     rows = statements(*year_of(REVENUE), fact(REVENUE, rolling, 50, "2020-08-01"))

@@ -12,6 +12,7 @@ import polars as pl
 TAXONOMIES = ("us-gaap", "ifrs-full", "dei")
 KINDS = ("flow", "instant", "per_share", "average", "cover")
 FLAGS = ("absolute", "zero_yields")
+PARTS = {"not_below": 0.995, "far_below": 0.1}
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,12 @@ class Term:
 class ConceptMap:
     """What concepts.toml says.
 
-    tags: taxonomy, concept, item, kind, unit, FLAGS, rank (0 best). not_below: (tag, a tag it may not be less than).
-    figures: name -> formulas of terms, best first.
+    tags: taxonomy, concept, item, kind, unit, FLAGS, rank (0 best). below: (tag, another, part): no total
+    where its size is less than that part of the other's. figures: name -> formulas of terms, best first.
     """
 
     tags: pl.DataFrame
-    not_below: tuple[tuple[str, str], ...]
+    below: tuple[tuple[str, str, float], ...]
     kinds: dict[str, str]
     figures: dict[str, tuple[tuple[Term, ...], ...]]
 
@@ -65,15 +66,14 @@ def concept_map() -> ConceptMap:
         figures[figure] = tuple(_terms(figure, formula, names) for formula in formulas)
         names.add(figure)
     kinds = {item: line["kind"] for item, line in content["items"].items()}
-    not_below = tuple(
-        (tag, other)
+    below = tuple(
+        (tag, other, part)
         for line in content["items"].values()
-        for tag, others in line.get("not_below", {}).items()
+        for key, part in PARTS.items()
+        for tag, others in line.get(key, {}).items()
         for other in others
     )
-    return ConceptMap(
-        not_below=not_below, tags=tags.with_columns(pl.col("rank").cast(pl.Int16)), kinds=kinds, figures=figures
-    )
+    return ConceptMap(below=below, tags=tags.with_columns(pl.col("rank").cast(pl.Int16)), kinds=kinds, figures=figures)
 
 
 def _terms(figure: str, formula: str, names: set[str]) -> tuple[Term, ...]:

@@ -162,11 +162,11 @@ def _with_losses(seen: pl.DataFrame) -> pl.DataFrame:
 def _without_part_tags(seen: pl.DataFrame) -> pl.DataFrame:
     """Without tags that a filing shows to be parts, in any of its periods, of what they should be the total of."""
     filing, period = ["cik", "day", "accession"], ["start", "end"]
-    for tag, other in _not_below():
+    for tag, other, part in _below():
         totals, others = (seen.filter(pl.col("tag") == number) for number in (tag, other))
         parts = (
             totals.join(others, on=[*filing, *period], suffix="_other")
-            .filter(pl.col("value") < 0.995 * pl.col("value_other"))
+            .filter(pl.col("value").abs() < part * pl.col("value_other").abs())
             .select(*filing, "tag")
             .unique()
         )
@@ -262,10 +262,10 @@ def _of_report(seen: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _not_below() -> list[tuple[int, int]]:
-    """The pairs of ConceptMap.not_below by tag number."""
+def _below() -> list[tuple[int, int, float]]:
+    """ConceptMap.below by tag number."""
     number = {concept: tag for tag, concept in _numbered_tags().select("tag", "concept").iter_rows()}
-    return [(number[tag], number[other]) for tag, other in concept_map().not_below]
+    return [(number[tag], number[other], part) for tag, other, part in concept_map().below]
 
 
 def _numbered_tags() -> pl.DataFrame:
