@@ -7,8 +7,8 @@ sighting that began it, so that it stays whatever joins later, and a replay in t
 
 Titles are compared as sets of words (Jaccard). Two sets that are alike by THRESHOLD share a word among the rarest few
 of each (prefix filtering: Chaudhuri, Ganti, Kaushik 2006), so that only stories of neighbouring days which share a
-rare word are ever compared: exact, and linear in practice. Titles that differ by words of opposite meaning ("beats",
-"misses") or by a negation tell two stories, however alike they are.
+rare word are ever compared: exact, and linear in practice. A copy adds words or drops them: titles that have other
+words in the place of some ("clears", "blocks"), or differ by a negation, tell two stories, however alike they are.
 """
 
 from __future__ import annotations
@@ -71,14 +71,7 @@ COMMON = frozenset(
 ENDING = re.compile(r"\s+(?:[-–—|]\s*[^-–—|]{2,40}|by\s+\S+\.(?:com|net|co\.uk))$", re.IGNORECASE)
 """A publisher's name after the headline: "... - Reuters", "... By Investing.com"."""
 
-OPPOSITES = (
-    """up above more raise hike hikes hiked buy buys buying bought accept accepts accepted grant grants granted
-    confirm confirms confirmed hire hires hired hiring open opens opened start starts started resume resumes resumed""",
-    """down below less fewer reduce reduces reduced cut cuts cutting sell sells selling sold reject deny denies denied
-    fire fires fired firing close closes closed stop stops stopped end ends ended pause pauses paused""",
-)
-"""Words that turn a headline into its opposite where the other has one of the other line; besides the good and the bad
-words of lexicon.toml."""
+STEM = 4
 NEGATIONS = frozenset(("against", "no", "not", "never", "without"))
 
 
@@ -295,7 +288,7 @@ class _Index:
         return any(
             len(words & title) >= THRESHOLD * len(words | title)
             and _numbers(words) == _numbers(title)
-            and not _opposite(words - title, title - words)
+            and not _other_news(words - title, title - words)
             for title in article.titles
         )
 
@@ -304,20 +297,29 @@ class _Index:
         return sorted(words, key=lambda word: (self.frequency.get(word, 0), word))[:prefix]
 
 
-def _opposite(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Whether the words that only one title and only the other has say the opposite of each other."""
+def _other_news(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether the words that only one title and only the other has tell other news: one is negated, or has a word that
+    none of the other's is akin to."""
     if any(word in NEGATIONS or word.endswith("n't") for word in one ^ other):
         return True
-    signs = _signs()
-    mine, theirs = ({signs[word] for word in words if word in signs} for words in (one, other))
-    return bool(mine and theirs) and not mine & theirs
+    return any(
+        len(mine) <= len(theirs) and not all(any(_akin(word, like) for like in theirs) for word in mine)
+        for mine, theirs in ((one, other), (other, one))
+    )
+
+
+def _akin(one: str, other: str) -> bool:
+    """Whether two words are as good or as bad ("jump", "surge"), else one word in two forms ("rise", "rises")."""
+    valences = _valences()
+    if one in valences and other in valences:
+        return (valences[one] > 0) == (valences[other] > 0)
+    stem = min(STEM, len(one), len(other))
+    return stem > 2 and one[:stem] == other[:stem]
 
 
 @lru_cache(maxsize=1)
-def _signs() -> dict[str, bool]:
-    """Word -> whether it is a good one."""
-    listed = {word: good for good, words in zip((True, False), OPPOSITES, strict=True) for word in words.split()}
-    return listed | {word: valence > 0 for word, valence in lexicon.words().items() if valence}
+def _valences() -> dict[str, float]:
+    return {word: valence for word, valence in lexicon.words().items() if valence}
 
 
 def _numbers(words: frozenset[str]) -> frozenset[str]:
