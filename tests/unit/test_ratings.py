@@ -256,6 +256,12 @@ def test_each_firm_counts_once_with_its_latest_rating():
     assert row["last_rated_at"] == datetime(2024, 5, 5, tzinfo=UTC)
 
 
+def test_a_firm_is_one_however_its_name_is_spelled():
+    names = (("JP Morgan", 2), ("J.P. Morgan", 3), ("KeyBanc", 4), ("Keybanc", 5), ("JPMorgan", 5))
+    rows = [rating(name, f"2024-05-0{day}", number) for day, (name, number) in enumerate(names, 1)]
+    assert known(*rows).select("firms", "rating_mean").row(0) == (2, 5.0)
+
+
 def test_of_a_firms_two_ratings_on_one_day_the_later_counts_and_of_one_moment_the_later_entry():
     morning, noon = rating("A", "2024-05-05 12:00", 2), rating("A", "2024-05-05 16:00", 5)
     assert known(noon, morning)["rating_mean"].to_list() == [5.0]

@@ -1,9 +1,10 @@
 """Ratings -> the analysts' consensus of each security as a moment knew it. Frames in, frames out; no clock.
 
-A firm counts with its latest rating of the last 12 months. A later row without a rating (a target changed) leaves the
-rating standing; one that ends coverage, or says the firm has no opinion, ends it. Targets count in the price's
-currency only, and on the share basis of the session: a target published before a split is divided by it. Of a rating
-that its vendor corrected, a moment knows the version of then; one that was removed counts until its removal.
+A firm counts with its latest rating of the last 12 months, however its name is spelled that day. A later row without a
+rating (a target changed) leaves the rating standing; one that ends coverage, or says the firm has no opinion, ends it.
+Targets count in the price's currency only, and on the share basis of the session: a target published before a split is
+divided by it. Of a rating that its vendor corrected, a moment knows the version of then; one that was removed counts
+until its removal.
 """
 
 from __future__ import annotations
@@ -77,6 +78,8 @@ def consensus(
     known = (
         _as_known(versions, known_at)
         .filter(pl.col("security_id").is_not_null() & (pl.col("rated_at") <= known_at) & (pl.col("rated_at") > since))
+        # JP Morgan, JPMorgan and J.P. Morgan are one
+        .with_columns(pl.col("analyst_firm").str.to_lowercase().str.replace_all(r"[^\pL\pN]", ""))
         .sort("security_id", "analyst_firm", "rated_at", "rating_id")
     )
     year = pl.lit(session).dt.offset_by("-12mo")
