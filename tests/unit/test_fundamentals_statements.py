@@ -759,6 +759,19 @@ def test_fiscal_year_end_given_only_labels_what_the_facts_do_not():
     assert labels == [(date(2020, 3, 31), 2020, 1), (date(2020, 6, 30), 2020, 3)]
 
 
+def test_months_since_a_fresh_start_place_no_quarter_in_the_year():
+    rows = statements(
+        fact(REVENUE, Q2, 9, "2020-08-01"),
+        fact(REVENUE, ("2020-03-01", "2020-06-30"), 12, "2020-08-01"),
+        fact(REVENUE, Q3, 10, "2020-11-01"),
+        fact(REVENUE, ("2020-03-01", "2020-09-30"), 22, "2020-11-01"),
+        fact(REVENUE, ("2021-01-01", "2021-03-31"), 11, "2021-05-01"),
+        year_ends={1: "1231"},
+    )
+    labels = rows.filter(period_type="Q").select("period_end", "fiscal_year", "fiscal_quarter").rows()
+    assert labels == [(date(2020, 6, 30), 2020, 2), (date(2020, 9, 30), 2020, 3), (date(2021, 3, 31), 2021, 1)]
+
+
 # ---------------------------------------------------------------- the promise
 
 QUARTER_ENDS = [

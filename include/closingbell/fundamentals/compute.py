@@ -40,7 +40,7 @@ import numpy as np
 import polars as pl
 
 from closingbell.fundamentals.events import Events
-from closingbell.fundamentals.observations import encoded, observed
+from closingbell.fundamentals.observations import encoded, observed, odd_durations
 from closingbell.fundamentals.trailing import SOURCES, trailing
 from closingbell.fundamentals.versions import FIGURES, Versions, events_of, versions_of
 
@@ -87,7 +87,9 @@ def statements(
     places in a year (the facts go first: companies change their year). since: drop periods that ended before.
     """
     accession_nos = facts["accession_no"].unique().sort()
-    seen = observed(encoded(facts, accession_nos))
+    coded = encoded(facts, accession_nos)
+    seen, odd = observed(coded), odd_durations(coded)
+    del coded  # large
     if seen.is_empty():
         return pl.DataFrame(schema=SCHEMA)
     told = events_of(seen)
@@ -108,7 +110,8 @@ def statements(
     if since:
         rows = rows.filter(pl.col("end") >= since)
     rows = _changed(rows, ["cik", "end", "period_type"], [*FIGURES, *RATIOS, "currency"])
-    rows = _with_fiscal_labels(rows, seen.filter(pl.col("kind") != "instant"), year_ends or {})
+    durations = seen.filter(pl.col("kind") != "instant").select("cik", "end", "day", "days", odd=pl.lit(False))
+    rows = _with_fiscal_labels(rows, pl.concat([durations, odd]), year_ends or {})
     return (
         rows.with_columns(_sources(rows, versions, told.events, accession_nos), accession_nos.gather(rows["accession"]))
         .rename({"end": "period_end", "day": "known_on", "start": "period_start"})
@@ -194,13 +197,17 @@ def _with_fiscal_labels(
 ) -> pl.DataFrame:
     """fiscal_year: the calendar year in which the fiscal year ends (its first week: the one before). fiscal_quarter.
 
-    A period's longest amount from the year's start tells its quarter (six months: the second).
+    A period's longest amount from the year's start tells its quarter (six months: the second). Seven months do not:
+    they begin with a company or its fresh start, and the year end given counts.
     """
     longest = (
-        durations.group_by("cik", "end", "day")
+        durations.group_by("cik", "end", "day", "odd")
         .agg(pl.col("days").max())
-        .sort("cik", "end", "day")
-        .with_columns(pl.col("days").cum_max().over("cik", "end"))
+        .sort("cik", "end", "day", "days", "odd")
+        .with_columns(pl.col("days").cum_max().over("cik", "end").alias("most"))
+        .with_columns(pl.when(pl.col("days") == pl.col("most")).then("odd").forward_fill().over("cik", "end"))
+        .unique(["cik", "end", "day"], keep="last", maintain_order=True)
+        .select("cik", "end", "day", "odd", days="most")
         .sort("day")
     )
     rows = rows.sort("day").join_asof(longest, on="day", by=["cik", "end"], check_sortedness=False)
@@ -212,7 +219,8 @@ def _with_fiscal_labels(
     rows = rows.join(given, on="cik", how="left", maintain_order="left")
     month = pl.col("end").dt.offset_by("-7d").dt.month().cast(pl.Int32)
     by_given = 4 - ((pl.col("last_month") - month) % 12) // 3
-    quarter = pl.coalesce((pl.col("days") / 91.31).round().cast(pl.Int32), by_given)
+    by_days = (pl.col("days") / 91.31).round().cast(pl.Int32)
+    quarter = pl.coalesce(pl.when("odd").then(by_given), by_days, by_given)
     year_end = pl.col("end") + pl.duration(days=((4 - quarter) * 91.31).round())
     return rows.with_columns(
         (year_end - pl.duration(days=7)).dt.year().alias("fiscal_year"),

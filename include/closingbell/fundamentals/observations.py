@@ -101,6 +101,16 @@ def observed(facts: pl.DataFrame) -> pl.DataFrame:
     return _of_report(_snapped(_without_part_tags(seen)))
 
 
+def odd_durations(facts: pl.DataFrame) -> pl.DataFrame:
+    """cik, end, day, days of amounts over more than a quarter and less than a year that are none of LENGTHS."""
+    days = (pl.col("period_end") - pl.col("period_start")).dt.total_days() + 1
+    return (
+        facts.select("cik", end="period_end", day="filed_on", days=days, odd=pl.lit(True))
+        .filter(pl.col("days").is_between(LENGTHS["Q"][0][1], LENGTHS["Y"][0][0]))
+        .filter(~pl.any_horizontal(_lasts(pl.col("days"), span) for span in LENGTHS))
+    )
+
+
 def _lasts(days: pl.Expr, span: str) -> pl.Expr:
     return pl.any_horizontal(days.is_between(low, high) for low, high in LENGTHS[span])
 
