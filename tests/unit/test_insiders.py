@@ -446,7 +446,9 @@ def test_a_title_names_the_class_whatever_the_ticker():
         "Class B Common Stock", "Common Stock Cl. B", "CLASS A ordinary shares", "Common Stock", "Class C Capital Stock"
     )  # fmt: skip
     trades = parse.ownership([filing(ORIGINAL, date(2024, 5, 3), *(line(title=title) for title in titles))]).trades
-    assert compute.with_securities(trades, LISTINGS)["security_id"].to_list() == [77001, 77001, 77002, 77002, 77002]
+    assert compute.with_securities(trades, LISTINGS)["security_id"].to_list() == [77001, 77001, 77002, 77002, None]
+    unclassed = LISTINGS.with_columns(share_class=pl.lit(None, dtype=pl.String))
+    assert compute.with_securities(trades, unclassed)["security_id"].to_list() == [77002] * 5
 
 
 def test_what_is_no_stock_is_not_booked_on_the_stock():

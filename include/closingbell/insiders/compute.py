@@ -258,7 +258,8 @@ def _same_after(row: Row) -> tuple[Any, ...]:
 def with_securities(trades: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
     """`trades` with security_id: the issuer's class that the line's title names ("Class B", "Series C"), else the one
     with the ticker that the document gives, else the issuer's first. None where the title is of no stock (preferred,
-    notes, warrants, rights, most units), and where the document gives several tickers and the title does not choose.
+    notes, warrants, rights, most units) or of a class that none of the issuer's is, and where the document gives
+    several tickers and the title does not choose.
 
     listings: security_id, cik, share_class, ticker (house spelling; any number of tickers a security). Keyed by the
     issuer's CIK: an issuer that is not listed has null. Documents write tickers freely ("NYSE: ABC", "goog, googl").
@@ -268,6 +269,7 @@ def with_securities(trades: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFram
     classes = listings.select(issuer_cik="cik", share_class="share_class", ticker="ticker", security_id="security_id")
     title = pl.col("security_title").fill_null("").str.to_lowercase()
     is_stock = ~title.str.replace(STOCK_ALL_THE_SAME, "").str.replace(TAIL, "").str.contains(NO_STOCK)
+    named_class = title.str.extract(CLASS, 1).str.to_uppercase()
     written = asked.select("_asked", "issuer_cik", ticker=pl.col("issuer_ticker").fill_null("").str.split(",")).explode(
         "ticker"
     )
@@ -279,7 +281,7 @@ def with_securities(trades: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFram
         .unique()
     )
     by_title = (
-        asked.select("_asked", "issuer_cik", share_class=title.str.extract(CLASS, 1).str.to_uppercase())
+        asked.select("_asked", "issuer_cik", share_class=named_class)
         .join(classes, on=["issuer_cik", "share_class"])
         .select("_asked", "security_id")
         .unique()
@@ -292,7 +294,9 @@ def with_securities(trades: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFram
         only = pl.when(pl.len() == 1).then(pl.col("security_id").first())
         return found.group_by("_asked").agg(only.alias(name), pl.len().alias(f"{name}_n"))
 
-    first = classes.group_by("issuer_cik").agg(first_class=pl.col("security_id").min())
+    first = classes.group_by("issuer_cik").agg(
+        first_class=pl.col("security_id").min(), classed=pl.col("share_class").is_not_null().all()
+    )
     decided = (
         asked.join(one(by_title, "of_title"), on="_asked", how="left")
         .join(one(by_ticker, "of_ticker"), on="_asked", how="left")
@@ -303,6 +307,8 @@ def with_securities(trades: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFram
             .then(None)
             .when(pl.col("of_title_n") > 0)
             .then("of_title")
+            .when(named_class.is_not_null() & pl.col("classed"))  # a class that is not listed
+            .then(None)
             .when(pl.col("of_ticker_n") > 0)
             .then("of_ticker")
             .otherwise("first_class")
