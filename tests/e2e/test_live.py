@@ -20,7 +20,7 @@ from closingbell.settings import settings
 from closingbell.stack import checks, keys, record
 from closingbell.warehouse import db
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(900)]
 
 KEYLESS = ("SEC_EDGAR", "YAHOO", "REFERENCE", "WEB")
 

@@ -69,7 +69,8 @@ def _rolled_is_newer(versions: Versions, version: Ints, held: Ints) -> dict[str,
     """By figure whether the year to date and the rest of the year before tell more than the four quarters do.
 
     Either the rest is told by a later filing than one of its quarters is, or the year to date, as the first report of
-    it tells it, is not what its quarters, one of them told before, add up to: that report restates them unsaid.
+    it tells it, is not what its quarters, one of them told before and none since, add up to: that report restates them
+    unsaid.
     """
     rest, now = ROLES.index("rest"), ROLES.index("now")
     quarter = [ROLES.index(role) for role in QUARTERS]
@@ -83,7 +84,8 @@ def _rolled_is_newer(versions: Versions, version: Ints, held: Ints) -> dict[str,
         to_date = np.where(before, 0, value[:, quarter])
         apart = np.abs(value[:, now] - to_date.sum(axis=1)) > events.ADDS_UP * np.abs(to_date).max(axis=1)
         one_was_told_before = np.where(before, events.DAYS, told[:, quarter]).min(axis=1) < told[:, now]
-        newer[figure] |= apart & one_was_told_before & (told[:, now] == reported)
+        none_since = np.where(before, 0, told[:, quarter]).max(axis=1) <= told[:, now]
+        newer[figure] |= apart & one_was_told_before & none_since & (told[:, now] == reported)
     return newer
 
 
