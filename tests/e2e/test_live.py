@@ -20,7 +20,7 @@ from closingbell.settings import settings
 from closingbell.stack import checks, keys, record
 from closingbell.warehouse import db
 
-pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 KEYLESS = ("SEC_EDGAR", "YAHOO", "REFERENCE", "WEB")
 
@@ -50,6 +50,7 @@ def market() -> Iterator[Market]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.soak
 def test_live_without_a_key_comes_to_a_board_and_goes_on_by_itself(market: Market) -> None:
     session = str(market.last_session)
     listed = [row["T"] for row in market.grouped_daily(market.last_session, market.default_clock)]
