@@ -199,14 +199,12 @@ def audit(load: Load, run: Run) -> dict[str, Any]:
 
 def publish(load: Load, run: Run, *, remove_unstaged_of: Sequence[int] = ()) -> dict[str, Any]:
     """Publish each table in order, {table: counts}. A retry returns what was published before."""
-    counts = {}
+    counts, retold = {}, load.retold(run)
     for table, stage_id in stage_ids(load, run).items():
         if load.whole:
             remove_unstaged_of = db.query(run.engine, "landings_of_stage", stage_id=stage_id)["landing_id"].to_list()
-        retold = load.retold(run)
-        counts[table] = warehouse.publish(
-            run.engine, stage_id, remove_unstaged_of=remove_unstaged_of, retold=retold
-        ).counts()
+        published = warehouse.publish(run.engine, stage_id, remove_unstaged_of=remove_unstaged_of, retold=retold)
+        counts[table] = published.counts()
         log.info("%s: published %s", table, counts[table])
     return counts
 
