@@ -24,6 +24,7 @@ WHOLE = "*"  # the partition of a table without sessions, and every partition of
 
 _ONE_CLAIMANT = text("SELECT pg_advisory_xact_lock(hashtextextended('partition_claims', 0))")
 _LIVE = text("SELECT pg_advisory_lock_shared(hashtextextended(:name, 0))")
+_ENDED = text("SELECT pg_advisory_unlock_shared(hashtextextended(:name, 0))")
 _ALIVE = text(
     "SELECT name FROM unnest(CAST(:names AS text[])) AS name"
     " WHERE NOT pg_try_advisory_xact_lock(hashtextextended(name, 0))"
@@ -95,11 +96,14 @@ def claimed_by_command(
         dag_ids, run_ids = (list(names) for names in zip(*runs, strict=True))
         return db.query(run.engine, "runs_unpublished", dag_ids=dag_ids, run_ids=run_ids).rows()
 
+    name = {"name": _lock_of((run.dag_id, run.run_id))}
     with run.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.detach()  # so that leaving closes it, and with it the lock
-        connection.execute(_LIVE, {"name": _lock_of((run.dag_id, run.run_id))})
-        claim(run, tables, active or unpublished, keys=keys, by_command=True)
-        yield
+        connection.execute(_LIVE, name)
+        try:
+            claim(run, tables, active or unpublished, keys=keys, by_command=True)
+            yield
+        finally:
+            connection.execute(_ENDED, name)  # PostgreSQL frees what a closed connection held only some time later
 
 
 def living(engine: Engine, active: Active | None) -> Active:
