@@ -188,6 +188,22 @@ def test_then_the_rest_and_the_consensus_of_each_session_equals_the_truth(deploy
     assert no_change(deployment.run("analyst_consensus"))
 
 
+def test_ratings_that_another_run_publishes_while_the_consensus_is_made_count_in_every_session(deployment):
+    load, made = LOADS["analyst_consensus"], deployment.named("analyst_consensus", "made")
+    deployment.run(months=2)  # members of the S&P 500
+    batches = base.plan(load, made)
+    base.open_stages(load, made, batches)
+    for batch in batches:
+        base.stage(load, made, base.land(load, made, batch))
+    (beside,) = deployment.run(months=2).values()  # everybody else
+    assert beside["inserted"] > 0
+    base.audit(load, made)
+    base.publish(load, made)
+    (counts,) = deployment.run("analyst_consensus").values()
+    assert counts["inserted"] > len(deployment.members())  # more than the last session's
+    assert no_change(base.replay(load, deployment.named("analyst_consensus", "replay")))
+
+
 def test_corrections_and_removals_replace_the_row_and_past_sessions_keep_what_they_knew(deployment):
     ratings, last = deployment.market.ratings, deployment.market.last_session
     before = last_sessions(last, 75)[0]

@@ -1,7 +1,7 @@
 """analyst_ratings as known at each close -> analyst_consensus of whole sessions.
 
-Made are the sessions since the first that a newly published rating speaks of, and the last one made before, which may
-have been made before its close.
+Made are the sessions since the first that a rating speaks of which was published since the last run read them, and the
+last one made before, which may have been made before its close.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
-    """The sessions, whose rows that are no longer computed go."""
-    return {"analyst_consensus": {"sessions": [day for batch in batches for day in batch["sessions"]]}}
+    """The sessions, whose rows that are no longer computed go; up to when ratings are counted, where the next run begins."""
+    upto = batches[0]["upto"] if batches else None
+    return {"analyst_consensus": {"sessions": [day for batch in batches for day in batch["sessions"]], "upto": upto}}
 
 
 LOAD = Load(
@@ -74,8 +75,9 @@ def _sessions_from(run: Run, name: str) -> list[Batch]:
     begins += [state["last_session"]] if state["last_session"] else []
     if not begins or state["told_at"] is None:
         return []
+    upto = state["upto"] and state["upto"].isoformat()
     days = sessions_between(min(begins), state["told_at"].astimezone(NEW_YORK).date())
     return [
-        {"key": f"{part[0]}..{part[-1]}", "sessions": [day.isoformat() for day in part]}
+        {"key": f"{part[0]}..{part[-1]}", "sessions": [day.isoformat() for day in part], "upto": upto}
         for part in base.chunks(days, SESSIONS_PER_BATCH)
     ]
