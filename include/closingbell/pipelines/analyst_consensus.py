@@ -53,7 +53,7 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
-    """The sessions, whose rows that are no longer computed go; up to when ratings are counted, where the next run begins."""
+    """The sessions, whose rows that are no longer computed go; until when ratings are counted."""
     upto = batches[0]["upto"] if batches else None
     return {"analyst_consensus": {"sessions": [day for batch in batches for day in batch["sessions"]], "upto": upto}}
 
