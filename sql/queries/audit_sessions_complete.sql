@@ -5,11 +5,11 @@
 -- rows of a session: what follows a thin day is measured by it, and would not show.
 -- {whole}: every expected security is wanted, not only min_share of them, or what stands in its place in `min_shares`
 WITH stage AS NOT MATERIALIZED (SELECT expected FROM ops.stages WHERE stage_id = '{stage_id}'),
-excluded AS MATERIALIZED (
+excluded AS NOT MATERIALIZED (  -- a scan of what is materialized keeps others from being parallel
     SELECT (subject ->> 'security_id')::bigint AS security_id FROM ops.overrides
     WHERE kind = 'exclude_security' AND ended_at IS NULL
 ),
-listed AS NOT MATERIALIZED (  -- a scan of what is materialized keeps others from being parallel
+listed AS NOT MATERIALIZED (
     SELECT id::bigint AS security_id
     FROM stage CROSS JOIN LATERAL jsonb_array_elements_text(expected -> 'securities') AS id
     WHERE id::bigint NOT IN (SELECT security_id FROM excluded)

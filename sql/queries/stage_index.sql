@@ -1,2 +1,2 @@
--- the audit groups by key and counts by it: from a vacuumed index, not by sorting the rows each time
-CREATE INDEX IF NOT EXISTS {stage_key} ON {stage} ({key}) INCLUDE (rule);
+-- fails where a key is there twice, and is the proof that none is where it stands; dropped when more is staged
+CREATE UNIQUE INDEX {stage_key} ON {stage} ({key}) NULLS NOT DISTINCT;

@@ -48,7 +48,8 @@ def measure() -> list[dict[str, Any]]:
         write(archive)
         log.info("a zip of %.0f MB", archive.stat().st_size / 1e6)
         try:
-            url = postgres.start(server)
+            url = postgres.start(server, "closingbell")
+            db.create_database(url)
             db.migrate(url)
             engine = db.engine(url)
             _prepare(engine)

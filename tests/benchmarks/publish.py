@@ -42,7 +42,8 @@ def measure() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="closingbell-bench-", ignore_cleanup_errors=True) as folder:
         server = Path(folder) / "pg"
         try:
-            url = postgres.start(server)
+            url = postgres.start(server, "closingbell")
+            db.create_database(url)
             db.migrate(url)
             engine = db.engine(url)
             bars = _bars()

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from closingbell.prices.compute import exact, is_spin_off
 from closingbell.settings import settings
@@ -165,6 +165,23 @@ def test_what_was_loaded_before_spin_offs_and_inferred_types_were_told_is_told_a
     prices = db.query(db.engine(url), "price_splits", last=last)
     assert set(prices.filter(kind="spin_off")["security_id"]) == spun
     assert set(db.query(db.engine(url), "score_splits", last=last)["security_id"]) == set(range(len(told))) - spun
+
+
+def test_text_sorts_by_code_point_in_a_database_that_we_create(postgres_url):
+    url = make_url(postgres_url).set(database="closingbell_sorts")
+    assert db.create_database(url)
+    assert not db.create_database(url)
+    engine = db.engine(url)
+    try:
+        with engine.connect() as connection:
+            names = connection.execute(
+                text("SELECT name FROM unnest(ARRAY['b', 'a', 'É', 'B', '-', 'BRK.B', 'BRKA']) AS name ORDER BY 1")
+            )
+            assert names.scalars().all() == ["-", "B", "BRK.B", "BRKA", "a", "b", "É"]
+    finally:
+        engine.dispose()
+        with db.engine(postgres_url).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text('DROP DATABASE "closingbell_sorts" WITH (FORCE)'))
 
 
 def test_two_migrations_at_once_apply_each_file_once(new_database):

@@ -217,6 +217,33 @@ def test_repeated_keys_exact_ones_drop_conflicting_ones_of_one_landing_are_quara
     assert (published.rows_in, published.rows_duplicate, published.rows_quarantined) == (8, 3, 2)
 
 
+def test_the_audit_looks_for_repeated_keys_wherever_no_unique_index_says_that_there_are_none(database):
+    frame = bars([(1, 10.0), (2, 20.0)], landing_id=1)
+    stage_id = staged(database, "r1", {"a": frame, "b": frame.tail(1)})
+    rules = runner.audit_of("stock_prices")
+    unique = next(expect for expect in runner.COMMON if expect.name == "key_unique")
+    with database.connect() as connection:
+        table = runner.shape(connection, "stock_prices")
+    query = runner._query(unique, stage_id, table, rules).replace("{batch}", f"staging.stock_prices_{stage_id}")
+    assert rows(database, query) == [(2, SESSION, 2)]
+    assert load.audit(database, stage_id).rows_duplicate == 1
+
+    stage_id = staged(database, "r2", {"a": frame})
+    load.audit(database, stage_id)
+    query = runner._query(unique, stage_id, table, rules).replace("{batch}", f"staging.stock_prices_{stage_id}")
+    plan = [line for (line,) in rows(database, f"EXPLAIN (ANALYZE, COSTS off, TIMING off) {query}")]
+    assert [line for line in plan if "Scan on stock_prices" in line and "never executed" not in line] == []
+
+
+def test_what_is_staged_after_an_audit_may_repeat_its_keys(database, no_checkpoint):
+    batches = {"a": bars([(1, 10.0), (2, 20.0)], landing_id=1)}
+    load.audit(database, staged(database, "r1", batches))  # whose index forbids a second row
+    stage_id = staged(database, "r1", {**batches, "b": bars([(2, 21.0), (3, 30.0)], landing_id=2)})
+    assert load.audit(database, stage_id).rows_duplicate == 1
+    assert load.publish(database, stage_id).rows_inserted == 3
+    assert closes(database) == {1: 10.0, 2: 21.0, 3: 30.0}
+
+
 def test_rows_that_break_a_rule_are_quarantined_whole_with_its_name(database, no_checkpoint):
     frame = pl.concat(
         [

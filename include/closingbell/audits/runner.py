@@ -11,9 +11,10 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg2 import sql
+from psycopg2.errors import UniqueViolation
 from sqlalchemy import Connection, Engine, text
 
 from closingbell.audits.rules import COMMON, Expect, TableAudit
@@ -102,13 +103,15 @@ def audit(engine: Engine, stage_id: str) -> Audit:
             return _outcome(connection, stage_id, table)
         refuse_abandoned(row)
         refuse_older(connection, row, table)
-        lost = forget_lost(connection, stage_id, table)
-        connection.commit()
-        if lost:
+        flaws = _flaws(connection, stage_id, table, rules)
+        if flaws.lost:
+            lost = forget_lost(connection, stage_id, table)
+            connection.commit()
             raise StageLost(lost)
-        _index(engine, stage_id, table)
+        connection.commit()
+        repeated = not _index(engine, stage_id, table)
         with connection.begin():
-            _flag(connection, stage_id, table, rules)
+            _flag(connection, stage_id, table, rules, flaws, repeated)
         results = _checkpoint(engine, stage_id, table, rules)
         connection.execute(text("DELETE FROM ops.audit_results WHERE stage_id = :id"), {"id": stage_id})
         for result in results:
@@ -143,43 +146,71 @@ def row_rules(table: Shape, rules: TableAudit) -> dict[str, str]:
     return {**required, **rules.row_rules}
 
 
-def _index(engine: Engine, stage_id: str, table: Shape) -> None:
+def _index(engine: Engine, stage_id: str, table: Shape) -> bool:
+    """Whether no key is there twice: then the stage has a unique index."""
     fragments = table.fragments(stage_id)
     with (
-        engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,  # VACUUM wants no transaction
+        engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
         db.cursor_of(connection) as cursor,
     ):
-        db.run(cursor, "stage_index", fragments)
-        db.run(cursor, "stage_vacuum", fragments)
+        db.run(cursor, "stage_analyze", fragments)
+        db.run(cursor, "stage_drop_index", fragments)
+        try:
+            db.run(cursor, "stage_index", fragments)
+        except UniqueViolation:
+            return False
+    return True
 
 
-def _flag(connection: Connection, stage_id: str, table: Shape, rules: TableAudit) -> None:
+class _Flaws(NamedTuple):
+    """What a stage has: lost batches, flagged rows, rows that the parser refused anew or not any more, broken rules."""
+
+    lost: bool
+    flagged: bool
+    stale: bool
+    broken: bool
+
+
+def _broken(table: Shape, rules: TableAudit) -> sql.Composable:
+    return sql.SQL(" OR ").join(
+        sql.SQL("({}) IS FALSE").format(sql.SQL(rule)) for rule in row_rules(table, rules).values()
+    )
+
+
+def _flaws(connection: Connection, stage_id: str, table: Shape, rules: TableAudit) -> _Flaws:
+    with db.cursor_of(connection) as cursor:
+        fragments = {**table.fragments(stage_id), "broken": _broken(table, rules)}
+        db.run(cursor, "audit_flaws", fragments, stage_id=stage_id)
+        return _Flaws(*cursor.fetchone())
+
+
+def _flag(
+    connection: Connection, stage_id: str, table: Shape, rules: TableAudit, flaws: _Flaws, repeated: bool
+) -> None:
     named = row_rules(table, rules)
     cases = [
         sql.SQL("WHEN ({}) IS FALSE THEN {}").format(sql.SQL(predicate), sql.Literal(rule))
         for rule, predicate in named.items()
     ]
-    broken = [sql.SQL("({}) IS FALSE").format(sql.SQL(predicate)) for predicate in named.values()]
     fragments: dict[str, sql.Composable] = {
         **table.fragments(stage_id),
         "cases": sql.SQL(" ").join(cases),
-        "broken": sql.SQL(" OR ").join(broken),
+        "broken": _broken(table, rules),
     }
     with db.cursor_of(connection) as cursor:
-        db.run(cursor, "audit_flaws", fragments)
-        stale, any_broken = cursor.fetchone()
-        if stale:
+        if flaws.stale:
             db.run(cursor, "audit_flag_refused", fragments)
-        db.run(cursor, "audit_repeated_keys", fragments)
-        repeated = cursor.fetchone()[0]
         if repeated:
             db.run(cursor, "audit_flag_repeated", fragments)
-        apply_overrides(cursor, table, fragments)
-        if any_broken:
+        overridden = apply_overrides(cursor, table, fragments)
+        if flaws.broken:
             db.run(cursor, "audit_flag_rules", fragments)
         if repeated:
             db.run(cursor, "audit_flag_superseded", fragments)
-        settle_quarantine(cursor, stage_id, table, fragments)
+        if flaws.flagged or flaws.stale or flaws.broken or repeated or overridden:
+            settle_quarantine(cursor, stage_id, table, fragments)
+        else:
+            db.run(cursor, "audit_forget_quarantine", {}, stage_id=stage_id)
 
 
 def _checkpoint(engine: Engine, stage_id: str, table: Shape, rules: TableAudit) -> list[Result]:
@@ -258,6 +289,7 @@ def _query(expect: Expect, stage_id: str, table: Shape, rules: TableAudit) -> st
     filled = db.sql(expect.query).replace("{stage_id}", stage_id).replace("{whole}", str(expect.whole))
     filled = filled.replace("{max_quarantined}", repr(rules.max_quarantined))
     filled = filled.replace("{few_quarantined}", str(rules.few_quarantined))
+    filled = filled.replace("{stage}", f"staging.{table.spec.name}_{stage_id}")
     return filled.replace("{key}", ", ".join(f'"{name}"' for name in table.spec.key))
 
 

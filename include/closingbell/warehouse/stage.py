@@ -169,6 +169,7 @@ def stage_batch(
             connection.execute(text("UPDATE ops.stages SET status = 'open' WHERE stage_id = :id"), {"id": stage_id})
         with db.cursor_of(connection) as cursor:
             fragments = table.fragments(stage_id)
+            db.run(cursor, "stage_drop_index", fragments)  # an audit's
             if _staged_before(connection, stage_id, batch_id):
                 db.run(cursor, "stage_delete_batch", fragments, batch_id=batch_id)
             rows = 0

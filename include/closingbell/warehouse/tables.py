@@ -190,7 +190,10 @@ class Shape:
             "columns": _listed(self.names),
             "s_columns": _listed(self.names, "s"),
             "key": _listed(self.spec.key),
-            "s_key": _listed(self.spec.key, "s"),
+            # staged by sessions and keyed by securities; every other table comes in runs of its key (a filing's lines)
+            "in_order": sql.SQL("ORDER BY {}").format(_listed(self.spec.key, "s"))
+            if self.spec.by_session
+            else sql.SQL(""),
             "s_compared": _listed(self.compared, "s"),
             "t_compared": _listed(self.compared, "t"),
             "content": _listed(self.content),

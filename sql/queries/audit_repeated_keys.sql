@@ -1,1 +1,0 @@
-SELECT EXISTS (SELECT FROM {stage} GROUP BY {key} HAVING count(*) > 1);
