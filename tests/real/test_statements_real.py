@@ -145,8 +145,22 @@ def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str,
         (AAPL, "FY", "2013-09-28", "shares_outstanding", "2014-05-15", 899_213_000),
         # 1,222 million on the sheet (2,222 issued less 1,000), 1,541,568,417 on the cover (0000354950-11-000005)
         (HD, "Q", "2011-10-30", "shares_outstanding", "2011-11-30", 1_541_568_417),
+        # still, when 0000354950-12-000035 tells income and earnings of that quarter again
+        (HD, "Q", "2011-10-30", "shares_outstanding", "2012-11-22", 1_541_568_417),
+        # the sheet's "1.8 billion" and "1.9 billion", the cover's 1,830,315,921 (0001744489-23-000216), 1,834,302,235
+        # (-24-000081), 1,807,788,865 (-25-000067) and 1,785,288,846 (-25-000155)
+        (DIS, "FY", "2023-09-30", "shares_outstanding", "2023-11-22", 1_830_315_921),
+        # 1,834,285,760 on the cover of the 10-K/A 0001744489-24-000064; 1.8 billion again in 0001744489-24-000276
+        (DIS, "FY", "2023-09-30", "shares_outstanding", "2024-11-15", 1_834_285_760),
+        (DIS, "Q", "2023-12-30", "shares_outstanding", "2024-02-08", 1_834_302_235),
+        (DIS, "Q", "2024-12-28", "shares_outstanding", "2025-02-06", 1_807_788_865),
+        (DIS, "TTM", "2025-09-27", "shares_outstanding", "2025-11-14", 1_785_288_846),
+        # 180 million on the sheet, 180,244,858 on the cover (0001564590-19-038256): so rounded it stands
+        (TSLA, "Q", "2019-09-30", "shares_outstanding", "2019-10-30", 180 * M),
         # the cover's 391.7 million (0001193125-09-205690) are class B; net income 513 million, 1.04 a share
         (NKE, "Q", "2009-08-31", "shares_outstanding", "2009-10-09", None),
+        # the average of that quarter, told again by the next year's 10-Q
+        (NKE, "Q", "2009-08-31", "shares_outstanding", "2010-10-07", 485.8 * M),
         # averages of 50,798 and 542,307 alone (0001193125-11-044799, 0001045810-10-000018)
         (UAA, "FY", "2010-12-31", "shares_outstanding", "2011-03-01", None),
         (NVDA, "Q", "2009-04-26", "shares_outstanding", "2010-06-01", None),

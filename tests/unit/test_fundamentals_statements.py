@@ -247,6 +247,40 @@ def test_a_share_count_that_the_same_filing_contradicts_is_dropped():
     assert shares(average=1540, cover=391) == 1540  # one class of two on the cover
     assert shares(average=1540, cover=1000, sheet=1010) == 1010  # bought back
     assert shares(average=168, cover=32, sheet=168) == 168  # merged since
+    assert shares(average=1812e6, cover=1_807_788_865, sheet=1900e6) == 1_807_788_865  # Disney's "1.9 billion"
+    assert shares(average=179e6, cover=180_244_858, sheet=180e6) == 180e6  # rounded to the million
+    assert shares(average=1890e6, cover=1_807_788_865, sheet=1900e6) == 1900e6  # bought back
+
+
+@pytest.mark.parametrize(("cover", "sheet", "expected"), [(1541, 1222, 1541), (391, None, 1540), (1812, 1900, 1812)])
+def test_a_dropped_share_count_stays_so_when_the_rest_of_its_row_is_told_again(cover, sheet, expected):
+    def told(filed, *concepts):
+        counts = {"WeightedAverageNumberOfSharesOutstandingBasic": 1540, "CommonStockSharesOutstanding": sheet}
+        counts["EntityCommonStockSharesOutstanding"] = cover
+        if cover == 1812:
+            counts["WeightedAverageNumberOfSharesOutstandingBasic"] = 1815
+        dated = {"CommonStockSharesOutstanding": "2020-03-31", "EntityCommonStockSharesOutstanding": "2020-04-20"}
+        return [
+            fact(name, dated.get(name, Q1), counts[name], filed, unit="shares",
+                 taxonomy="dei" if name.startswith("Entity") else "us-gaap")
+            for name in concepts
+            if counts[name]
+        ]  # fmt: skip
+
+    average, on_sheet, on_cover = (
+        "WeightedAverageNumberOfSharesOutstandingBasic",
+        "CommonStockSharesOutstanding",
+        "EntityCommonStockSharesOutstanding",
+    )
+    first = [fact(ASSETS, "2020-03-31", 9, "2020-05-01"), *told("2020-05-01", average, on_sheet, on_cover)]
+    rows = statements(
+        *first,
+        *(fact(NET, Q1, amount, filed) for amount, filed in ((8e9, "2020-05-01"), (7e9, "2021-05-01"))),
+        *told("2021-05-01", average),  # of the year after: the quarter's average, but not its cover
+        *told("2022-05-01", on_sheet),
+    )
+    for on in ("2020-06-01", "2021-06-01", "2022-06-01"):
+        assert known(rows, "Q", "2020-03-31", "shares_outstanding", on=on) == expected
 
 
 @pytest.mark.parametrize("slip", [-300, 300_000], ids=["sign", "scale"])

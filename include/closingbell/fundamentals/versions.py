@@ -15,7 +15,18 @@ import polars as pl
 
 from closingbell.fundamentals import events
 from closingbell.fundamentals.concepts import Term, concept_map
-from closingbell.fundamentals.events import Ends, Events, Ints, dates, day_numbers, decided, last, new, with_balances
+from closingbell.fundamentals.events import (
+    Ends,
+    Events,
+    Flags,
+    Ints,
+    dates,
+    day_numbers,
+    decided,
+    last,
+    new,
+    with_balances,
+)
 from closingbell.fundamentals.observations import LENGTHS, ROW, SPAN
 
 FLOWS = (
@@ -42,6 +53,8 @@ OFF_SCALE = 100
 """Share counts further apart than this are of one company in different units; splits are 50 for 1 at the most."""
 FEWER = 0.85
 """A share count below this part of another of one filing is not of the same shares."""
+ROUNDED_OFF = 0.01
+"""A count of two digits that is off by more than this part is rounded: the sheet's words, "1.9 billion"."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +160,7 @@ def versions_of(told: Told) -> Versions:
         ],
     )
     frame = (
-        _with_figures(_plausible(known))
+        _with_figures(_plausible(known, new(row)))
         .with_columns(
             pl.coalesce("eps_diluted_reported_day", "eps_basic_reported_day").alias("eps_filed_on"),
             _shares_filed_on().alias("shares_filed_on"),
@@ -167,8 +180,8 @@ def _items_of(name: str) -> set[str]:
     return {name} if formulas is None else {i for terms in formulas for term in terms for i in _items_of(term.name)}
 
 
-def _plausible(known: pl.DataFrame) -> pl.DataFrame:
-    """Items that contradict the statement they stand beside dropped.
+def _plausible(known: pl.DataFrame, first: Flags) -> pl.DataFrame:
+    """Items that contradict the statement they stand beside dropped. first: which versions begin a row.
 
     Costs of goods that are one of many costs: revenue less them would be no gross profit. McDonald's tags its own
     restaurants' costs so, beside those of franchised ones. They are parts where the company shows a total of all costs
@@ -181,8 +194,10 @@ def _plausible(known: pl.DataFrame) -> pl.DataFrame:
     What a bank of its own earns for a company that shows costs or an operating income and sells far more.
     Equity "with minority" that is far from the parent's: a part of it (Nike 2013: 274 million of 11 billion).
     A share count a hundred times off what else the row says of the shares: thousands were forgotten (`_off_scale`). A
-    balance sheet's that the cover and the average (or earnings) contradict (Home Depot 2011: 1,222 million of 1,541);
-    without one, a cover's far below them: it counts one class of several (Nike 2009).
+    balance sheet's that the cover and the average (or earnings) contradict (Home Depot 2011: 1,222 million of 1,541),
+    or that is rounded to two digits where the average is nearer the cover's (Disney's 1,900 million of 1,785 to 1,834);
+    without one, a cover's far below them: it counts one class of several (Nike 2009). What stands beside a count in its
+    own filing judges it, for as long as it stands.
     LongTermDebt, by definition with maturities, is what falls due later where the company shows no other such line, or
     where it is less than the maturities (NVIDIA, Texas Instruments).
     Debt due within a year that is far less than its maturities (they may hold leases), and debt due later that is less
@@ -222,9 +237,12 @@ def _plausible(known: pl.DataFrame) -> pl.DataFrame:
     average = pl.coalesce(with_cover("shares_average"), with_cover("shares_average_diluted"), earnings)
     one_class = (cover < FEWER * average) & (cover < FEWER * pl.coalesce(earnings, average)) & sheet.is_null()
     mistaken = _far(sheet, cover) & _far(sheet, average) & ~_far(cover, average)
+    two_digits = (sheet / 10.0 ** (sheet.log10().floor() - 1)) % 1 == 0
+    nearer = (average - cover).abs() < (average - sheet).abs()
+    rounded = two_digits & nearer & ~_far(sheet, cover) & ((sheet - cover).abs() > ROUNDED_OFF * cover)
     off = _off_scale(known)
-    off["shares_at_date"] |= known.select(mistaken.fill_null(False)).to_series()
-    off["shares_on_cover"] |= known.select(one_class.fill_null(False)).to_series()
+    for name, slip in (("shares_at_date", mistaken | rounded), ("shares_on_cover", one_class)):
+        off[name] |= _as_last_judged(known.select(slip.alias("slip"), name), first)
     dropped = {
         **dict.fromkeys(("cost_total", "cost_of_goods", "cost_of_services"), part),
         "gross_profit_reported": contradicted,
@@ -253,6 +271,14 @@ def _plausible(known: pl.DataFrame) -> pl.DataFrame:
         ).alias("debt_noncurrent"),
         pl.coalesce("debt_long_with_maturities", "debt_long").alias("debt_long_with_maturities"),
     )
+
+
+def _as_last_judged(counts: pl.DataFrame, first: Flags) -> pl.Series:
+    """By version whether its count is a slip: null takes the word of the version before where the count is the same."""
+    slip, count = counts["slip"], counts.to_series(1).to_numpy()
+    begins = first | np.append(True, count[1:] != count[:-1])[: len(first)]
+    judged = events.latest(slip.is_not_null().to_numpy(), begins)
+    return pl.Series((judged >= 0) & slip.fill_null(False).to_numpy()[judged])
 
 
 def _far(one: pl.Expr, other: pl.Expr) -> pl.Expr:

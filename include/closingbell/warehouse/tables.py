@@ -102,7 +102,7 @@ TABLES: dict[str, TableSpec] = {
         TableSpec(
             name="financials",
             key=("cik", "period_end", "period_type", "known_on"),
-            parser_version="3",
+            parser_version="4",
             feeds=_FACTS,
         ),
         TableSpec(name="stock_prices", key=("security_id", "session"), feeds=_BARS, excludable=True),
