@@ -93,6 +93,12 @@ def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str,
         # negative equity: -3,116 (StockholdersEquity, 0000354950-20-000015); a return on it means nothing
         (HD, "FY", "2020-02-02", "shareholders_equity", "2020-03-26", -3_116 * M),
         (HD, "FY", "2020-02-02", "roe", "2020-03-26", None),
+        # its merchandise is InventoryFinishedGoods in 2009 to 2012; AssetsCurrent 13,900, LiabilitiesCurrent 10,363
+        # (0001193125-10-067178)
+        (HD, "FY", "2010-01-31", "inventory", "2010-03-26", 10_188 * M),
+        (HD, "FY", "2010-01-31", "quick_ratio", "2010-03-26", (13_900 - 10_188) / 10_363),
+        # finished goods of 706 are a part of InventoryNet (0000097476-13-000009)
+        (TXN, "FY", "2012-12-31", "inventory", "2013-02-23", 1_757 * M),
         # McDonald's: Revenues 21,025.2 (0000063908-19-000010), restated to 21,257.9 (0000063908-21-000013)
         (MCD, "FY", "2018-12-31", "revenue", "2019-03-01", 21_025.2 * M),
         (MCD, "FY", "2018-12-31", "revenue", "2021-03-01", 21_257.9 * M),

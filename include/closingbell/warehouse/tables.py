@@ -96,7 +96,7 @@ TABLES: dict[str, TableSpec] = {
         TableSpec(
             name="financial_facts",
             key=("cik", "taxonomy", "concept", "unit", "period_start", "period_end", "accession_no"),
-            parser_version="3",
+            parser_version="4",
             feeds=_FACTS,
         ),
         TableSpec(
