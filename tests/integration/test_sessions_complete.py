@@ -18,7 +18,7 @@ from closingbell.pipelines import LOADS, base, market_close
 from closingbell.pipelines.base import Run
 from closingbell.sessions import close_of, last_sessions
 from closingbell.settings import settings
-from closingbell.warehouse import load
+from closingbell.warehouse import failures, load
 
 DAYS = last_sessions(date(2025, 12, 5), 8)
 ALL = range(1, 41)
@@ -29,6 +29,7 @@ class Vendor:
 
     def __init__(self) -> None:
         self.bars: dict[date, Any] = {}
+        self.cut: set[date] = set()  # their answers count more results than they have
         self.asked: list[date] = []
 
     def grouped_daily(self, session: date) -> Answer:
@@ -36,7 +37,8 @@ class Vendor:
         moment = int(close_of(session).timestamp() * 1000)
         bar = {"o": 10.0, "h": 11.0, "l": 9.0, "c": 10.5, "v": 1000, "vw": 10.2, "n": 5, "t": moment}
         results = [{"T": f"S{number}", **bar} for number in self.bars.get(session, ALL)]
-        body = {"adjusted": False, "queryCount": len(results), "resultsCount": len(results), "status": "OK"}
+        count = len(results) + (session in self.cut)
+        body = {"adjusted": False, "queryCount": count, "resultsCount": count, "status": "OK"}
         at = datetime.now(UTC)
         return Answer(
             vendor="polygon", endpoint="grouped_daily", key=session.isoformat(), request={"method": "GET"},
@@ -142,6 +144,43 @@ def test_an_old_thin_day_of_a_first_load_is_a_warning_and_asked_for_again(vendor
     assert [(row["session"], row["found"]) for row in warned(database)] == [(HISTORY[30].isoformat(), 1)]
     prices(DAYS[7], "the next run")
     assert vendor.asked.count(HISTORY[30]) == 2
+
+
+@pytest.mark.parametrize("how", ["empty", "unreadable"])
+def test_an_old_day_without_bars_stops_no_later_run_and_is_asked_for_until_it_has_some(
+    how, vendor, prices, database, monkeypatch
+):
+    monkeypatch.setenv("CLOSINGBELL_WARMUP_SESSIONS", "75")
+    settings.cache_clear()
+    day = HISTORY[30]
+    if how == "empty":
+        vendor.bars = {day: []}
+    else:
+        vendor.cut = {day}
+    stored = "SELECT count(*) FROM closingbell.stock_prices WHERE session = :day"
+    assert prices(DAYS[6], "first")["inserted"] == 74 * 40
+    assert prices(DAYS[7], "it stays so")["inserted"] == 40
+    prices(DAYS[7], "a third")
+    assert vendor.asked.count(day) == {"empty": 2, "unreadable": 3}[how]  # two that are read and empty stand
+    assert rows(database, stored, day=day) == [(0,)]
+    if how == "unreadable":
+        vendor.cut = set()
+        prices(DAYS[7], "whole")
+        assert rows(database, stored, day=day) == [(40,)]
+        assert failures.pending(database, "polygon", "grouped_daily") == []
+
+
+@pytest.mark.parametrize("how", ["empty", "unreadable"])
+def test_a_recent_day_without_bars_stops_a_run_and_the_next_asks_again(how, vendor, prices):
+    if how == "empty":
+        vendor.bars = {DAYS[5]: []}
+    else:
+        vendor.cut = {DAYS[5]}
+    with pytest.raises(load.AuditFailed, match=r"sessions_complete found 1, .*'found': 0,.*'expected': 40"):
+        prices(DAYS[7], "first")
+    vendor.bars, vendor.cut = {}, set()
+    assert prices(DAYS[7], "next")["inserted"] == 6 * 40
+    assert [vendor.asked.count(day) for day in DAYS[2:]] == [1, 1, 1, 2, 1, 1]
 
 
 @pytest.mark.parametrize("thin", [HISTORY[30:32], [HISTORY[60]]], ids=["two in a row", "a recent one"])

@@ -1,13 +1,13 @@
 """Daily bars and corporate actions of a session, with the history that is missing -> stock_prices, corporate_actions.
 
 One request a session where the vendor has one (Polygon's grouped daily); `ticker_vendors` has those that are asked by
-ticker (Tiingo, Yahoo). What is landed and final is not asked again.
+ticker (Tiingo, Yahoo). What is landed and final is not asked again, but for an answer without a bar: two of them stand.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from closingbell.pipelines.scores import only_asked_for
 from closingbell.prices import compute, parse
 from closingbell.sessions import NEW_YORK, last_sessions, latest_session
 from closingbell.settings import settings
-from closingbell.warehouse import db
+from closingbell.warehouse import db, failures
 
 log = logging.getLogger(__name__)
 
@@ -60,17 +60,22 @@ def plan(run: Run) -> list[Batch]:
     stored = set() if full else set(have["session"])
     missing = [day for day in window if day not in stored or day in asked]
     new = [] if full else _new_securities(run, window)
-    gaps = [] if full else _gaps(run, [day for day in window if day in stored and day not in asked])
-    missing = sorted({*missing, *gaps})
+    again = [] if full else _gaps(run, [day for day in window if day in stored and day not in asked])
+    if not full and (blank := _blank_and_read(run, [day for day in missing if day not in asked])):
+        unread = blank.intersection(failures.pending(run.engine, "polygon", "grouped_daily"))
+        open_ = unread | (blank - _settled(run, blank))
+        missing = [day for day in missing if day.isoformat() not in blank - open_]
+        again += [day for day in missing if day.isoformat() in open_]
+    missing = sorted({*missing, *again})
     batches: list[Batch] = [
         {
             "key": f"{part[0]}" if len(part) == 1 else f"{part[0]}..{part[-1]}",
             "sessions": [day.isoformat() for day in part],
-            "again": [day.isoformat() for day in part if day in gaps],
+            "again": [day.isoformat() for day in part if day in again],
         }
         for part in base.chunks(missing, SESSIONS_PER_BATCH)
     ]
-    first = window[0] if len(missing) > len(asked) + len(gaps) or new else asked[0] - timedelta(days=ANNOUNCED_DAYS)
+    first = window[0] if len(missing) > len(asked) + len(again) or new else asked[0] - timedelta(days=ANNOUNCED_DAYS)
     batches[-1]["actions"] = [first.isoformat(), (asked[-1] + timedelta(days=ANNOUNCED_DAYS)).isoformat()]
     # earlier splits are asked for once; again for a new security, whose splits were nobody's when they were read
     since = asked[0] - timedelta(days=SPLIT_DAYS)
@@ -102,6 +107,9 @@ def land(run: Run, batch: Batch) -> Batch:
             and not run.params.get("full")
             and key not in batch.get("again", ())
         }
+        once = landed.keys() - _settled(run, landed)
+        for key in _blank(run, {key: landed[key] for key in once}):
+            del landed[key]
         absent = [day for day in batch["sessions"] if day not in landed]
         landed |= base.land_each(
             run, "grouped_daily", vendor, absent, lambda key: hook.grouped_daily(date.fromisoformat(key))
@@ -150,9 +158,10 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
     """Of every session the shares that traded on the one before it; see audit_sessions_complete.sql.
 
-    Of history half of them: vendors' archives have thin days. A few old sessions with fewer are a warning, and asked
-    for again by the next run, of which they need nothing. Where nothing is stored before it, the first session of
-    history is measured by the one that was asked for. What two final answers lack stands: such a session needs one bar.
+    Of history half of them: vendors' archives have thin days. A few old sessions with fewer, or with none, are a
+    warning, and asked for again by the next run, of which they need nothing. Where nothing is stored before it, the
+    first session of history is measured by the one that was asked for. What two final answers lack stands: such a
+    session needs one bar.
     """
     if run.params.get("tickers") or run.params.get("limit"):
         return {}
@@ -169,7 +178,8 @@ def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
         before[0] = max(run.sessions[0], before[0])
     old_before = last_sessions(run.sessions[0], RECENT_SESSIONS + 1)[0]
     old = {session for session in sessions if session < old_before}
-    shares = dict.fromkeys(sessions, HISTORY_SHARE) | dict.fromkeys(old & stored, 0.0)
+    again = {date.fromisoformat(day) for batch in batches for day in batch.get("again", ())}
+    shares = dict.fromkeys(sessions, HISTORY_SHARE) | dict.fromkeys(old & (stored | again), 0.0)
     wanted: dict[str, Any] = {
         "sessions": days,
         "traded_on": [None if day in settled else other.isoformat() for day, other in zip(days, before, strict=True)],
@@ -244,9 +254,28 @@ def _gaps(run: Run, window: list[date]) -> list[date]:
     return db.query(run.engine, "missing_sessions", sessions=open_)["session"].to_list()[-GAP_SESSIONS:]
 
 
-def _settled(run: Run, keys: list[str]) -> set[str]:
+def _blank_and_read(run: Run, days: list[date]) -> set[str]:
+    """Those of the sessions whose newest answer has no bar, or cannot be read, and that a published run did without."""
+    read = db.query(run.engine, "sessions_read", keys=[day.isoformat() for day in days])["key"]
+    return _blank(run, run.landing.latest("polygon", "grouped_daily", read.to_list()))
+
+
+def _blank(run: Run, landed: dict[str, int]) -> set[str]:
+    """The keys of the landed answers ({key: landing_id}) that have no bar or cannot be read."""
+    blank = set()
+    for answer in run.landing.read_each(landed.values()):
+        try:
+            empty = parse_answer(answer).bars.is_empty()
+        except ValueError:  # frames() records it
+            empty = True
+        if empty:
+            blank.add(answer.key)
+    return blank
+
+
+def _settled(run: Run, keys: Collection[str]) -> set[str]:
     """Those of the sessions that the vendor has answered twice since they are final."""
-    finals = db.query(run.engine, "final_answers", vendor="polygon", endpoint="grouped_daily", keys=keys)
+    finals = db.query(run.engine, "final_answers", vendor="polygon", endpoint="grouped_daily", keys=list(keys))
     return {key for key, answers in finals.iter_rows() if answers > 1}
 
 
