@@ -7,6 +7,7 @@ Source: EDGAR Filer Manual vol. II (submission header tags).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -23,8 +24,6 @@ HEADER_FIELDS = {
     "filed_on": re.compile(rb"(?:<FILING-DATE>|FILED AS OF DATE:\s*)(\d{8})"),
     "accepted_at": re.compile(rb"<ACCEPTANCE-DATETIME>\s*(\d{14})"),
 }
-DOCUMENT = re.compile(rb"<DOCUMENT>(.*?)</DOCUMENT>", re.DOTALL)
-EMBEDDED_XML = re.compile(rb"<XML>\s*(.*?)\s*</XML>", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,15 @@ def submission_header(body: bytes) -> Header:
 
 def submission_documents(body: bytes) -> list[bytes]:
     """The XML documents inside a full submission, in their order; exhibits in other formats are left out."""
-    return [xml[1] for part in DOCUMENT.finditer(body) if (xml := EMBEDDED_XML.search(part[1]))]
+    parts = (next(_between(part, b"<XML>", b"</XML>"), None) for part in _between(body, b"<DOCUMENT>", b"</DOCUMENT>"))
+    return [xml.strip() for xml in parts if xml is not None]
+
+
+def _between(body: bytes, opening: bytes, closing: bytes) -> Iterator[bytes]:
+    # an expression would try each opening that nothing closes to the body's end
+    end = 0
+    while (start := body.find(opening, end)) >= 0 and (end := body.find(closing, start)) >= 0:
+        yield body[start + len(opening) : end]
 
 
 class _Submission(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""Every parser of XML that vendors send refuses an entity bomb by name, before it takes memory."""
+"""Every parser of XML that vendors send refuses an entity bomb by name, in bounded memory; a body without XML ends."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from closingbell import edgar
+from closingbell.insiders import compute
 from closingbell.insiders import parse as insiders
 from closingbell.institutions import parse as institutions
 from closingbell.news import pages
@@ -97,3 +98,45 @@ def test_entity_bomb_is_refused_in_bounded_memory(parser: str):
     finally:
         tracemalloc.stop()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 2**10  # KiB; lxml's own memory too
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"<DOCUMENT><XML>" + b" " * 10**6 + b"</DOCUMENT>", b"<DOCUMENT>" * 10**6, b"<DOCUMENT>" + b"<XML>" * 10**6],
+    ids=["white space", "documents", "marks"],
+)
+def test_marks_that_nothing_closes_end_in_a_refusal(text: bytes):
+    """By a regular expression a million signs take hours to years: one worker at 100 %, and the test's time limit."""
+    body = b"<SEC-DOCUMENT>0001234567-24-000001.txt\n" + text
+    assert edgar.submission_documents(body) == []
+    found = insiders.ownership([insiders.Document(body=body, name="doc.txt", header=HEADER)])
+    assert (found.trades.height, found.problems.height) == (0, 1)
+    with pytest.raises(ValueError, match="no XML document"):
+        institutions.filing(body)
+
+
+def test_documents_between_their_marks_are_found():
+    body = b"<DOCUMENT><TYPE>4<XML>\n<a/>\n</XML>\n</DOCUMENT><DOCUMENT>no xml</DOCUMENT><DOCUMENT><XML><b> </b></XML>"
+    assert edgar.submission_documents(body + b"<XML>2</XML></DOCUMENT><DOCUMENT><XML>cut") == [b"<a/>", b"<b> </b>"]
+
+
+def test_titles_of_any_length_are_compared():
+    """A million brackets: no prefix of them is read anew from each sign on."""
+    title = "(" * 10**6
+    document = OWNERSHIP.replace("<nonDerivativeTable/>", f"""<nonDerivativeTable><nonDerivativeTransaction>
+        <securityTitle><value>{title}</value></securityTitle><transactionDate><value>2024-05-01</value></transactionDate>
+        <transactionCoding><transactionFormType>4</transactionFormType><transactionCode>P</transactionCode></transactionCoding>
+        <transactionAmounts><transactionShares><value>10</value></transactionShares><transactionPricePerShare><value>1</value>
+        </transactionPricePerShare><transactionAcquiredDisposedCode><value>A</value></transactionAcquiredDisposedCode>
+        </transactionAmounts><postTransactionAmounts><sharesOwnedFollowingTransaction><value>10</value>
+        </sharesOwnedFollowingTransaction></postTransactionAmounts><ownershipNature><directOrIndirectOwnership><value>D</value>
+        </directOrIndirectOwnership></ownershipNature></nonDerivativeTransaction></nonDerivativeTable>""")  # fmt: skip
+    amendment = document.replace("<documentType>4<", "<documentType>4/A<")
+    later = edgar.Header(accession_no="0001234567-24-000002", form="4/A", filed_on=date(2024, 5, 6))
+    trades = insiders.ownership(
+        [
+            insiders.Document(body=document.encode(), name="a.xml", header=HEADER),
+            insiders.Document(body=amendment.encode(), name="b.xml", header=later),
+        ]
+    ).trades
+    assert compute.supersede(trades).sort("filed_on")["superseded_by"].to_list() == ["0001234567-24-000002", None]

@@ -58,6 +58,8 @@ STOCK_ALL_THE_SAME = (
 )
 """Units that are a partnership's or a trust's stock; others are a SPAC's share and warrant, or promises of stock."""
 PAR_VALUE = r"[\s,(]*(?:(?:no|\$?[\d.]+) +)?par value.*$"
+TITLE = 200
+"""Signs of a title that are compared; EDGAR takes fewer."""
 COPY_DAYS = 5
 """A group too large for one form files its parts at most so many days apart."""
 
@@ -195,7 +197,8 @@ def _mark(row: Row, line: Row) -> None:
 
 
 def _title(row: Row) -> str:
-    title = re.sub(PAR_VALUE, "", (row["security_title"] or "").lower())
+    # cut: the expression looks at the rest anew from each sign on
+    title = re.sub(PAR_VALUE, "", (row["security_title"] or "")[:TITLE].lower())
     return re.sub(r"[^a-z0-9]+", " ", title).strip()
 
 
