@@ -9,7 +9,7 @@ that the daily indices list. Of the last four quarters every set that is missing
 **Tasks**: `cusips` (SEC's fails-to-deliver files, twice a month: which CUSIP is which security from when on);
 `institutional_holdings` (a data set is one batch, 200 single filings are one; a set's rows take the place of those of
 single filings); `institutional_ownership` (who owned what, as the close of each session knew it, from the first session
-that the new filings touch on).
+that the new filings, or a security, shares outstanding or a split learned since, touch on).
 
 **When it fails**
 - `open`: "the page links no file of the expected name": SEC renamed its files; `institutions/catalog.py` must follow.
@@ -23,7 +23,7 @@ that the new filings touch on).
   value is no number is quarantined; what a cover page says unreadably is null and named in the filing's `problems`,
   and a filing without a readable CIK or day is left out and named in the log of `stage`. `cusips_mapped` shows
   what has no security: `closingbell override add map_cusip '{"cusip": "037833100", "security_id": 320193001,
-  "valid_from": "2020-01-01"}' --reason "..."`, then trigger with *Full*.
+  "valid_from": "2020-01-01"}' --reason "..."`; the next run maps its lines (*Full*, where they had another security).
 - Any task *deferred*: its log says for what; it goes on by itself, and no try is used up.
 
 **Run it again, backfill**: clear the failed task, or trigger it with *Quarters* or *Quarters to backfill*; *Full* loads

@@ -265,6 +265,59 @@ def test_holdings_of_a_run_that_ended_between_two_tables_are_loaded_by_the_next_
     assert files_only.rows(said).item() == files_only.rows(held).item() > 0
 
 
+def test_a_run_before_the_universe_says_what_to_run(market, new_database, migrated_template, tmp_path):
+    for deployment in deployed(market, new_database(migrated_template), tmp_path):
+        with pytest.raises(ValueError, match="no security is known; run universe first"):
+            deployment.load("first", quarters=["2025Q2"])
+
+
+def test_what_is_learned_after_the_holdings_reaches_lines_and_ownership(files_only):
+    """A CUSIP's security, a company's shares outstanding, and a split: the next run makes what a full one would."""
+    quarter = {"quarters": ["2025Q2"]}
+    files_only.run("cusips", "first", **quarter)
+    held = files_only.rows("SELECT cusip, security_id FROM closingbell.cusip_history WHERE security_id IS NOT NULL")
+    late, company = held["security_id"].unique().sort().head(2)
+    with files_only.engine.begin() as connection:  # as before its first fail
+        forget = text("UPDATE closingbell.cusip_history SET security_id = NULL WHERE security_id = :id")
+        connection.execute(forget, {"id": late})
+    files_only.run("institutional_holdings", "first", **quarter)
+    files_only.run("institutional_ownership", "first")
+
+    def owned(security_id: int) -> list[Any]:
+        found = files_only.rows(
+            "SELECT share_owned FROM closingbell.institutional_ownership "
+            "WHERE security_id = :id AND quarter = '2025-06-30' ORDER BY session", id=security_id,
+        )  # fmt: skip
+        return found["share_owned"].to_list() if found.height else []
+
+    assert owned(late) == []
+    assert set(owned(company)) == {None}
+    with files_only.engine.begin() as connection:  # as if the runs were not within minutes
+        age = "UPDATE ops.stages SET expected = jsonb_set(expected, '{upto}', to_jsonb(clock_timestamp()))"
+        connection.execute(text(age + " WHERE table_name = 'institutional_ownership'"))
+    ticker = files_only.rows("SELECT ticker FROM closingbell.ticker_history WHERE security_id = :id", id=company)
+    files_only.run("sec_financials", "first", tickers=ticker["ticker"].to_list())
+    counts = files_only.load("next", **quarter)
+    assert counts["institutional_holdings"]["updated"] > 5
+    assert (counts["institutional_holdings"]["inserted"], counts["institutional_filings"]["in"]) == (0, 0)
+    assert owned(late)
+    before = owned(company)
+    assert before[-1] > 0
+    with files_only.engine.begin() as connection:
+        connection.execute(text(age + " WHERE table_name = 'institutional_ownership'"))
+        connection.execute(text("INSERT INTO ops.published_landings VALUES ('corporate_actions', -1)"))
+        split = text(
+            "INSERT INTO closingbell.corporate_actions (security_id, ex_date, kind, numerator, denominator, known_at, "
+            "source, landing_id, fetched_at) VALUES (:id, '2025-07-08', 'split', 2, 1, now(), 'polygon', -1, now())"
+        )
+        connection.execute(split, {"id": company})
+    files_only.run("institutional_ownership", "split")
+    assert owned(company)[-1] == pytest.approx(2 * before[-1])  # the company counted after it, institutions before
+    made = {table: files_only.contents(table) for table in TABLES}
+    files_only.load("full", full=True, **quarter)
+    assert {table: files_only.contents(table) for table in TABLES} == made
+
+
 def test_a_narrow_run_does_not_end_the_first_fill(files_only, market, tmp_path):
     report = market.institutions.filed_between(date(2025, 6, 1), date(2025, 8, 31))[0]
     path = tmp_path / f"{report.accession_no}.txt"

@@ -220,6 +220,13 @@ def test_recorded_filings_come_through_the_loads_as_data_sets(
 ):
     if not (recordings / "www.sec.gov/form13f_dataset_schema/FORM13F_metadata.json").is_file():
         pytest.skip("not recorded here: FORM13F_metadata.json")
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO closingbell.securities (security_id, cik, name, type, fetched_at) "
+                "VALUES (320193001, 320193, 'APPLE', 'CS', now())"
+            )
+        )
     box = Sandbox(open_market("recorded", recordings=recordings), mode="recorded")
     with running(box) as address:
         for name, value in connections.environment(address).items():

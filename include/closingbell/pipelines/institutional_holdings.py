@@ -1,7 +1,8 @@
 """13F data sets, and single filings since the last of them -> institutional_filings, institutional_holdings.
 
 A data set is read twice, as a stream: its values against the market's closes, which decide each filing's unit, then
-its lines into the stage. Its rows take the place of those of single filings loaded before.
+its lines into the stage. Its rows take the place of those of single filings loaded before. Lines whose CUSIP was
+nobody's when they were loaded get their security once it is known.
 """
 
 from __future__ import annotations
@@ -48,9 +49,16 @@ HOLDINGS = (
 
 
 def plan(run: Run) -> list[Batch]:
-    """Data sets (`set`, `path`), one a batch, then the single filings since the last one (`filings`), 200 a batch."""
+    """Quarters with lines whose security is known by now (`mapped`), data sets (`set`, `path`), one a batch, then the
+    single filings since the last one (`filings`), 200 a batch."""
+    mapped: list[Batch] = [
+        {"key": f"mapped {quarter}", "mapped": str(quarter), "landing_ids": []}
+        for quarter in db.query(run.engine, "form13f_quarters_to_map")["quarter"]
+    ]
     if paths := run.params.get("from_files"):
-        return _plan_files(run, paths)
+        return mapped + _plan_files(run, paths)
+    if db.query(run.engine, "securities_all").is_empty():
+        raise ValueError("institutional_holdings: no security is known; run universe first")
     with closing(open_hook("sec_edgar", run.engine)) as hook:
         page = hook.form13f_sets()
         today = page.answered_at.astimezone(NEW_YORK).date()
@@ -58,7 +66,7 @@ def plan(run: Run) -> list[Batch]:
         quarters = wanted_quarters(run, today)
         wanted = _sets_wanted(run, listed, quarters)
         log.info("institutional_holdings: %d data sets: %s", wanted.height, ", ".join(wanted["name"]) or "none")
-        batches: list[Batch] = [
+        batches = mapped + [
             {"key": name, "set": name, "path": path} for name, path in wanted.select("name", "path").iter_rows()
         ]
         after = max(listed["last"].to_list())
@@ -84,8 +92,16 @@ def land(run: Run, batch: Batch) -> Batch:
 
 
 def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame | Iterator[pl.DataFrame]]]:
-    """institutional_filings and institutional_holdings of a data set, as a stream, or of some single filings."""
+    """institutional_filings and institutional_holdings of a data set, as a stream, or of some single filings; of lines
+    that get their security now the holdings alone, a stream as well."""
     cusips = db.query(run.engine, "mapped_cusips")
+    if "mapped" in landed:
+        stored = db.query(run.engine, "form13f_filings_of_quarter", quarter=landed["mapped"])
+        yield "institutional_filings", stored.clear()
+        named = compute.securities(cusips, stored["quarter"])
+        some = base.chunks(stored["accession_no"].to_list(), FILINGS_PER_BATCH)
+        yield "institutional_holdings", (_mapped(run, accession_nos, named) for accession_nos in some)
+        return
     answers = run.landing.read_each(landed["landing_ids"])
     if "set" in landed:
         (answer,) = answers
@@ -264,6 +280,12 @@ def _filings(
 
 def _positions(holdings: pl.DataFrame, filings: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
     return compute.positions(holdings, filings, named).select(HOLDINGS)
+
+
+def _mapped(run: Run, accession_nos: Sequence[str], named: pl.DataFrame) -> pl.DataFrame:
+    """Stored lines of these filings without a security, those that have one of `named` now."""
+    lines = db.query(run.engine, "form13f_lines_to_map", accession_nos=accession_nos).drop("security_id")
+    return lines.join(named, on=["cusip", "quarter"], maintain_order="left")
 
 
 def _say(what: str, problems: pl.DataFrame) -> None:

@@ -1,8 +1,9 @@
 """institutional_filings and institutional_holdings -> institutional_ownership: what each close knew.
 
 A row stands where what was known of a security and quarter changed; the row of a session is the last one up to it. Made
-for the sessions on which a quarter's reports changed, from the first that the run's new filings touch: all of a
-session's rows follow from the tables alone. Securities go by slices, so that two quarters of them fit in memory.
+for the sessions on which a quarter's reports changed, from the first that new filings, securities of their CUSIPs,
+shares outstanding or splits touch: all of a session's rows follow from the tables alone. Securities go by slices, so
+that two quarters of them fit in memory.
 """
 
 from __future__ import annotations
@@ -155,11 +156,11 @@ def _quarters_of(events: Events, due: Sequence[date]) -> list[date]:
 
 
 def _due(run: Run, events: Events, last: date | None) -> list[date]:
-    """Sessions from the first that filings published since the last load touch, and those that came since."""
+    """Sessions from the first that what was published since the last load touches, and those that came since."""
     if last is None or run.params.get("full"):
         return sorted({session for quarter in events for session in _sessions_of(events, quarter)})
     due = {session for quarter in events for session in _sessions_of(events, quarter) if session > last}
-    for quarter, known_at in db.query(run.engine, "form13f_touched").iter_rows():
+    for quarter, known_at in db.query(run.engine, "form13f_touched", days=SHARES_DAYS).iter_rows():
         for touched in (quarter, catalog.next_quarter(quarter)):
             due |= {session for session in _sessions_of(events, touched) if close_of(session) >= known_at}
     return sorted(due)
