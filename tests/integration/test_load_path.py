@@ -8,13 +8,17 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from load_steps import SESSION, bars, closes, loaded, rows, staged, staging_tables
+from psycopg2 import sql
 from sqlalchemy import text
 
 from closingbell.audits import runner
 from closingbell.audits.rules import Expect, TableAudit
 from closingbell.hooks.answer import Answer
-from closingbell.warehouse import load, overrides
+from closingbell.warehouse import db, load, overrides, stage
+from closingbell.warehouse.tables import Column, Shape, TableSpec
 
 
 @pytest.fixture
@@ -195,6 +199,50 @@ def test_text_arrays_and_nulls_survive_the_copy(database, no_checkpoint):
     }  # fmt: skip
     loaded(database, "r1", pl.DataFrame([statement]), table="financials")
     assert rows(database, "SELECT source_accession_nos FROM closingbell.financials") == [(awkward,)]
+
+
+TYPES = {
+    "bigint": (pl.Int64, st.integers(-(2**63), 2**63 - 1)),
+    "integer": (pl.Int64, st.integers(-(2**31), 2**31 - 1)),
+    "double precision": (pl.Float64, st.floats(allow_nan=False, allow_infinity=False)),
+    "text": (pl.String, TEXT := st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))),
+    "boolean": (pl.Boolean, st.booleans()),
+    "date": (pl.Date, st.dates()),
+    "timestamp with time zone": (pl.Datetime("us", "UTC"), st.datetimes(timezones=st.just(UTC))),
+    "jsonb": (pl.String, st.dictionaries(TEXT, st.none() | TEXT | st.integers()).map(json.dumps)),
+    "text[]": (pl.List(pl.String), st.lists(st.none() | TEXT)),
+    "bigint[]": (pl.List(pl.Int64), st.lists(st.none() | st.integers(-(2**63), 2**63 - 1))),
+}
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(*(st.none() | values for _, values in TYPES.values())), min_size=1, max_size=5))
+def test_what_is_copied_is_what_the_frame_holds_whatever_its_type(database, given_rows):
+    columns = tuple(Column(f"c{number}", type_, False) for number, type_ in enumerate(TYPES))
+    lineage = (Column("landing_id", "bigint", False), Column("fetched_at", "timestamp with time zone", False))
+    table = Shape(TableSpec(name="any", key=()), (*columns, *lineage))
+    schema = {column.name: TYPES[column.type][0] for column in columns}
+    frame = pl.DataFrame(given_rows, schema=schema, orient="row").with_columns(landing_id=None, fetched_at=None)
+    with database.connect() as connection, db.cursor_of(connection) as cursor:
+        named = ", ".join(f"{column.name} {column.type}" for column in table.columns)
+        cursor.execute(f"CREATE TEMPORARY TABLE sent ({named}, batch_id text)")
+        for names, _, data in stage._written(stage._checked(frame, table, "b"), table, "b"):
+            stage._copy(cursor, {"stage": sql.Identifier("sent")}, names, data)
+        cursor.execute(f"SELECT {', '.join(schema)} FROM sent")
+        found = cursor.fetchall()
+    is_json = list(TYPES).index("jsonb")
+    parsed = [[json.loads(v) if n == is_json and v else v for n, v in enumerate(row)] for row in given_rows]
+    assert [list(row) for row in found] == parsed
+
+
+def test_a_number_that_does_not_fit_its_column_is_refused_by_name(database):
+    with pytest.raises(load.FrameRefused, match=r"companies, batch b0: .*i64.*i32"):
+        staged(
+            database,
+            "r1",
+            {"b0": bars([(1, 10.0)]).select("landing_id", "fetched_at", cik=1, sic=2**40)},
+            table="companies",
+        )
 
 
 # -- what is kept out --------------------------------------------------------------------------------------------------

@@ -15,6 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import polars as pl
+from pgpq import ArrowToPostgresBinaryEncoder
+from pgpq.encoders import LargeStringEncoderBuilder
+from pgpq.schema import Jsonb
 from psycopg2 import sql
 from sqlalchemy import Connection, Engine, Row, text
 
@@ -24,20 +27,21 @@ from closingbell.warehouse.tables import LINEAGE, Shape, shape
 Made = TypeVar("Made")
 
 REFUSED = "refused"
-_ROWS_AT_ONCE = 200_000  # of CSV in memory: some 30 MB of bars
+_ROWS_AT_ONCE = 200_000  # in memory as they are sent: some 30 MB of bars
 
 _ACCEPTED: dict[str, tuple[Any, ...]] = {
-    "bigint": (pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt32, pl.UInt16, pl.UInt8),
-    "integer": (pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt32, pl.UInt16, pl.UInt8),
-    "double precision": (pl.Float64, pl.Float32, pl.Int64, pl.Int32),
-    "text": (pl.String, pl.Categorical, pl.Enum),
-    "boolean": (pl.Boolean,),
-    "date": (pl.Date,),
+    "bigint": (pl.Int64(), pl.Int32, pl.Int16, pl.Int8, pl.UInt32, pl.UInt16, pl.UInt8),
+    "integer": (pl.Int32(), pl.Int64, pl.Int16, pl.Int8, pl.UInt32, pl.UInt16, pl.UInt8),
+    "double precision": (pl.Float64(), pl.Float32, pl.Int64, pl.Int32),
+    "text": (pl.String(), pl.Categorical, pl.Enum),
+    "boolean": (pl.Boolean(),),
+    "date": (pl.Date(),),
     "timestamp with time zone": (pl.Datetime("us", "UTC"), pl.Datetime("ms", "UTC"), pl.Datetime("ns", "UTC")),
-    "jsonb": (pl.String,),
-    "text[]": (pl.List(pl.String),),
-    "bigint[]": (pl.List(pl.Int64),),
+    "jsonb": (pl.String(),),
+    "text[]": (pl.List(pl.String()),),
+    "bigint[]": (pl.List(pl.Int64()),),
 }
+"""Types of a frame's column by the table's; the first is the one that is sent."""
 
 
 class StageError(RuntimeError):
@@ -173,9 +177,9 @@ def stage_batch(
             if _staged_before(connection, stage_id, batch_id):
                 db.run(cursor, "stage_delete_batch", fragments, batch_id=batch_id)
             rows = 0
-            written = (_written(_checked(part, table, batch_id), batch_id) for part in parts)
-            for columns, height, csv in ahead(itertools.chain.from_iterable(written)):
-                _copy(cursor, fragments, columns, csv)
+            written = (_written(_checked(part, table, batch_id), table, batch_id) for part in parts)
+            for columns, height, data in ahead(itertools.chain.from_iterable(written)):
+                _copy(cursor, fragments, columns, data)
                 rows += height
         connection.execute(
             db.statement("stage_batch_done"),
@@ -291,30 +295,33 @@ def _checked(frame: pl.DataFrame, table: Shape, batch_id: str) -> pl.DataFrame:
     finite = frame.select(pl.col(floats).is_finite().all()).row(0) if floats and frame.height else ()
     if bad := [name for name, good in zip(floats, finite, strict=False) if not good]:
         raise FrameRefused(f"{where}: NaN or infinity in {bad}; what is missing is null")
-    return frame.select(*wanted, *([REFUSED] if REFUSED in frame.columns else []))
+    sent = {name: _ACCEPTED[table.column(name).type][0] for name in wanted} | {REFUSED: pl.String()}
+    try:
+        return frame.select(pl.col(name).cast(dtype) for name, dtype in sent.items() if name in frame.columns)
+    except pl.exceptions.InvalidOperationError as error:
+        raise FrameRefused(f"{where}: {error}") from error
 
 
-def _written(frame: pl.DataFrame, batch_id: str) -> Iterator[tuple[list[str], int, bytes]]:
-    """Columns, number of rows and CSV of each part of a frame."""
-    lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+def _written(frame: pl.DataFrame, table: Shape, batch_id: str) -> Iterator[tuple[list[str], int, bytes]]:
+    """Columns, number of rows and binary COPY data of each part of a frame."""
+    json_columns = {column.name for column in table.columns if column.type == "jsonb"}
     for start in range(0, frame.height, _ROWS_AT_ONCE):
-        part = frame.slice(start, _ROWS_AT_ONCE).with_columns(
-            *(_array(name) for name in lists), pl.lit(batch_id).alias("batch_id")
-        )
-        # null is nothing between two commas, the empty string is ""
-        csv = part.write_csv(include_header=False, quote_style="necessary", null_value="")
-        yield part.columns, part.height, csv.encode()
+        part = frame.slice(start, _ROWS_AT_ONCE).with_columns(pl.lit(batch_id).alias("batch_id"))
+        rows = part.to_arrow()
+        encoders = {
+            field.name: LargeStringEncoderBuilder.new_with_output(field, Jsonb())
+            if field.name in json_columns
+            else ArrowToPostgresBinaryEncoder.infer_encoder(field)
+            for field in rows.schema
+        }
+        encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(rows.schema, encoders)
+        batches = (encoder.write_batch(batch) for batch in rows.to_batches())
+        yield part.columns, part.height, b"".join([encoder.write_header(), *batches, encoder.finish()])
 
 
-def _copy(cursor: Any, fragments: dict[str, Any], columns: list[str], csv: bytes) -> None:
+def _copy(cursor: Any, fragments: dict[str, Any], columns: list[str], data: bytes) -> None:
     named = sql.SQL(", ").join(sql.Identifier(name) for name in columns)
-    copy = sql.SQL("COPY {stage} ({columns}) FROM STDIN (FORMAT csv)").format(stage=fragments["stage"], columns=named)
-    cursor.copy_expert(copy, io.BytesIO(csv))
-
-
-def _array(name: str) -> pl.Expr:
-    element = pl.element().cast(pl.String)
-    escaped = element.str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True)
-    quoted = pl.concat_str(pl.lit('"'), escaped, pl.lit('"'))
-    members = pl.col(name).list.eval(pl.when(element.is_null()).then(pl.lit("NULL")).otherwise(quoted)).list.join(",")
-    return pl.concat_str(pl.lit("{"), members, pl.lit("}")).alias(name)
+    copy = sql.SQL("COPY {stage} ({columns}) FROM STDIN (FORMAT binary)").format(
+        stage=fragments["stage"], columns=named
+    )
+    cursor.copy_expert(copy, io.BytesIO(data))
