@@ -302,6 +302,7 @@ def securities(
     and CIK, else as a rename: the one share of the same CIK, class and type whose ticker is gone from the list. A
     ticker that now belongs to another CIK is re-used: the old interval ends, the new one begins. valid_from of a
     stored interval never changes; what a later answer shows to be wrong about it becomes an interval of its own.
+    A security without any ticker is of a run that ended before its ticker_history was published: its listing's again.
     named: securities and ticker_history whose ids hold though current does not have them yet (a replay).
     """
     known = _tables(current, ticker_history)
@@ -314,9 +315,9 @@ def securities(
     counted: dict[tuple[int, date], dict[str, Any]] = {}
     for row in rows:
         row["share_class"] = share_class(row["ticker"], row["name"], row["type"])
-        security_id, renamed = _identify(row, known, active)
+        security_id, renamed = _identify(row, known, active, on)
         if security_id is None:
-            security_id = _id_of_before(row, known, published, active) or _new_id(row, known, published)
+            security_id = _id_of_before(row, known, published, active, on) or _new_id(row, known, published)
         before = known.securities.get(security_id)
         if security_id in touched and row["delisted_on"] is not None:
             continue  # the active listing of the same security says more
@@ -348,7 +349,7 @@ def securities(
 # Identification
 
 
-def _identify(row: dict[str, Any], known: _Known, active: set[str]) -> tuple[int | None, bool]:
+def _identify(row: dict[str, Any], known: _Known, active: set[str], on: date) -> tuple[int | None, bool]:
     """(security_id, whether by rename); (None, False) for a security never seen."""
     if row["figi"] and row["figi"] in known.by_figi:
         return known.by_figi[row["figi"]], False
@@ -356,33 +357,45 @@ def _identify(row: dict[str, Any], known: _Known, active: set[str]) -> tuple[int
         security = known.securities[spell.security_id]
         same_cik = row["cik"] is None or security["cik"] is None or row["cik"] == security["cik"]
         same_figi = not (row["figi"] and security["figi"])
-        alive = row["delisted_on"] is not None or security["last_session"] is None
         same_type = row["type"] == security["type"] or row["type_inferred"] or security["type_inferred"]
-        if same_cik and same_figi and alive and same_type:
+        if same_cik and same_figi and same_type and _alive(row, security, on):
             return spell.security_id, False
     if row["cik"] is None or row["delisted_on"] is not None or row["type"] not in SCORED_TYPES:
         return None, False
     candidates = [
         security_id
         for security_id in known.by_cik.get(row["cik"], ())
-        if _could_be(row, known.securities[security_id])
-        and not any(s.ticker in active for s in known.own.get(security_id, ()) if s.valid_to is None)
+        if (borne := known.own.get(security_id))
+        and _could_be(row, known.securities[security_id], on)
+        and not any(s.ticker in active for s in borne if s.valid_to is None)
     ]
     return (candidates[0], True) if len(candidates) == 1 else (None, False)
 
 
-def _could_be(row: dict[str, Any], security: dict[str, Any]) -> bool:
+def _alive(row: dict[str, Any], security: dict[str, Any], on: date) -> bool:
+    """Whether the security was listed on the day of an active listing; a replay's tables know when it ended since."""
+    return row["delisted_on"] is not None or security["last_session"] is None or security["last_session"] >= on
+
+
+def _could_be(row: dict[str, Any], security: dict[str, Any], on: date) -> bool:
     return (
-        security["last_session"] is None
+        _alive(row, security, on)
         and security["type"] == row["type"]
         and security["share_class"] == row["share_class"]
         and not (row["figi"] and security["figi"])
     )
 
 
-def _id_of_before(row: dict[str, Any], known: _Known, published: _Known, active: set[str]) -> int | None:
-    security_id, _ = _identify(row, published, active)
-    return security_id if security_id not in known.securities else None
+def _id_of_before(row: dict[str, Any], known: _Known, published: _Known, active: set[str], on: date) -> int | None:
+    """The id that the listing was given: in a replay's tables, or by a run that never published its ticker."""
+    security_id, _ = _identify(row, published, active, on)
+    if security_id is not None and security_id not in known.securities:
+        return security_id
+    for tables, given in ((known, known.own), (published, known.securities | published.own)):
+        for security_id in tables.by_cik.get(row["cik"], ()):
+            if security_id not in given and _could_be(row, tables.securities[security_id], on):
+                return security_id
+    return None
 
 
 def _new_id(row: dict[str, Any], known: _Known, published: _Known) -> int:
@@ -509,9 +522,7 @@ def _spell_out(
         if begins is None:
             begins = FIRST
             if others and not row["delisted_on"] and all(not s.assumed or s.valid_from < on for s in others):
-                stored_before = [s for s in others if s.security_id in known.securities]
-                if stored_before:
-                    begins, assumed = on, False  # seen to change hands between two runs
+                begins, assumed = on, False  # seen to change hands between two runs
         known.add_spell(_Spell(ticker, begins, ends, security_id, assumed, said_by))
     last_ticker, last_begins, said_by = dated[-1]
     for spell in own:
