@@ -387,6 +387,36 @@ def test_amendment_that_corrects_date_and_price_takes_the_line_with_as_much_owne
         assert superseded(original, amendment) == gone
 
 
+@pytest.mark.parametrize("named", ["", "<dateOfOriginalSubmission>2024-05-01</dateOfOriginalSubmission>"])
+@pytest.mark.parametrize(
+    "corrected",
+    [line(day="2024-04-30"), line(title="Ordinary Shares"), line(code="S", after="900")],
+    ids=["day", "title", "way"],
+)
+def test_amendment_that_finds_no_original_by_its_day_is_of_its_periods_one_filing(named: str, corrected: str):
+    """As where the trade's day was written for the original's."""
+    original = filing(ORIGINAL, date(2024, 5, 3), line(), line(code="F", shares="7", after="1093"))
+    amendment = filing(AMENDMENT, date(2024, 5, 20), corrected, form="4/A", more=named)
+    assert superseded(original, amendment) == [(ORIGINAL, 1)]
+    # of two filings of the period nobody knows which, and a trade of other amounts is one that was left out
+    second = filing("0001234567-24-000002", date(2024, 5, 4), line(day="2024-05-02", shares="5", after="1098"))
+    assert superseded(original, second, amendment) == []
+    left_out = filing(AMENDMENT, date(2024, 5, 20), line(code="S", shares="50", after="800"), form="4/A", more=named)
+    assert superseded(original, left_out) == []
+
+
+def test_amendment_that_moves_a_trade_to_the_other_table_takes_its_line():
+    moved = line(after="100").replace("nonDerivativeTransaction", "derivativeTransaction")
+    moved = moved.replace("</transactionAmounts>", """</transactionAmounts><underlyingSecurity><underlyingSecurityTitle>
+        <value>Common Stock</value></underlyingSecurityTitle></underlyingSecurity>""")  # fmt: skip
+    for price, gone in (("10.5", [(ORIGINAL, 2)]), ("0", [])):
+        told = moved.replace("<value>10.5<", f"<value>{price}<")
+        amendment = filing(AMENDMENT, date(2024, 5, 20), form="4/A", more=NAMES_ORIGINAL)
+        body = amendment.body.replace(b"<footnotes>", f"<derivativeTable>{told}</derivativeTable><footnotes>".encode())
+        original = filing(ORIGINAL, date(2024, 5, 3), line(code="F", shares="7"), line(price=price))
+        assert superseded(original, parse.Document(body=body, header=amendment.header)) == gone
+
+
 def test_an_amendment_known_at_the_moment_of_its_original_counts_alone():
     """Files without an acceptance time: both are known at 22:00 of one day."""
     original = filing("0001234567-24-000005", date(2024, 5, 3), line(shares="100"))
@@ -549,7 +579,38 @@ def test_two_insiders_who_make_equal_trades_are_two():
     again = filing(
         "0001234567-24-000004", date(2024, 5, 3), line(shares="5000", price="20", after="5000"), owners=(13, 15)
     )
-    assert activity(*of_fund(couple, again))[date(2024, 5, 6)]["buys_30d"] == 2  # one of them is in both
+    assert activity(*of_fund(couple, again))[date(2024, 5, 6)]["buys_30d"] == 1  # one of them is in both
+
+
+@pytest.mark.parametrize("owners", [[(11,), (11,)], [(11, 12, 13), (13,)], [(11, 12, 13), (14, 13)]])
+def test_a_trade_in_two_forms_of_one_owner_counts_once(owners: list[tuple[int, ...]]):
+    """A form sent twice; a group's controlling person on each of its forms. What is owned after it is the same."""
+    lots = [line(after="1100"), line(after="1200")]
+    first = filing(ORIGINAL, date(2024, 5, 2), *lots, owners=owners[0])
+
+    def bought(*documents: parse.Document) -> tuple[int, float, int]:
+        day = activity(*documents)[date(2024, 5, 21)]
+        return day["buys_30d"], day["shares_bought_30d"], day["buyers_30d"]
+
+    again = filing("0001234567-24-000002", date(2024, 5, 3), *lots, owners=owners[1])
+    assert bought(first, again) == (2, 200, 1)
+    fewer = filing("0001234567-24-000002", date(2024, 5, 3), lots[1], owners=owners[1])
+    assert bought(first, fewer) == (2, 200, 1)
+    # the rest of the day's trades: lines may tell what was owned at its end
+    rest = filing("0001234567-24-000002", date(2024, 5, 3), lots[0], line(after="1300"), owners=owners[1])
+    assert bought(first, rest)[0] == 4
+    later = filing("0001234567-24-000002", date(2024, 5, 20), *lots, owners=owners[1])
+    assert bought(first, later)[0] == 4
+    # an amendment of the first leaves the second a copy of it
+    amended = filing(
+        "0001234567-24-000003", date(2024, 5, 6), line(price="11", after="1100"), form="4/A", owners=owners[0],
+        more="<dateOfOriginalSubmission>2024-05-02</dateOfOriginalSubmission>",
+    )  # fmt: skip
+    twice = filing(
+        "0001234567-24-000004", date(2024, 5, 7), line(price="11", after="1100"), form="4/A", owners=owners[0],
+        more="<dateOfOriginalSubmission>2024-05-02</dateOfOriginalSubmission>",
+    )  # fmt: skip
+    assert bought(first, again, amended) == bought(first, again, amended, twice) == (2, 200, 1)
 
 
 def test_a_trade_of_no_shares_is_none():

@@ -73,9 +73,11 @@ def supersede(trades: pl.DataFrame) -> pl.DataFrame:
     live; of the day the amendment names as its original's, where some are. A line is matched within its transaction
     date, code and security title: to the line equal in all amounts, else in shares, in price, or by its place. A line
     left over corrects the date or the code itself: it takes the leftover line of the named original in its own place,
-    or, where no original is named or found, the line equal in everything but the code. One that corrects its owner
-    takes, of the named original's day, the line of another owner that is equal in everything else. Fewer lines that
-    make the sum of a trade's tranches take them all.
+    the leftover line of the other table with its amounts, or, where no original is named or found, the line equal in
+    everything but the code, and then, where one filing alone has the amendment's owners and period, that filing's line
+    in its place with its shares and price, or with as much owned after. One that corrects its owner takes, of the named
+    original's day, the line of another owner that is equal in everything else. Fewer lines that make the sum of a
+    trade's tranches take them all.
     A trade that the original left out supersedes nothing: what is owned after it goes on from the original's last line,
     or the original's first line goes on from it.
     """
@@ -126,11 +128,16 @@ def _supersede_by(lines: list[Row], of_issuer: list[Row]) -> None:
     for alike in (_same_price, _same_place):
         lines, candidates = _match(lines, candidates, alike)
     if named:
-        for alike in (_same_place_and_shares, _same_place_of_filing, _same_after):
+        for alike in (_same_place_and_shares, _same_place_of_filing, _same_after, _same_of_other_table):
             lines, candidates = _match(lines, candidates, alike)
         _supersede_tranches(restated, named)
     else:
-        _match(lines, candidates, _same_but_code)
+        lines, candidates = _match(lines, candidates, _same_but_code)
+        of_period = [row for row in live if row["period_of_report"] == first["period_of_report"]]
+        if len({row["accession_no"] for row in of_period}) == 1:
+            candidates = [row for row in of_period if row["superseded_by"] is None]
+            for alike in (_same_place_and_shares, _same_after):
+                lines, candidates = _match(lines, candidates, alike)
 
 
 def _came(row: Row) -> tuple[Any, ...]:
@@ -258,6 +265,12 @@ def _same_after(row: Row) -> tuple[Any, ...]:
     return *_same_holding(row), row["acquired"], row["shares"], after, unlike
 
 
+def _same_of_other_table(row: Row) -> tuple[Any, ...]:
+    # a grant's 0 and a missing price are no likeness
+    price = row["price_per_share"] or (row["accession_no"], row["row_no"])
+    return row["transaction_date"], row["acquired"], row["shares"], price
+
+
 def with_securities(trades: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
     """`trades` with security_id: the issuer's class that the line's title names ("Class B", "Series C"), else the one
     with the ticker that the document gives, else the issuer's first. None where the title is of no stock (preferred,
@@ -333,9 +346,12 @@ def live(trades: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
 def open_market(trades: pl.DataFrame) -> pl.DataFrame:
     """The P and S rows of shares in the non-derivative table, each trade once, with `insider` (the first owner's CIK).
 
-    A group of more owners than one form holds files the same trades several times. A copy is equal in day, code, title,
-    shares, price and shares owned after, is of other owners, comes within COPY_DAYS, is of a holding that can be shared
-    (indirect, or a 10 % owner's), and one of the two filings is a group's: two directors who buy equal lots are two.
+    A group of more owners than one form holds files the same trades several times, and an owner may send one twice. A
+    copy is equal in day, code, title, shares, price and shares owned after, and comes within COPY_DAYS. Of an owner
+    that both filings have it is one where all lines of the shorter filing are such: an owner's second trade leaves
+    another balance, but for lines that tell the balance of the day's end. Of other owners it is one where the holding
+    can be shared (indirect, or a 10 % owner's), and one of the filings is a group's: two directors who buy equal lots
+    are two. Amendments by one owner supersede one another.
     """
     title = pl.col("security_title").str.to_lowercase().str.replace(PAR_VALUE, "")
     trade = ["issuer_cik", "transaction_date", "transaction_code", "_title", "shares", "price_per_share"]
@@ -351,15 +367,28 @@ def open_market(trades: pl.DataFrame) -> pl.DataFrame:
         .with_columns(_tranche=pl.int_range(pl.len()).over("accession_no", *trade))
         .with_row_index("_row")
     )
-    # without the shares owned after, two owners' equal trades cannot be told from one trade filed twice
-    shared = rows.filter(
-        ~pl.col("direct") | pl.col("is_ten_percent_owner"), pl.col("shares_owned_after").is_not_null()
-    ).select("_row", "owner_ciks", "filed_on", "_tranche", *trade)
-    copies = shared.join(shared, on=[*trade, "_tranche"], nulls_equal=True, suffix="_of").filter(
+    # without the shares owned after, equal trades cannot be told from one trade filed twice
+    told = rows.filter(pl.col("shares_owned_after").is_not_null()).select(
+        "_row",
+        "accession_no",
+        "owner_ciks",
+        "filed_on",
+        "_tranche",
+        *trade,
+        _shared=~pl.col("direct") | pl.col("is_ten_percent_owner"),
+        _group=pl.col("owner_ciks").list.len() > 1,
+        _lines=pl.len().over("accession_no"),
+    )
+    again = told.join(told, on=[*trade, "_tranche"], nulls_equal=True, suffix="_of").filter(
         pl.col("_row") > pl.col("_row_of"),
-        (pl.col("owner_ciks").list.len() > 1) | (pl.col("owner_ciks_of").list.len() > 1),
-        pl.col("owner_ciks").list.set_intersection("owner_ciks_of").list.len() == 0,
         (pl.col("filed_on") - pl.col("filed_on_of")).dt.total_days().abs() <= COPY_DAYS,
+    )
+    is_same_owner = pl.col("owner_ciks").list.set_intersection("owner_ciks_of").list.len() > 0
+    whole = pl.len().over("accession_no", "accession_no_of") == pl.min_horizontal("_lines", "_lines_of")
+    copies = again.filter(
+        pl.when(is_same_owner)
+        .then(whole & ~pl.col("form").str.ends_with("/A"))
+        .otherwise(pl.col("_shared") & pl.col("_shared_of") & (pl.col("_group") | pl.col("_group_of")))
     )
     return rows.join(copies, on="_row", how="anti", maintain_order="left").drop("_row", "_title", "_tranche")
 

@@ -112,7 +112,7 @@ TABLES: dict[str, TableSpec] = {
         TableSpec(
             name="insider_trades",
             key=("accession_no", "is_derivative", "row_no"),
-            parser_version="6",
+            parser_version="7",
             feeds=(("sec_edgar", "ownership"),),
         ),
         TableSpec(name="insider_activity", key=("security_id", "session"), derived=True, excludable=True),
