@@ -99,6 +99,14 @@ def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str,
         (HD, "FY", "2010-01-31", "quick_ratio", "2010-03-26", (13_900 - 10_188) / 10_363),
         # finished goods of 706 are a part of InventoryNet (0000097476-13-000009)
         (TXN, "FY", "2012-12-31", "inventory", "2013-02-23", 1_757 * M),
+        # 8-K 0000354950-15-000035: SalesRevenueNet 19,124, GrossProfit 6,567 and the net income of then; costs 12,445,
+        # OperatingExpenses 4,585 and OperatingIncomeLoss 2,094 are those of 0000354950-13-000015
+        (HD, "Q", "2013-05-05", "cost_of_revenue", "2015-08-24", 12_445 * M),
+        (HD, "Q", "2013-05-05", "cost_of_revenue", "2015-08-26", (19_124 - 6_567) * M),
+        (HD, "Q", "2013-05-05", "operating_expenses", "2015-08-26", (6_567 - 2_094) * M),
+        # said by 0000354950-15-000049
+        (HD, "Q", "2014-11-02", "operating_expenses", "2015-08-26", 4_490 * M),
+        (HD, "TTM", "2014-11-02", "operating_expenses", "2015-11-25", (4_490 + 4_559 + 4_480 + 6_072 - 1_761) * M),
         # McDonald's: Revenues 21,025.2 (0000063908-19-000010), restated to 21,257.9 (0000063908-21-000013)
         (MCD, "FY", "2018-12-31", "revenue", "2019-03-01", 21_025.2 * M),
         (MCD, "FY", "2018-12-31", "revenue", "2021-03-01", 21_257.9 * M),
@@ -200,6 +208,14 @@ def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str,
         (SUNE, "TTM", "2013-06-30", "net_income", "2013-08-08", (-192.3 - 150.6 + 175.8) * M),
         # Nike: half 12,429 less quarter 5,955 (0001193125-13-008172) is 6,474, in 0000320187-13-000183 (6,669)
         (NKE, "TTM", "2013-02-28", "revenue", "2013-04-05", (18_616 + 24_128 - 17_658) * M),
+        # CostOfRevenue 11,354 (0001193125-11-194791), CostOfGoodsSold 10,915 (0000320187-13-000092)
+        (NKE, "FY", "2011-05-31", "cost_of_revenue", "2013-07-22", 11_354 * M),
+        (NKE, "FY", "2011-05-31", "cost_of_revenue", "2013-07-24", 10_915 * M),
+        (NKE, "TTM", "2011-05-31", "cost_of_revenue", "2013-07-24", 10_915 * M),
+        # half 11,439 (0001193125-13-008172), the year before 20,862 less its half 10,017; costs 6,445 + 11,354 - 5,390
+        (NKE, "TTM", "2011-11-30", "revenue", "2013-01-10", (11_439 + 20_862 - 10_017) * M),
+        (NKE, "TTM", "2011-11-30", "cost_of_revenue", "2013-01-10", (6_445 + 11_354 - 5_390) * M),
+        (NKE, "TTM", "2011-11-30", "gross_profit", "2013-01-10", (4_994 + 9_508 - 4_627) * M),
         (NKE, "TTM", "2013-08-31", "revenue", "2013-10-08", (6_971 + 25_313 - 6_474) * M),
         # McDonald's: half 2,993.6 less quarter 1,248.4 (0000063908-16-000142) is 1,745.2, said by 0000063908-17-000025
         (MCD, "TTM", "2017-03-31", "operating_cash_flow", "2017-05-09", (1_544.0 + 6_059.6 - 1_745.2) * M),
@@ -294,6 +310,11 @@ def test_assets_are_liabilities_and_equity(rows):
     # the rest is other owners': SunEdison's, of its yieldcos, 15 %
     assert sheets.select(between.min()).item() > -0.01
     assert sheets.filter(pl.col("cik") != SUNE).select(between.max()).item() < 0.12
+
+
+def test_revenue_is_costs_and_gross_profit(rows):
+    apart = (pl.col("revenue") - pl.col("cost_of_revenue") - pl.col("gross_profit")).abs()
+    assert rows.filter(apart > 0.005 * pl.col("revenue")).is_empty()
 
 
 def test_shares_are_what_net_income_and_earnings_a_share_say(rows):

@@ -694,6 +694,29 @@ def test_costs_of_goods_are_all_costs_but_where_they_are_a_lesser_part_or_stand_
     assert known(annual(**food), "FY", "2020-12-31", "gross_profit") is None
 
 
+@pytest.mark.parametrize(
+    ("again", "costs", "expenses"),
+    [
+        ({REVENUE: 90, "GrossProfit": 36, NET: 5}, 54, 26),  # operating income as it was
+        ({REVENUE: 90, "GrossProfit": 36, "OperatingIncomeLoss": 12, NET: 6}, 54, 24),
+        ({REVENUE: 90, "GrossProfit": 36, NET: 6}, 54, 30),  # which of the two it changed is not said
+        ({REVENUE: 90, "GrossProfit": 36, NET: 5, "CostOfRevenue": 53, "OperatingExpenses": 27}, 53, 27),
+        ({REVENUE: 90, NET: 5}, 50, 30),  # the agent's part alone is revenue since: nothing was lost
+        ({REVENUE: 90, NET: 4}, 60, 30),
+        ({"GrossProfit": 36, NET: 5}, 60, 26),
+    ],
+)
+def test_costs_left_behind_by_a_restatement_are_what_it_leaves(again, costs, expenses):
+    first = {REVENUE: 100, "CostOfRevenue": 60, "GrossProfit": 40, "OperatingExpenses": 30, "OperatingIncomeLoss": 10}
+    rows = statements(
+        *(fact(concept, FY, value, "2021-02-15", form="10-K") for concept, value in {**first, NET: 5}.items()),
+        *(fact(concept, FY, value, "2022-02-15", form="10-K") for concept, value in again.items()),
+    )
+    assert known(rows, "FY", "2020-12-31", "cost_of_revenue", on="2021-12-31") == 60
+    assert known(rows, "FY", "2020-12-31", "cost_of_revenue") == costs
+    assert known(rows, "FY", "2020-12-31", "operating_expenses") == expenses
+
+
 def test_operating_income_between_gross_and_pretax_profit_where_both_ways_agree():
     pretax = "IncomeLossFromContinuingOperationsBeforeIncomeTaxesExtraordinaryItemsNoncontrollingInterest"
     shown = {

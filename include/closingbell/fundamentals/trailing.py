@@ -7,6 +7,7 @@ In: Versions (see versions.py). Out: their columns, one row a target end and day
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from closingbell.fundamentals import events
@@ -14,6 +15,7 @@ from closingbell.fundamentals.events import Ends, Flags, Ints, dates, last
 from closingbell.fundamentals.observations import NEAR_DAYS, ROW, SPAN
 from closingbell.fundamentals.versions import BALANCES, FLOWS, PER_SHARE, TAX, VALUES, Versions
 
+Floats = npt.NDArray[np.float64]
 QUARTERS = ("q0", "q1", "q2", "q3")
 ROLES = ("y", *QUARTERS, "now", "rest")
 """Rows a TTM row is made of: the year; four quarters, newest first; the year to date, the rest of the year before."""
@@ -70,13 +72,14 @@ def _rolled_is_newer(versions: Versions, version: Ints, held: Ints) -> dict[str,
 
     Either the rest is told by a later filing than one of its quarters is, or the year to date, as the first report of
     it tells it, is not what its quarters, one of them told before and none since, add up to: that report restates them
-    unsaid.
+    unsaid. Revenue, costs and gross profit go one way where two ways leave them contradicting each other (Nike's twelve
+    months to 2011-11-30, of which 0001193125-13-008172 restates the half and its last quarter).
     """
     rest, now = ROLES.index("rest"), ROLES.index("now")
     quarter = [ROLES.index(role) for role in QUARTERS]
     before = (held[:, now] % events.SPANS)[:, None] < np.arange(len(QUARTERS))[None, :]  # in the year before
     reported = versions.day[np.searchsorted(versions.row, held[:, now]).clip(max=len(versions.row) - 1)]
-    newer = {}
+    newer, by_quarters, rolled = {}, {}, {}
     for figure in (*FLOWS, *TAX):
         told = np.append(versions.told_on[figure], 0)[version]  # 0 for what is not known
         newer[figure] = told[:, rest] > np.where(before, told[:, quarter], events.DAYS).min(axis=1)
@@ -86,7 +89,15 @@ def _rolled_is_newer(versions: Versions, version: Ints, held: Ints) -> dict[str,
         one_was_told_before = np.where(before, events.DAYS, told[:, quarter]).min(axis=1) < told[:, now]
         none_since = np.where(before, 0, told[:, quarter]).max(axis=1) <= told[:, now]
         newer[figure] |= apart & one_was_told_before & none_since & (told[:, now] == reported)
-    return newer
+        by_quarters[figure], rolled[figure] = value[:, quarter].sum(axis=1), value[:, now] + value[:, rest]
+    sold = ("revenue", "cost_of_revenue", "gross_profit")
+    each = [np.where(newer[f] & ~np.isnan(rolled[f]), rolled[f], by_quarters[f]) for f in sold]
+    one_way = ~_adds_up(*each) & _adds_up(*(rolled[f] for f in sold)) & ~np.isnan(each).any(axis=0)
+    return newer | {figure: newer[figure] | one_way for figure in sold}
+
+
+def _adds_up(whole: Floats, one: Floats, other: Floats) -> Flags:
+    return np.abs(whole - one - other) <= events.SAME_DIGITS * np.abs(whole)
 
 
 def _parts(periods: pl.DataFrame) -> pl.DataFrame:

@@ -56,6 +56,11 @@ FEWER = 0.85
 ROUNDED_OFF = 0.01
 """A count of two digits that is off by more than this part is rounded: the sheet's words, "1.9 billion"."""
 
+MADE_OF = (
+    "revenue_reported", "cost_total", "cost_of_goods", "cost_of_services", "gross_profit_reported",
+    "operating_expenses_reported", "operating_income_reported", "net_income_reported",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Told:
@@ -156,11 +161,11 @@ def versions_of(told: Told) -> Versions:
         *[
             dates(filed[made_of[:, at]]).alias(f"{item}_day")
             for at, item in enumerate(items)
-            if item.startswith(("eps_", "shares_"))
+            if item.startswith(("eps_", "shares_")) or item in MADE_OF
         ],
     )
     frame = (
-        _with_figures(_plausible(known, new(row)))
+        _with_figures(_caught_up(_plausible(known, new(row)), new(row)))
         .with_columns(
             pl.coalesce("eps_diluted_reported_day", "eps_basic_reported_day").alias("eps_filed_on"),
             _shares_filed_on().alias("shares_filed_on"),
@@ -271,6 +276,39 @@ def _plausible(known: pl.DataFrame, first: Flags) -> pl.DataFrame:
         ).alias("debt_noncurrent"),
         pl.coalesce("debt_long_with_maturities", "debt_long").alias("debt_long_with_maturities"),
     )
+
+
+def _caught_up(known: pl.DataFrame, first: Flags) -> pl.DataFrame:
+    """Costs and operating expenses that were left behind, made good from what they lie between.
+
+    Restated revenue and gross profit leave costs behind where these are told under another tag (Nike's of 2011 by
+    0000320187-13-000092) or not at all (Home Depot's quarters by the 8-K 0000354950-15-000035): they are the
+    difference, where they were it when they were last told and are not any more. What the restatement does not tell
+    again either, as operating income, holds where net income is told again and did not change. first: which versions
+    begin a row.
+    """
+    c = pl.col
+    costs = pl.coalesce("cost_total", _formula((Term("cost_of_goods", 1, False), Term("cost_of_services", 1, True))))
+    costs_day = pl.coalesce(pl.when(c("cost_total").is_not_null()).then("cost_total_day"), "cost_of_goods_day")
+    for name, value, told_on, whole, rest in (
+        ("cost_total", costs, costs_day, "revenue_reported", "gross_profit_reported"),
+        ("operating_expenses_reported", c("operating_expenses_reported"), c("operating_expenses_reported_day"),
+         "gross_profit_reported", "operating_income_reported"),
+    ):  # fmt: skip
+        at = events.latest(known.select((told_on == c("day")).fill_null(False)).to_series().to_numpy(), first)
+        gap = (c(whole) - c(rest) - value).abs()
+        adds_up = gap <= events.ADDS_UP * c(whole).abs()
+        then = known.with_columns(adds_up.alias("held"))[np.maximum(at, 0)]
+        known = known.with_columns(
+            then["held"].alias("held"), *(then[item].alias(f"{item}_then") for item in (rest, "net_income_reported"))
+        )
+        as_then = pl.all_horizontal(c(item) == c(f"{item}_then") for item in (rest, "net_income_reported"))
+        rest_holds = (c(f"{rest}_day") > told_on) | ((c("net_income_reported_day") > told_on) & as_then)
+        left = c("held") & (c(f"{whole}_day") > told_on) & rest_holds & ~adds_up
+        known = known.with_columns(
+            pl.when(left & pl.Series(at >= 0)).then(c(whole) - c(rest)).otherwise(name).alias(name)
+        )
+    return known
 
 
 def _as_last_judged(counts: pl.DataFrame, first: Flags) -> pl.Series:
