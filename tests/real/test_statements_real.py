@@ -202,6 +202,12 @@ def value(rows: pl.DataFrame, cik: int, period_type: str, end: str, figure: str,
         # nine months -138.8 in 0000945436-12-000174, which leaves a half of -153.3 that no longer holds; the year
         # -1,536.0 (0000945436-12-000008) less nine months -51.6
         (SUNE, "TTM", "2012-09-30", "net_income", "2012-11-10", (-138.8 - 1_536.0 + 51.6) * M),
+        # it gives the half of 2011 the nine months' operating income -52.3, interest 50.9, net income -51.6; twice
+        # told they are 51.5, 30.2 and 42.8: 21.1 + 51.5 + 12.0 of the half before (-12-000008, 0001193125-11-216740)
+        (SUNE, "TTM", "2011-06-30", "operating_income", "2012-11-10", (21.1 + 51.5 + 12.0) * M),
+        (SUNE, "TTM", "2012-06-30", "operating_income", "2013-08-08", (-69.5 - 1_300.5 - 51.5) * M),  # -13-000092
+        (SUNE, "TTM", "2012-06-30", "interest_expense", "2013-08-08", (72.3 + 77.2 - 30.2) * M),
+        (SUNE, "TTM", "2012-06-30", "net_income", "2013-08-08", (-175.8 - 1_536.0 - 42.8) * M),
         # -89.4, and the year -150.6 (0000945436-13-000020) less the quarter that it holds, restated since the nine
         # months, said by 0000945436-13-000051: -98.6
         (SUNE, "TTM", "2013-03-31", "net_income", "2013-05-10", (-89.4 - 150.6 + 98.6) * M),

@@ -226,6 +226,14 @@ def test_an_amount_of_a_neighbouring_period_is_no_restatement_until_more_filings
     assert known(rows, "Q", "2020-03-31", "cash_and_equivalents") == 2215
 
 
+@pytest.mark.parametrize(("nine_months", "expected"), [(-523, -523 - 515), (-522, -522 + 523)])
+def test_three_digits_that_one_filing_gives_to_the_half_and_the_nine_months_are_the_nine_months(nine_months, expected):
+    first = [fact(OCF, H1, 515, "2020-08-01"), fact(OCF, N9, -523, "2020-11-01")]
+    rows = statements(*first, fact(OCF, H1, -523, "2021-11-01"), fact(OCF, N9, nine_months, "2021-11-01"))
+    assert known(rows, "Q", "2020-09-30", "operating_cash_flow", on="2020-12-31") == -523 - 515
+    assert known(rows, "Q", "2020-09-30", "operating_cash_flow") == expected
+
+
 def test_a_fourth_quarter_that_sold_less_than_nothing_is_missing():
     """The year is told without a business that was discontinued in its last quarter, the nine months with it."""
     rows = statements(*year_of(REVENUE, (30, 30, 30, -10)))

@@ -188,7 +188,9 @@ def misdated(stated: Events, votes: Ints, ends: Ends) -> Flags:
 
     Home Depot's cash of 2015-02-01, 1,723 million in eleven filings, is that of 2016-01-31 in 0000354950-19-000010;
     SunEdison's nine months of 2011 are given to the half too by 0000945436-12-000174. A neighbour ends within a year,
-    or begins or ends on the same day. Votes are those of `turned`; amounts of three digits may be equal by chance.
+    or begins or ends on the same day. Votes are those of `turned`; amounts of three digits may be equal by chance, but
+    not those that one filing gives a year to date and the longer one that holds it (-52.3 million of operating income
+    there, the half's being 51.5).
     """
     found = np.zeros(len(stated), dtype=np.bool_)
     series = stated.row * TAGS + stated.code
@@ -218,9 +220,10 @@ def misdated(stated: Events, votes: Ints, ends: Ends) -> Flags:
     alike = stated.row[one] % SPANS == stated.row[other] % SPANS
     dated = stated.row[one] % SPANS == INSTANT
     near = (alike & (apart <= YEAR_DAYS)) | (~dated & ((apart == 0) | (stated.start[one] == stated.start[other])))
-    neighbour = (stated.row[one] != stated.row[other]) & (stated.day[other] < stated.day[one]) & near
     exact = np.round(size[one] / 10 ** (np.floor(np.log10(size[one])) - 2), 9) % 1 != 0
-    found[one[neighbour & exact]] = True
+    by_another = (stated.row[one] != stated.row[other]) & (stated.day[other] < stated.day[one]) & near & exact
+    held = ~dated & (stated.start[one] == stated.start[other]) & (stated.row[one] < stated.row[other])
+    found[one[by_another | (held & (stated.accession[one] == stated.accession[other]))]] = True
     return found
 
 
