@@ -17,7 +17,8 @@ from closingbell.hooks.errors import AuthFailed, RateLimited, ServerError
 from closingbell.landing import Landing
 from closingbell.pipelines import LOADS, base, universe
 from closingbell.pipelines.base import Run
-from closingbell.universe import parse
+from closingbell.universe import compute, parse
+from closingbell.universe.compute import FIRST
 from closingbell.warehouse import db, load, overrides
 
 LOAD = LOADS["universe"]
@@ -259,6 +260,27 @@ def test_an_operators_ticker_is_the_same_everywhere(database):
     for override_id in (first, second):
         overrides.end(database, override_id, author="me")
     assert seen() == ([], [1], [1001], "BBB")
+
+
+def test_a_corrected_delisting_takes_back_the_days_that_another_company_was_given(database):
+    active = {"ticker": "XYZ", "cik": 100, "name": "A", "figi": "F1", "type": "CS", "active": True}
+    delisted = {"ticker": "XYZ", "cik": 200, "name": "B", "figi": "F2", "type": "CS", "active": False}
+    born = pl.DataFrame([delisted | {"valid_from": date(2020, 1, 2)}], schema=parse.TICKER_EVENTS)
+    for number, ends in enumerate((date(2021, 12, 31), date(2022, 6, 30))):
+        known = [
+            db.query(database, f"{name}_rows").cast(pl.Schema(universe.SCHEMAS[name] | base.LINEAGE))
+            for name in ("securities", "ticker_history")
+        ]
+        listed = pl.DataFrame([active, delisted | {"delisted_on": ends}], schema=parse.POLYGON_TICKERS)
+        found = compute.securities(compute.listings(polygon=listed), *known, on=date(2025, 6, 7 + number), events=born)
+        lineage = {"landing_id": pl.lit(number), "fetched_at": pl.lit(datetime(2025, 6, 7 + number, tzinfo=UTC))}
+        for name in ("securities", "ticker_history"):
+            loaded(database, f"{name} {number}", getattr(found, name).with_columns(**lineage), table=name)
+    assert db.query(database, "ticker_history").select("valid_from", "valid_to", "security_id").rows() == [
+        (FIRST, date(2020, 1, 1), 100001),
+        (date(2020, 1, 2), date(2022, 6, 30), 200001),
+        (date(2022, 7, 1), None, 100001),
+    ]
 
 
 def test_a_cut_list_ends_no_memberships(database):

@@ -175,6 +175,21 @@ def test_an_old_holder_that_comes_to_light_late_takes_its_own_years_only():
     assert holder(after.ticker_history, "ES", date(2020, 1, 2)) == 72741001
 
 
+def test_an_interval_that_never_was_ends_the_day_before_it_began_and_takes_nobodys_days():
+    listed = polygon({"ticker": "OLDT", "cik": 77, "figi": "F"})
+    before = built(listed, events=events(("F", 77, "OLDT", date(2020, 1, 2))))
+    renamed = polygon({"ticker": "NEWT", "cik": 77, "figi": "F"}, {"ticker": "OLDT", "cik": 78, "figi": "G"})
+    told = events(("F", 77, "NEWT", date(2015, 1, 2)), ("G", 78, "OLDT", date(2010, 1, 4)))
+    after = merged(before, built(renamed, before, events=told))
+    void = after.ticker_history.row(by_predicate=pl.col("valid_from") == date(2020, 1, 2), named=True)
+    assert (void["ticker"], void["valid_to"]) == ("OLDT", date(2020, 1, 1))
+    again = merged(after, built(renamed, after, events=told))
+    assert not again.ticker_history.select("ticker", "valid_from").is_duplicated().any()
+    assert again.ticker_history.drop("landing_id").equals(after.ticker_history.drop("landing_id"))
+    assert holder(again.ticker_history, "OLDT", date(2022, 3, 1)) == 78001
+    assert holder(again.ticker_history, "NEWT", date(2022, 3, 1)) == 77001
+
+
 def test_delisting_needs_a_vendors_day_and_falls_on_a_session():
     """delisted_utc 2019-06-01T04:00:00Z is midnight of a Saturday in New York: the last session is Friday's."""
     body = json.dumps(

@@ -122,6 +122,8 @@ class _Spell:
     landing_id: int | None = None  # the answer that made or changed it; None for a stored one that stays
 
     def end(self, valid_to: date | None, landing_id: int | None) -> None:
+        if valid_to is not None:
+            valid_to = max(valid_to, self.valid_from - DAY)  # an end before it began: it never was
         if valid_to != self.valid_to:
             self.valid_to, self.landing_id = valid_to, landing_id
 
@@ -535,12 +537,11 @@ def _untangled(spells: Sequence[_Spell]) -> list[_Spell]:
 
     Keys stay: an interval whose beginning another one takes over remains as an empty one (valid_to before valid_from).
     """
-    if len({spell.security_id for spell in spells}) < 2:
-        return sorted(spells, key=lambda s: s.valid_from)
     far = date.max
-    assumed = sorted((s for s in spells if s.assumed), key=lambda s: s.valid_to or far, reverse=True)
+    real = [spell for spell in spells if spell.valid_to is None or spell.valid_to >= spell.valid_from]
+    assumed = sorted((s for s in real if s.assumed), key=lambda s: s.valid_to or far, reverse=True)
     painted: list[_Spell] = []
-    for top in (*assumed, *sorted((s for s in spells if not s.assumed), key=lambda s: s.valid_from)):
+    for top in (*assumed, *sorted((s for s in real if not s.assumed), key=lambda s: s.valid_from)):
         end = top.valid_to or far
         kept: list[_Spell] = []
         for below in painted:
