@@ -1,6 +1,5 @@
--- New York days of publication of the scores that came or changed since the last moods were published.
+-- New York days of publication of the scores that were staged since :since (timestamptz; null: all).
 SELECT DISTINCT CAST(known_at AT TIME ZONE 'America/New_York' AS date) AS day
 FROM closingbell.news_sentiment
-WHERE fetched_at >= (SELECT coalesce(max(opened_at), '-infinity') FROM ops.stages
-                     WHERE table_name = 'sentiment_daily' AND status = 'published')
+WHERE fetched_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
 ORDER BY 1;

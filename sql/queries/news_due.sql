@@ -1,15 +1,33 @@
--- Articles that name a security and wait for scores: those whose copies changed since the last scores were published,
--- and those published since :since (timestamptz) that :model, :version has not scored. :ask boolean: the model is asked
--- over the network, whose landed answers say what it has scored; not again where it failed :tries times. :all boolean: every
--- article.
-WITH last AS (
-    SELECT coalesce(max(opened_at), '-infinity') AS at FROM ops.stages
-    WHERE table_name = 'news_sentiment' AND status = 'published'
+-- Articles that name a security and wait for scores: those whose copies were staged since :staged (timestamptz; null: all);
+-- those that name a security of which nobody's score is here, though a vendor has one or :model scores texts (their ticker
+-- was not known, or an operator left the security out); and those published since :since (timestamptz) that :model,
+-- :version has not scored. :ask boolean: the model is asked over the network, whose landed answers say what it has scored;
+-- not again where it failed :tries times. :all boolean: every article.
+WITH unscored AS MATERIALIZED (
+    SELECT a.article_id, a.url, t.ticker
+    FROM closingbell.news_articles AS a
+    CROSS JOIN LATERAL unnest(a.tickers) AS t (ticker)
+    JOIN closingbell.borne_tickers AS b
+      ON b.ticker = t.ticker AND b.valid_from <= CAST(a.published_at AT TIME ZONE 'America/New_York' AS date)
+     AND coalesce(b.valid_to, 'infinity') >= CAST(a.published_at AT TIME ZONE 'America/New_York' AS date)
+    WHERE NOT :all
+      AND NOT EXISTS (SELECT FROM closingbell.news_sentiment AS s
+                      WHERE s.article_id = a.article_id AND s.security_id = b.security_id)
+      AND NOT EXISTS (SELECT FROM ops.overrides AS o
+                      WHERE o.kind = 'exclude_security' AND o.ended_at IS NULL
+                        AND CAST(o.subject ->> 'security_id' AS bigint) = b.security_id)
 )
 SELECT a.article_id
 FROM closingbell.news_articles a
 WHERE (:all
-    OR a.article_id IN (SELECT m.article_id FROM closingbell.news_members m CROSS JOIN last WHERE m.fetched_at >= last.at)
+    OR a.article_id IN (SELECT article_id FROM closingbell.news_members
+                        WHERE fetched_at >= coalesce(CAST(:staged AS timestamptz), '-infinity'))
+    OR a.article_id IN (
+        SELECT u.article_id FROM unscored AS u
+        WHERE NOT :ask AND u.url NOT LIKE 'fnspid:%' OR EXISTS (
+            SELECT FROM closingbell.news_members JOIN closingbell.news_sightings AS s USING (vendor, vendor_id)
+            WHERE article_id = u.article_id
+              AND s.opinions @> jsonb_build_array(jsonb_build_object('ticker', u.ticker))))
     OR a.published_at >= :since AND a.url NOT LIKE 'fnspid:%' AND (
         NOT :ask AND EXISTS (
             SELECT FROM closingbell.news_mentions n WHERE n.article_id = a.article_id AND NOT EXISTS (

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
+from closingbell.pipelines import base
 from closingbell.warehouse import load
 from closingbell.warehouse.tables import shape
 
@@ -34,6 +35,18 @@ def killed_before_publishing(table: str) -> Iterator[None]:
         patch.setattr(load, "publish", stop)
         with pytest.raises(Stopped):
             yield
+
+
+@contextmanager
+def published_after(load_: base.Load, run: base.Run) -> Iterator[None]:
+    """The load is staged before the block and published after it: other runs go on meanwhile."""
+    batches = base.plan(load_, run)
+    base.open_stages(load_, run, batches)
+    for batch in batches:
+        base.stage(load_, run, base.land(load_, run, batch))
+    yield
+    base.audit(load_, run)
+    base.publish(load_, run)
 
 
 SESSION = date(2025, 12, 5)

@@ -69,6 +69,7 @@ def chosen_model(asked: str | None) -> str:
 def plan(run: Run) -> list[Batch]:
     """Batches of articles that wait for scores, by publication; Gemini is asked about the newest first."""
     model = chosen_model(run.params.get("model"))
+    new = _new(run, "news_members", reader="news_sentiment")
     found = db.query(
         run.engine,
         "news_due",
@@ -76,6 +77,7 @@ def plan(run: Run) -> list[Batch]:
         version=_version(model),
         ask=model == "gemini",
         tries=TRIES,
+        staged=new["since"],
         since=_now(run) - timedelta(days=max(int(run.params.get("backfill") or 0), WINDOW.days)),
         all=bool(run.params.get("full")),
     )["article_id"].to_list()
@@ -85,7 +87,7 @@ def plan(run: Run) -> list[Batch]:
         found = list(dict.fromkeys([*found, *(int(key.partition(":")[0]) for key in tried)]))
     log.info("news: %d articles wait for %s", len(found), model)
     return [
-        {"key": f"{model} {number}: {part[0]}", "model": model, "articles": part}
+        {"key": f"{model} {number}: {part[0]}", "model": model, "articles": part, "upto": new["upto"]}
         for number, part in enumerate(base.chunks(found, ARTICLES_PER_BATCH), 1)
     ]
 
@@ -154,7 +156,8 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 def replay(run: Run) -> list[Batch]:
     """Every article that names a security, by the model of the settings and by Gemini's answers, the newest first."""
     found = db.query(
-        run.engine, "news_due", model="", version="", ask=False, tries=0, since=datetime.now(UTC), all=True
+        run.engine, "news_due", model="", version="", ask=False, tries=0, staged=None, since=datetime.now(UTC),
+        all=True,
     )["article_id"].to_list()  # fmt: skip
     answers: dict[int, list[int]] = {}
     for key, landing_id in run.landing.latest("gemini", "generate_content").items():
@@ -170,7 +173,20 @@ def replay(run: Run) -> list[Batch]:
     ]
 
 
-LOAD = Load(name="news_sentiment", tables=("news_sentiment",), plan=plan, land=land, frames=frames, replay=replay)
+def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
+    """Up to which publication copies are read; the next run begins there."""
+    return {"news_sentiment": {"upto": batches[0]["upto"]}} if batches else {}
+
+
+LOAD = Load(
+    name="news_sentiment",
+    tables=("news_sentiment",),
+    plan=plan,
+    land=land,
+    frames=frames,
+    replay=replay,
+    expected=expected,
+)
 
 
 # -- what a day knew --
@@ -183,11 +199,12 @@ def plan_daily(run: Run) -> list[Batch]:
         last = min(last, ends)
     have = db.query(run.engine, "sessions_of_sentiment_daily")["session"].to_list()
     sessions = {last, *(sessions_between(have[-1], last) if have and have[-1] <= last else [])}
-    for day in db.query(run.engine, "news_days_scored")["day"]:
+    new = _new(run, "news_sentiment", reader="sentiment_daily")
+    for day in db.query(run.engine, "news_days_scored", since=new["since"])["day"]:
         if day <= last:
             sessions.update(sessions_between(day, min(day + WINDOW + timedelta(days=1), last)))
     return [
-        {"key": f"{part[0]}..{part[-1]}", "sessions": [day.isoformat() for day in part]}
+        {"key": f"{part[0]}..{part[-1]}", "sessions": [day.isoformat() for day in part], "upto": new["upto"]}
         for part in base.chunks(sorted(sessions), SESSIONS_PER_BATCH)
     ]
 
@@ -208,9 +225,10 @@ def daily_frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     yield "sentiment_daily", pl.concat(found).rename({"day": "session"})
 
 
-def expect_sessions(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
-    """The sessions computed: rows of them that are no longer computed go."""
-    return {"sentiment_daily": {"sessions": [day for batch in batches for day in batch["sessions"]]}}
+def expected_daily(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
+    """The sessions computed: rows of them that are no longer computed go; up to which publication scores are read."""
+    sessions = [day for batch in batches for day in batch["sessions"]]
+    return {"sentiment_daily": {"sessions": sessions, "upto": batches[0]["upto"]}}
 
 
 DAILY_LOAD = Load(
@@ -220,13 +238,18 @@ DAILY_LOAD = Load(
     land=nothing_to_land,
     frames=daily_frames,
     replay=replay_sessions("sentiment_daily"),
-    expected=expect_sessions,
+    expected=expected_daily,
 )
 
 
 def _now(run: Run) -> datetime:
     """The vendors' clock when they were asked last; our own before they were."""
     return db.query(run.engine, "news_now")["now"][0] or datetime.now(UTC)
+
+
+def _new(run: Run, table: str, *, reader: str) -> dict[str, Any]:
+    """Since when rows of the table were staged that the reader has not read; up to which publication it reads now."""
+    return db.query(run.engine, "staged_since", dataset=table, reader=reader).row(0, named=True)
 
 
 def _version(model: str) -> str:
