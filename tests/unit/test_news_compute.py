@@ -174,6 +174,24 @@ def test_opposite_headlines_are_two_stories(one, other):
     assert groups(members) == [["p"], ["t"]]
 
 
+@pytest.mark.parametrize(
+    ("title", "word"),
+    [
+        ("Acme denies merger talks with Beta Industries", "denies"),
+        ("Acme halts trial of obesity drug", "halts"),
+        ("Acme delays launch of flagship electric truck in Europe", "delays"),
+        ("Acme fails to win approval of antitrust regulators for Beta deal", "fails"),
+    ],
+)
+def test_a_good_or_bad_word_that_is_added_tells_another_story(title, word):
+    plain = title.replace(f"{word} ", "")
+    _, members = unified(sighting("polygon", "p", title), sighting("tiingo", "t", plain, hours=3))
+    assert groups(members) == [["p"], ["t"]]
+    neither = f"{title} today"
+    _, members = unified(sighting("polygon", "p", neither), sighting("tiingo", "t", title, hours=3))
+    assert groups(members) == [["p", "t"]]
+
+
 @pytest.mark.parametrize("other", ["surge", "jumps", "jumped"])
 def test_other_words_for_the_same_news_are_one_story(other):
     _, members = unified(

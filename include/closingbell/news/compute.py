@@ -8,7 +8,8 @@ sighting that began it, so that it stays whatever joins later, and a replay in t
 Titles are compared as sets of words (Jaccard). Two sets that are alike by THRESHOLD share a word among the rarest few
 of each (prefix filtering: Chaudhuri, Ganti, Kaushik 2006), so that only stories of neighbouring days which share a
 rare word are ever compared: exact, and linear in practice. A copy adds words or drops them: titles that have other
-words in the place of some ("clears", "blocks"), or differ by a negation, tell two stories, however alike they are.
+words in the place of some ("clears", "blocks"), or differ by a negation or by a word that is good or bad ("denies"),
+tell two stories, however alike they are.
 """
 
 from __future__ import annotations
@@ -298,12 +299,15 @@ class _Index:
 
 
 def _other_news(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Whether the words that only one title and only the other has tell other news: one is negated, or has a word that
-    none of the other's is akin to."""
+    """Whether the words that only one title and only the other has tell other news: one is negated, has a word that is
+    good or bad and the other none like it, or has a word that none of the other's is akin to."""
     if any(word in NEGATIONS or word.endswith("n't") for word in one ^ other):
         return True
     return any(
-        len(mine) <= len(theirs) and not all(any(_akin(word, like) for like in theirs) for word in mine)
+        any(
+            (len(mine) <= len(theirs) or lexicon.valence(word)) and not any(_akin(word, like) for like in theirs)
+            for word in mine
+        )
         for mine, theirs in ((one, other), (other, one))
     )
 

@@ -40,6 +40,12 @@ def label(score: float) -> str:
     return "positive" if score >= NEUTRAL else "negative" if score <= -NEUTRAL else "neutral"
 
 
+def valence(word: str) -> float:
+    """-4 to 4: how good or bad a word in small letters is by itself, 0 where it is neither or not known."""
+    found: float = _analyzer().lexicon.get(word, 0.0)
+    return found
+
+
 def words() -> dict[str, float]:
     """lexicon.toml: word -> -4 .. 4, 0 where it means nothing; a word listed twice is a ValueError."""
     table = tomllib.loads((files("closingbell.news") / "lexicon.toml").read_text("utf-8"))
