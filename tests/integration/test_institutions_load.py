@@ -368,8 +368,16 @@ def test_shares_of_a_class_are_known_apart_from_its_companys(database: Engine):
         )
         connection.execute(
             text(
-                "INSERT INTO closingbell.class_shares (security_id, valid_from, shares, fetched_at) VALUES "
-                "(1, '2025-11-03', 600, now()), (1, '2025-11-10', 610, now()), (3, '2025-11-03', 5, now())"
+                "INSERT INTO closingbell.class_shares (security_id, valid_from, shares, landing_id, fetched_at) VALUES "
+                "(1, '2025-11-03', 600, -1, now()), (1, '2025-11-10', 610, -2, now()), (3, '2025-11-03', 5, -1, now())"
+            )
+        )
+        connection.execute(text("INSERT INTO ops.published_landings VALUES ('class_shares', -2)"))
+        connection.execute(
+            text(
+                "INSERT INTO closingbell.institutional_ownership (security_id, session, quarter, known_at, holders, "
+                "shares, market_value, put_shares, call_shares, filers, fetched_at) "
+                "SELECT id, '2025-10-20', '2025-09-30', now(), 1, 1, 1, 0, 0, 1, now() FROM generate_series(1, 3) AS id"
             )
         )
     at_close = {"until": close_of(date(2025, 11, 7)), "from_day": date(2024, 1, 1), "first": 1, "last": 3}
@@ -378,6 +386,9 @@ def test_shares_of_a_class_are_known_apart_from_its_companys(database: Engine):
     assert rows.select("security_id", "period_end", "shares_outstanding", "counted_on", "of_class").rows() == [
         (1, date(2025, 11, 3), 600.0, date(2025, 11, 3), True)
     ]
+    # ownership is made anew from the day on that a newly published count is of
+    touched = db.query(database, "form13f_touched", days=550)
+    assert touched.rows() == [(date(2025, 9, 30), datetime(2025, 11, 10, 5, tzinfo=UTC))]
 
 
 # files, and hostile ones
