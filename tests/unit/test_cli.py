@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from closingbell import cli
+from closingbell import cli, stack
 from closingbell.cli import loads
 from closingbell.stack import record
 
@@ -474,3 +474,15 @@ def test_news_refuses_what_it_cannot_do_before_it_asks_anybody(ran, monkeypatch,
     assert command(monkeypatch, "news", *options) == 1
     assert said in capsys.readouterr().err
     assert ran == []
+
+
+@pytest.mark.parametrize("given", [",", " ", " , "])
+def test_a_list_of_tickers_that_names_none_is_refused_and_is_not_everybody(
+    given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(stack, "up", lambda *_: started.append(_))
+    for name in ("up", "demo"):
+        assert command(monkeypatch, name, "--tickers", given) == 1
+        assert "names no ticker: write AAPL,BRK.B" in capsys.readouterr().err
+    assert started == []

@@ -96,8 +96,11 @@ def session_of(given: str | None) -> date:
 
 
 def split(tickers: list[str] | str | None) -> list[str]:
-    """Tickers in the house's spelling."""
+    """Tickers in the house's spelling; raises UsageError where one is given that names none (",")."""
     from closingbell.universe.tickers import normal_ticker
 
     texts = [tickers] if isinstance(tickers, str) else tickers or []
-    return [normal_ticker(part) for text in texts for part in text.split(",") if part.strip()]
+    chosen = [normal_ticker(part) for text in texts for part in text.split(",") if part.strip()]
+    if any(texts) and not chosen:
+        raise UsageError(f"{','.join(texts)!r} names no ticker: write AAPL,BRK.B, or nothing for everybody")
+    return chosen
