@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -298,6 +299,22 @@ def test_a_cut_list_ends_no_memberships(database):
         listed("cut", 400)
     listed("some left", 480)
     assert rows(database, "SELECT count(*) FROM closingbell.index_members WHERE valid_to IS NULL") == [(480,)]
+
+
+def test_a_fortune_500_without_symbols_gives_sectors_by_name(run, database, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "_checkpoint", lambda *_: [])
+    listed = {"0": {"cik_str": 320193, "ticker": "AAPL", "title": "Apple Inc."}}
+    listed["1"] = {"cik_str": 104169, "ticker": "WMT", "title": "Walmart Inc."}
+    (tmp_path / "company_tickers.json").write_text(json.dumps(listed))
+    ranked = "rank,name,sector\n1,WALMART,Consumer Staples\n2,APPLE,Information Technology\n"
+    (tmp_path / "fortune500.csv").write_text(ranked)
+    files = [str(tmp_path / name) for name in ("company_tickers.json", "fortune500.csv")]
+    base.run_load(LOAD, run("files", from_files=files, tickers=["WMT"]))
+    base.run_load(LOAD, run("files of everybody", from_files=files))
+    assert rows(database, "SELECT cik, sector, sector_source FROM closingbell.companies ORDER BY 1") == [
+        (104169, "Consumer Staples", "operator"),
+        (320193, "Information Technology", "operator"),
+    ]
 
 
 def test_all_that_is_missing_of_a_list_is_one_record(caplog):

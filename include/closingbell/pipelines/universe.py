@@ -112,7 +112,7 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     else:
         answers = _by_endpoint(run, landed["lists"])
         current = db.query(run.engine, "companies_newest").cast(pl.Schema(compute.COMPANIES))
-        found = {"companies": _companies(run, answers, _listings(run, answers), landed, current)}
+        found = {"companies": _companies(run, answers, _all_listings(run, answers), landed, current)}
     for table in TABLES:
         yield table, found[table] if table in found else _empty(table)
 
@@ -355,9 +355,8 @@ def _companies(
     attributes = {name: dtype for name, dtype in (compute.COMPANIES | compute.LANDING).items() if name != "valid_from"}
     frame = pl.DataFrame(list(observed.values()), schema=attributes)
     operator = [parse.stocks(pl.read_csv(a.content, infer_schema=False)) for a in answers.get("stocks", ())]
-    if (ranked := _fortune500(answers, [])) is not None:
-        by_ticker = listings.select("ticker", "cik").unique("ticker", keep="first")
-        operator.append(ranked.drop_nulls(["ticker", "sector"]).join(by_ticker, on="ticker"))
+    if (ranked := _fortune500(answers, [])) is not None and (told := ranked.drop_nulls("sector")).height:
+        operator.append(members.match_companies(told, listings))
     sectors = pl.concat([rows.select("cik", "sector").drop_nulls() for rows in operator]) if operator else None
     if (sp500 := _sp500(answers)) is not None:
         sp500 = members.with_listed_ciks(sp500, listings)
@@ -379,10 +378,11 @@ def _rebuilt(run: Run, landed: Batch) -> Tables:
         if not answers.keys() & {"company_tickers", "tickers", "stocks"}:
             lacks += ["company_tickers", "tickers", "supported_tickers"]
         answers = {name: carried[name] for name in lacks if name in carried} | answers
-        listings = _listed_here(_all_listings(run, answers), published["securities"])
+        everybody = _all_listings(run, answers)
+        listings = _listed_here(everybody, published["securities"])
         found, problems = _of_lists(run, answers, listings, tables, named)
         batch = {"ciks": listings["cik"].drop_nulls().unique().to_list(), "landing_ids": generation["submissions"]}
-        found["companies"] = _companies(run, answers, listings, batch, tables["companies"])
+        found["companies"] = _companies(run, answers, everybody, batch, tables["companies"])
         for table in TABLES:
             tables[table] = _over(found[table], tables[table], list(SPECS[table].key))
         log.info("universe: %d of %d runs replayed", number, len(landed["generations"]))

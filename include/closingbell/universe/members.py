@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from closingbell.universe.compute import COMPANIES, DAY, INDEX_MEMBERS, LANDING, SCORED_TYPES, frame_of, rows_of
+from closingbell.universe.compute import COMPANIES, DAY, FIRST, INDEX_MEMBERS, LANDING, SCORED_TYPES, frame_of, rows_of
 from closingbell.universe.parse import PROBLEMS
 from closingbell.universe.sectors import sector_of_sic
 
@@ -166,6 +166,15 @@ def match_members(
             matched.append((number, security_id))
     ids = pl.Series("security_id", [security_id for _, security_id in matched], dtype=pl.Int64)
     return rows[[number for number, _ in matched]].with_columns(ids), pl.DataFrame(problems, schema=PROBLEMS)
+
+
+def match_companies(rows: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
+    """A list's rows with `cik`, of the listing (compute.LISTINGS) that each matches as `match_members` says."""
+    listed = listings.with_columns(pl.int_range(1, pl.len() + 1).alias("security_id"), last_session="delisted_on")
+    active = listed.filter(pl.col("delisted_on").is_null()).select("ticker", "security_id")
+    bears = active.with_columns(valid_from=pl.lit(FIRST), valid_to=pl.lit(None, pl.Date))
+    matched, _ = match_members(rows, listed, bears, on=FIRST)
+    return matched.drop("cik", strict=False).join(listed.select("security_id", "cik"), on="security_id")
 
 
 def with_listed_ciks(rows: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
