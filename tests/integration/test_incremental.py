@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, date, datetime, timedelta
 
+import pytest
+from load_steps import killed_before_publishing
 from sqlalchemy import text
 
 from closingbell.hooks.answer import Answer
 from closingbell.hooks.errors import NotFound
 from closingbell.hooks.sec_edgar import SecEdgar
 from closingbell.landing import Landing
-from closingbell.pipelines import LOADS, base, sec_financials
+from closingbell.pipelines import LOADS, base, daily_indexes, sec_financials
 from closingbell.pipelines.base import Run
 from closingbell.warehouse import db, failures, load
 
@@ -112,6 +115,84 @@ def test_an_index_that_came_late_and_a_company_of_no_list_are_caught_once(
     monkeypatch.setattr(SecEdgar, "daily_index", index)
     assert outsider in due_after(day + timedelta(days=3), "it came")
     assert outsider not in due_after(day + timedelta(days=4), "it was read")
+
+
+def test_a_day_whose_index_cannot_be_read_and_a_company_that_failed_wait_for_a_run_that_publishes(
+    sandbox, market, database_with_universe, tmp_path, monkeypatch
+):
+    """EDGAR answers for one day with an error page, twice; the run goes on, and what follows asks for it again."""
+    engine, box = database_with_universe, sandbox[1]
+    landing, index = Landing(str(tmp_path), engine), SecEdgar.daily_index
+
+    def run(run_id: str) -> Run:
+        return Run(dag_id="sec_financials", run_id=run_id, partition_key=run_id, engine=engine, landing=landing)
+
+    def due() -> set[int]:
+        return {cik for batch in sec_financials.plan(run("due")) for cik in batch["ciks"]}
+
+    def publish(run_id: str) -> None:
+        base.run_load(LOADS["sec_financials"], run(run_id))
+
+    box.clock = BEFORE
+    publish("first")
+    since, until = BEFORE.date() - timedelta(days=sec_financials.LATE_DAYS), market.default_clock.date()
+    days = {
+        cik: {f.filed_on for f in market.filings(market.company(cik)) if since <= f.filed_on <= until}
+        for cik in market.ciks
+    }
+    waits, day = next((cik, min(on)) for cik, on in days.items() if len(on) == 1 and min(on) > BEFORE.date())
+    asked = []
+
+    def page(self: SecEdgar, of: date) -> Answer:
+        asked.append(of)
+        answer = index(self, of)
+        body = b'<?xml version="1.0"?><Error><Code>InternalError</Code></Error>'
+        return dataclasses.replace(answer, body=body) if of == day else answer
+
+    monkeypatch.setattr(SecEdgar, "daily_index", page)
+    box.clock = market.default_clock
+    failed = next(cik for cik in market.ciks if not days[cik])
+    failures.record(engine, "sec_edgar", "companyfacts", f"{failed:010d}", "a test", "d", "r")
+    assert due() == {cik for cik, on in days.items() if on - {day}} | {failed}
+    publish("goes on")
+    assert asked.count(day) == 4  # twice a plan
+    assert failures.pending(engine, "sec_edgar", "daily_index") == [day.isoformat()]
+    monkeypatch.setattr(SecEdgar, "daily_index", index)
+
+    box.clock += timedelta(days=20)
+    failures.record(engine, "sec_edgar", "companyfacts", f"{failed:010d}", "a test", "d", "r")
+    assert {waits, failed} <= due()
+    with killed_before_publishing("financials"):
+        publish("killed")
+    assert failures.pending(engine, "sec_edgar", "daily_index") == []
+    assert {waits, failed} <= due()
+    publish("whole")
+    assert _published(engine, box.clock) == _truth(market, box.clock)
+    assert not {waits, failed} & due()
+
+
+def test_most_days_unreadable_stop_the_plan_and_a_day_that_had_an_index_is_not_forgotten(database, landing):
+    days = [date(2025, 12, day) for day in (1, 2, 3, 4)]
+    said: dict[date, list[bytes | None]] = {day: [b"<Error/>", b"<Error/>"] for day in days[:3]}
+    said[days[3]] = [b"Form Type\n-----\n"]
+
+    class Hook:
+        def daily_index(self, day: date) -> Answer:
+            if (body := said[day].pop(0)) is None:
+                raise NotFound("sec_edgar", "daily_index", day.isoformat(), 404, "not there")
+            return Answer(
+                vendor="sec_edgar", endpoint="daily_index", key=day.isoformat(), request={"method": "GET"}, body=body,
+                content_type=None, answered_at=BEFORE, fetched_at=BEFORE,
+            )  # fmt: skip
+
+    def read(days: list[date]) -> tuple[list[date], list[date]]:
+        run, unread = Run(dag_id="d", run_id="r", partition_key="p", engine=database, landing=landing), []
+        return [day for day, _, _ in daily_indexes.read(run, Hook(), dict.fromkeys(days), unread)], unread
+
+    with pytest.raises(ValueError, match=r"3 of 4 days cannot be read, first 2025-12-01, .*no header with 'Form Type'"):
+        read(days)
+    said |= {days[0]: [b"<Error/>", None], days[1]: [None], days[3]: [b"Form Type\n-----\n"]}
+    assert read([days[0], days[1], days[3]]) == ([days[3]], [days[0]])
 
 
 def _filed(market, since=BEFORE.date()):

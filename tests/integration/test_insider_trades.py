@@ -12,11 +12,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+from load_steps import killed_before_publishing
 from sqlalchemy import Engine, make_url, text
 
 from closingbell import connections
 from closingbell.edgar import submission_documents
-from closingbell.hooks.errors import VendorError
+from closingbell.hooks import open_hook
+from closingbell.hooks.errors import NotFound, ServerError, VendorError
+from closingbell.hooks.sec_edgar import SecEdgar
 from closingbell.landing import DryLanding, Landing
 from closingbell.pipelines import LOADS, base, insider_activity, insider_trades
 from closingbell.pipelines.base import Run
@@ -26,7 +29,7 @@ from closingbell.sandbox.simulated import insider_truth
 from closingbell.sandbox.simulated.insiders import OUTSIDE_CIK
 from closingbell.sessions import NEW_YORK, last_sessions
 from closingbell.settings import settings
-from closingbell.warehouse import db
+from closingbell.warehouse import db, failures
 
 FAULTS = '{"429": 0.05, "5xx": 0.05, "truncated": 0.03, "duplicates": 0.2, "retry_after": 0.01}'
 KEY = ["accession_no", "is_derivative", "row_no"]
@@ -281,6 +284,49 @@ def test_faults_change_no_row(market, template, new_database, tmp_path, clean):
         since = first_day(market) + timedelta(days=90 - DAYS)
         assert_trades(faulty, market.truth.insider_trades(market.default_clock, filed_from=since))
         assert_activity(faulty, market, market.last_session, since)
+
+
+def test_a_filing_that_is_listed_and_does_not_come_at_once_is_published_whatever_becomes_of_the_runs_between(
+    market, template, new_database, tmp_path, monkeypatch
+):
+    """One is not there yet (404), one fails (503), the index of one day cannot be read; then a run ends too soon."""
+    monkeypatch.setattr(insider_trades, "FIRST_DAYS", 4)
+    ownership, daily_index = SecEdgar.ownership, SecEdgar.daily_index
+    for dep in deployed(market, new_database(template), tmp_path):
+        late = dict(zip(dep.plan()[0]["filings"], (NotFound, ServerError), strict=False))
+
+        def failing(self: SecEdgar, cik: str, accession: str, late: Any = late) -> Any:
+            if error := late.get(f"{cik}/{accession}"):
+                raise error("sec_edgar", "ownership", accession, 500, "not now")
+            return ownership(self, cik, accession)
+
+        monkeypatch.setattr(SecEdgar, "ownership", failing)
+        dep.run("first", names=PAIR[:1])
+        assert failures.pending(dep.engine, "sec_edgar", "ownership") == sorted(late)
+        monkeypatch.setattr(SecEdgar, "ownership", ownership)
+        dep.box.clock += timedelta(days=1)
+        with killed_before_publishing("insider_trades"):
+            dep.run("killed", names=PAIR[:1])
+        dep.run("next", names=PAIR[:1])
+        assert {path.rpartition("/")[2] for path in late} <= set(dep.table("insider_trades")["accession_no"])
+        assert dep.plan()[0]["filings"] == failures.pending(dep.engine, "sec_edgar", "ownership") == []
+
+        # an index that cannot be read is no index that was read: the day is asked for again
+        day = market.last_session
+        answer = daily_index(open_hook("sec_edgar", dep.engine), day)
+        page = dataclasses.replace(answer, body=b'<?xml version="1.0"?><Error><Code>InternalError</Code></Error>')
+        with dep.engine.begin() as connection:
+            connection.execute(text("TRUNCATE ops.published_landings"))
+        pages = {day: page}
+        monkeypatch.setattr(SecEdgar, "daily_index", lambda self, of, p=pages: p.get(of) or daily_index(self, of))
+        dep.run("unread", names=PAIR[:1])
+        assert failures.pending(dep.engine, "sec_edgar", "daily_index") == [day.isoformat()]
+        state = "insider_lists_read"
+        assert day.isoformat() not in db.query(dep.engine, state)["indexed"][0]
+        monkeypatch.setattr(SecEdgar, "daily_index", daily_index)
+        dep.run("read", names=PAIR[:1])
+        assert day.isoformat() in db.query(dep.engine, state)["indexed"][0]
+        assert failures.pending(dep.engine, "sec_edgar", "daily_index") == []
 
 
 def test_a_feed_of_another_shape_stops_the_run_and_names_the_column(clean):

@@ -22,9 +22,10 @@ from sqlalchemy import Engine, make_url, text
 
 from closingbell import connections, edgar
 from closingbell.archives import ArchiveRefused
+from closingbell.hooks.answer import Answer
 from closingbell.hooks.errors import VendorError
 from closingbell.landing import Landing
-from closingbell.pipelines import LOADS, base, cusips
+from closingbell.pipelines import LOADS, base, cusips, institutional_holdings
 from closingbell.pipelines.base import Run
 from closingbell.sandbox.faults import rates
 from closingbell.sandbox.server import Sandbox, open_market, running
@@ -32,7 +33,7 @@ from closingbell.sandbox.simulated import institutions as made
 from closingbell.sandbox.simulated.companies import new_york
 from closingbell.sessions import NEW_YORK, close_of
 from closingbell.settings import settings
-from closingbell.warehouse import db
+from closingbell.warehouse import db, failures
 
 PIPELINES = ("cusips", "institutional_holdings", "institutional_ownership")
 TABLES = ("cusip_history", "institutional_filings", "institutional_holdings", "institutional_ownership")
@@ -511,3 +512,33 @@ def test_a_zip_of_100_000_members_ends_the_load_by_name(files_only, tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
     finally:
         tracemalloc.stop()
+
+
+def test_an_index_that_cannot_be_read_stops_no_other_day_and_is_asked_for_by_the_next_run(database, landing):
+    first, last = date(2025, 12, 1), date(2025, 12, 3)
+    at = datetime(2025, 12, 4, 12, tzinfo=UTC)
+    line = "{:<17} {:<20} {:<11} {:<11} edgar/data/1/000000000{}-25-000001.txt\n"
+    bodies = {
+        day: "Form Type\n-----\n" + line.format("13F-HR", "A MANAGER", 1, f"{day:%Y%m%d}", day.day)
+        for day in (first, date(2025, 12, 2), last)
+    }
+    given = bodies | {last: "<?xml?><Error/>"}
+
+    class Hook:
+        def daily_index(self, day: date) -> Answer:
+            return Answer(
+                vendor="sec_edgar", endpoint="daily_index", key=day.isoformat(), request={"method": "GET"},
+                body=given[day].encode(), content_type=None, answered_at=at, fetched_at=at,
+            )  # fmt: skip
+
+    def due(run_id: str) -> list[str]:
+        run = Run(dag_id="d", run_id=run_id, partition_key="p", engine=database, landing=landing)
+        batches = institutional_holdings._single_filings(run, Hook(), first, last)
+        return [accession for batch in batches for accession, _ in batch["filings"]]
+
+    accessions = [f"000000000{number}-25-000001" for number in (1, 2, 3)]
+    assert due("unread") == accessions[:2]
+    assert failures.pending(database, "sec_edgar", "daily_index") == [last.isoformat()]
+    given = bodies
+    assert due("read") == accessions
+    assert failures.pending(database, "sec_edgar", "daily_index") == []

@@ -18,11 +18,12 @@ import polars as pl
 from closingbell.edgar import Header
 from closingbell.fundamentals.filings import OWNERSHIP_FORMS
 from closingbell.hooks import open_hook
+from closingbell.hooks.answer import Answer
 from closingbell.hooks.errors import NotFound
 from closingbell.hooks.sec_edgar import SecEdgar
 from closingbell.insiders import compute, parse
 from closingbell.landing import Landed
-from closingbell.pipelines import base, files
+from closingbell.pipelines import base, daily_indexes, files
 from closingbell.pipelines.base import Batch, Load, Run
 from closingbell.sessions import NEW_YORK
 from closingbell.warehouse import db, failures
@@ -51,7 +52,7 @@ def plan(run: Run) -> list[Batch]:
             raise ValueError(f"insider_trades: no company with ticker {unknown} is known; run universe first")
         wanted = pl.col("filer_ciks").list.set_intersection(found["cik"].unique().to_list())
         listed, lists = listed.filter(wanted.list.len() > 0), []
-    waiting = {path.rpartition("/")[2]: path for path in failures.pending(run.engine, "sec_edgar", "ownership")}
+    waiting = {path.rpartition("/")[2]: path for path in db.query(run.engine, "ownership_waiting")["key"]}
     paths = {
         accession: f"{ciks[0]}/{accession}"
         for accession, ciks in listed.select("accession_no", "filer_ciks").iter_rows()
@@ -79,9 +80,15 @@ def land(run: Run, batch: Batch) -> Batch:
     landed: dict[str, int] = {}
     if absent:
         with closing(open_hook("sec_edgar", run.engine)) as hook:
-            landed = base.land_each(
-                run, "ownership", "sec_edgar", absent, lambda path: hook.ownership(*path.split("/"))
-            )
+
+            def ask(path: str) -> Answer:
+                try:
+                    return hook.ownership(*path.split("/"))
+                except NotFound as error:  # EDGAR lists it: not there yet, and listed no more when it is
+                    failures.record(run.engine, "sec_edgar", "ownership", path, str(error), run.dag_id, run.run_id)
+                    raise
+
+            landed = base.land_each(run, "ownership", "sec_edgar", absent, ask)
     return batch | {"landing_ids": [*batch["lists"], *here.values(), *landed.values()]}
 
 
@@ -143,16 +150,11 @@ def _listed(run: Run, hook: SecEdgar) -> tuple[pl.DataFrame, list[int]]:
     start = today - timedelta(days=int(backfill or FIRST_DAYS))
     if not backfill:
         start = min(start, max(indexed, default=today))
-    for day in (start + timedelta(days=ahead) for ahead in range((today - start).days + 1)):
-        if day.weekday() > 4 or (day in indexed and not backfill):
-            continue
-        try:
-            answer = hook.daily_index(day)
-        except NotFound:
-            log.info("insider_trades: EDGAR has no index of %s (yet)", day)
-            continue
-        lists.append(run.landing.put(answer))
-        found.append(parse.index(run.landing.read(lists[-1]).content))
+    days = (start + timedelta(days=ahead) for ahead in range((today - start).days + 1))
+    due = [day for day in days if day.weekday() < 5 and (day not in indexed or backfill)]
+    for _, answer, _ in daily_indexes.read(run, hook, dict.fromkeys(due), []):  # one that is unread stays due
+        lists.append(answer.landing_id)
+        found.append(parse.index(answer.content))
     return _once(pl.concat(found)), lists
 
 

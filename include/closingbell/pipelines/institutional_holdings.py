@@ -19,11 +19,10 @@ import polars as pl
 from closingbell.edgar import Header, accession_in
 from closingbell.fundamentals import daily_index
 from closingbell.hooks import open_hook
-from closingbell.hooks.errors import NotFound
 from closingbell.hooks.sec_edgar import SecEdgar
 from closingbell.institutions import catalog, compute, parse
 from closingbell.landing import Landed
-from closingbell.pipelines import base, files, filing_files
+from closingbell.pipelines import base, daily_indexes, files, filing_files
 from closingbell.pipelines.base import Batch, Load, Run
 from closingbell.pipelines.cusips import wanted_quarters
 from closingbell.sessions import NEW_YORK
@@ -175,7 +174,7 @@ def _single_filings(run: Run, hook: SecEdgar, first: date, today: date) -> list[
     days = [first + timedelta(days=n) for n in range((today - first).days + 1)]
     found = [
         pl.DataFrame(schema=daily_index.SCHEMA),
-        *(_index_of(run, hook, day) for day in days if day.weekday() < 5),
+        *_indexes(run, hook, [day for day in days if day.weekday() < 5]),
     ]
     filed = pl.concat(found).filter(pl.col("form").str.contains(r"^13F-(HR|NT)(/A)?$")).unique("accession_no")
     known = db.query(run.engine, "form13f_filings_known", accession_nos=filed["accession_no"].to_list())
@@ -187,17 +186,15 @@ def _single_filings(run: Run, hook: SecEdgar, first: date, today: date) -> list[
     ]
 
 
-def _index_of(run: Run, hook: SecEdgar, day: date) -> pl.DataFrame:
-    key = day.isoformat()
-    if landed := run.landing.latest("sec_edgar", "daily_index", [key]).get(key):
-        answer = run.landing.read(landed)
-        at = answer.answered_at.astimezone(NEW_YORK)
+def _indexes(run: Run, hook: SecEdgar, days: Sequence[date]) -> Iterator[pl.DataFrame]:
+    """What the indexes of the days list; whole ones that are landed are not asked for. Every run reads all of them."""
+    landed = run.landing.latest("sec_edgar", "daily_index", [day.isoformat() for day in days])
+    here: dict[date, Landed | None] = dict.fromkeys(days)
+    for answer in run.landing.read_each(landed.values()):
+        day, at = date.fromisoformat(answer.key), answer.answered_at.astimezone(NEW_YORK)
         if at.date() > day or at.hour >= INDEX_READY_HOUR:
-            return daily_index.parse(answer.content)
-    try:
-        return daily_index.parse(run.landing.read(run.landing.put(hook.daily_index(day))).content)
-    except NotFound:
-        return pl.DataFrame(schema=daily_index.SCHEMA)
+            here[day] = answer
+    return (filed for _, _, filed in daily_indexes.read(run, hook, here, []))
 
 
 def _plan_files(run: Run, paths: Sequence[str]) -> list[Batch]:

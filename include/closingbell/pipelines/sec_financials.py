@@ -23,10 +23,8 @@ import polars as pl
 
 from closingbell.fundamentals import compute, daily_index, filings, parse
 from closingbell.hooks import open_hook
-from closingbell.hooks.errors import NotFound
-from closingbell.hooks.sec_edgar import SecEdgar
 from closingbell.landing import Landed
-from closingbell.pipelines import base, files
+from closingbell.pipelines import base, daily_indexes, files
 from closingbell.pipelines.base import Batch, Load, Run
 from closingbell.sessions import NEW_YORK
 from closingbell.warehouse import db, failures
@@ -49,9 +47,9 @@ def plan(run: Run) -> list[Batch]:
     """Batches of up to 100 companies; `ciks` to ask for, or `landing_ids` of answers that are here already."""
     if paths := run.params.get("from_files"):
         return _plan_files(run, paths)
-    ciks, watermark, everything = _due(run)
+    ciks, told, everything = _due(run)
     if limit := run.params.get("limit"):
-        ciks, watermark, everything = ciks[: int(limit)], None, False
+        ciks, told, everything = ciks[: int(limit)], {}, False
     log.info("sec_financials: %d companies due", len(ciks))
     bulk: dict[str, Any] = {}
     if len(ciks) > BULK_OVER and not run.params.get("dry_run"):
@@ -59,9 +57,7 @@ def plan(run: Run) -> list[Batch]:
         members = _members(run, bulk["landing_ids"][0])
         ciks = members if everything else sorted(set(ciks) & set(members))
     return [
-        {"key": f"{part[0]:010d}-{part[-1]:010d}", "ciks": part}
-        | bulk
-        | ({"watermark": watermark} if watermark else {})
+        {"key": f"{part[0]:010d}-{part[-1]:010d}", "ciks": part} | bulk | told
         for part in base.chunks(ciks, COMPANIES_PER_BATCH)
     ]
 
@@ -135,14 +131,14 @@ def frames(run: Run, landed: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def expected(run: Run, batches: Sequence[Batch]) -> dict[str, dict[str, Any]]:
-    """The companies asked for; of a whole run, the day up to which EDGAR's index was read and the universe of then."""
-    watermark = next((batch["watermark"] for batch in batches if "watermark" in batch), None)
+    """The companies asked for; of a whole run, what it knows of EDGAR's index (see _due) and the universe of then."""
+    told = next(({"watermark": b["watermark"], "unread": b["unread"]} for b in batches if "watermark" in b), None)
     ciks = [cik for batch in batches for cik in batch.get("ciks", ())]
     wanted = {"ciks": ciks} if ciks else {}
-    if watermark is None:
+    if told is None:
         return {"financial_facts": wanted, "financials": wanted}
     universe = db.query(run.engine, "universe_ciks")["cik"].to_list()
-    return {"financial_facts": wanted, "financials": wanted | {"watermark": watermark, "universe": universe}}
+    return {"financial_facts": wanted, "financials": wanted | told | {"universe": universe}}
 
 
 def replay(run: Run) -> list[Batch]:
@@ -185,52 +181,43 @@ def land_bulk(run: Run, endpoints: Sequence[str]) -> dict[str, int]:
         return {endpoint: run.landing.put(getattr(hook, endpoint)(Path(folder))) for endpoint in endpoints}
 
 
-def _due(run: Run) -> tuple[list[int], str | None, bool]:
-    """The companies to ask for, the day up to which the run then knows every filing, and whether it asks for all."""
+def _due(run: Run) -> tuple[list[int], dict[str, Any], bool]:
+    """The companies to ask for, what the run then knows, and whether it asks for all.
+
+    What it knows: `watermark`, the day up to which it has every filing, but for those of the days `unread`, whose index
+    cannot be read: the run after it asks for them again. Nothing where it is told its companies.
+    """
     if tickers := run.params.get("tickers"):
         found = db.query(run.engine, "ciks_of_tickers", tickers=tickers)
         if unknown := sorted(set(tickers) - set(found["ticker"])):
             raise ValueError(f"sec_financials: no company with ticker {unknown} is known; run universe first")
-        return found["cik"].unique().sort().to_list(), None, False
+        return found["cik"].unique().sort().to_list(), {}, False
     universe = db.query(run.engine, "universe_ciks")["cik"].to_list()
+    unread: list[date] = []
     with closing(open_hook("sec_edgar", run.engine)) as hook:
         today = hook.company_tickers().answered_at.astimezone(NEW_YORK).date()
         state = db.query(run.engine, "financials_watermark").row(0, named=True)
         since = date.fromisoformat(state["watermark"]) if state["watermark"] else None
         everything = run.params.get("full") or not state["filled"]
         if everything or since is None or (today - since).days > INDEX_DAYS:
-            return universe, today.isoformat(), True
+            return universe, {"watermark": today.isoformat(), "unread": []}, True
         due = set(universe) - set(db.query(run.engine, "ciks_asked_for")["cik"])
-        days = [since + timedelta(days=offset) for offset in range(-LATE_DAYS, (today - since).days + 1)]
+        left = {date.fromisoformat(day) for day in state["unread"]}
+        days = {since + timedelta(days=offset) for offset in range(-LATE_DAYS, (today - since).days + 1)} | left
         landed = run.landing.latest("sec_edgar", "daily_index", [day.isoformat() for day in days])
         index = {date.fromisoformat(answer.key): answer for answer in run.landing.read_each(landed.values())}
-        for day in (day for day in days if day.weekday() < 5):
+        wanted: dict[date, Landed | None] = {}
+        for day in sorted(day for day in days if day.weekday() < 5):
             answer = index.get(day)
             if answer is None or answer.answered_at.astimezone(NEW_YORK).date() <= day:  # that day was not over
-                answer = _index_of(run, hook, day)
-            elif day < since and answer.fetched_at <= state["read_at"]:
-                continue  # a run that published has read it
-            if answer is not None:
-                due |= _filers(answer)
-    failed = {
-        int(key.removeprefix("CIK")[:10])  # a page's is the name of a file
-        for endpoint in ("companyfacts", "submissions", "submissions_page")
-        for key in failures.pending(run.engine, "sec_edgar", endpoint)
-    }
-    return sorted((due & set(universe)) | failed), today.isoformat(), False
-
-
-def _index_of(run: Run, hook: SecEdgar, day: date) -> Landed | None:
-    try:
-        return run.landing.read(run.landing.put(hook.daily_index(day)))
-    except NotFound:
-        log.info("sec_financials: EDGAR has no index of %s; asked again for %d days", day, LATE_DAYS)
-        return None
-
-
-def _filers(answer: Landed) -> set[int]:
-    index = daily_index.parse(answer.content)
-    return set(index.filter(pl.col("form").str.contains(daily_index.STATEMENT_FORMS.pattern))["cik"])
+                wanted[day] = None
+            elif day in left or day >= since or answer.fetched_at > state["read_at"]:
+                wanted[day] = answer  # no run that published has read it
+        for _, _, filed in daily_indexes.read(run, hook, wanted, unread):
+            due |= set(filed.filter(pl.col("form").str.contains(daily_index.STATEMENT_FORMS.pattern))["cik"])
+    failed = set(db.query(run.engine, "companies_failed")["cik"])
+    told = {"watermark": today.isoformat(), "unread": [day.isoformat() for day in unread]}
+    return sorted((due & set(universe)) | failed), told, False
 
 
 def _plan_files(run: Run, paths: Sequence[str]) -> list[Batch]:
