@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 
 import polars as pl
@@ -37,7 +37,7 @@ class ConceptMap:
     kinds: dict[str, str]
     figures: dict[str, tuple[tuple[Term, ...], ...]]
 
-    @property
+    @cached_property
     def wanted(self) -> dict[str, frozenset[str]]:
         """The concepts to keep, by taxonomy."""
         return {

@@ -172,16 +172,22 @@ def _with_losses(seen: pl.DataFrame) -> pl.DataFrame:
 def _without_part_tags(seen: pl.DataFrame) -> pl.DataFrame:
     """Without tags that a filing shows to be parts, in any of its periods, of what they should be the total of."""
     filing, period = ["cik", "day", "accession"], ["start", "end"]
-    for tag, other, part in _below():
-        totals, others = (seen.filter(pl.col("tag") == number) for number in (tag, other))
-        parts = (
+    below = _below()
+    left = seen.filter(pl.col("tag").is_in({tag for *tags, _ in below for tag in tags}))
+    left = left.select(*filing, *period, "tag", pl.col("value").abs())
+    parts = [left.select(*filing, "tag").clear()]
+    for tag, other, part in below:
+        totals, others = (left.filter(pl.col("tag") == number) for number in (tag, other))
+        found = (
             totals.join(others, on=[*filing, *period], suffix="_other")
-            .filter(pl.col("value").abs() < part * pl.col("value_other").abs())
+            .filter(pl.col("value") < part * pl.col("value_other"))
             .select(*filing, "tag")
             .unique()
         )
-        seen = seen.join(parts, on=[*filing, "tag"], how="anti")
-    return seen
+        if found.height:
+            parts.append(found)
+            left = left.join(found, on=[*filing, "tag"], how="anti")
+    return seen.join(pl.concat(parts), on=[*filing, "tag"], how="anti")
 
 
 def _snapped(seen: pl.DataFrame) -> pl.DataFrame:
