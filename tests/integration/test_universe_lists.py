@@ -180,9 +180,17 @@ def test_an_event_that_fails_is_asked_for_again_and_a_plan_without_events_is_no_
     assert rows(database, pending) == [(cut,), (down,)]
     failing.clear()
     del asked[:]
-    base.run_load(LOAD, run("second"))
+    with killed_before_publishing("ticker_history"):
+        base.run_load(LOAD, run("killed"))
     assert sorted(asked) == [cut, down]  # the others are known
     assert rows(database, pending) == []
+    published = (
+        "SELECT key FROM ops.landings JOIN ops.published_landings USING (landing_id) "
+        f"WHERE table_name = 'ticker_history' AND endpoint = 'ticker_events' AND key IN ('{cut}', '{down}')"
+    )
+    assert rows(database, published) == [(cut,)]  # what could not be read
+    base.run_load(LOAD, run("second"))
+    assert sorted(rows(database, published)) == [(cut,), (cut,), (down,)]
     del asked[:]
     base.run_load(LOAD, run("third"))
     assert asked == []
@@ -194,7 +202,9 @@ def test_an_event_that_fails_is_asked_for_again_and_a_plan_without_events_is_no_
             ),
             {"ticker": cut},
         )
-        connection.execute(text("DELETE FROM ops.landings WHERE endpoint = 'ticker_events'"))
+        connection.execute(
+            text("DELETE FROM ops.landings WHERE endpoint = 'ticker_events' AND key = :key"), {"key": cut}
+        )
     base.land(LOAD, run("fourth"), base.plan(LOAD, run("fourth"))[0])
     assert asked == [cut]
 

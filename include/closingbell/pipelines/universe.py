@@ -237,8 +237,8 @@ def _land_details(run: Run, batch: Batch) -> list[int]:
     on = _on(answers)
     stored = _stored(run)
     known = stored["ticker_history"].join(stored["securities"], on="security_id")
-    failed = failures.pending(run.engine, "polygon", "ticker_events")
-    known = known.filter(~pl.col("ticker").is_in(failed) & (not run.params.get("full")))
+    failed = db.query(run.engine, "events_waiting")["key"]
+    known = known.filter(~pl.col("ticker").is_in(failed.implode()) & (not run.params.get("full")))
     # a ticker that another company bears now is new
     new = [
         *active.filter(pl.col("cik").is_null()).join(known, on="ticker", how="anti")["ticker"],
