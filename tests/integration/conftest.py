@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,30 @@ def with_universe(
     market: Any, new_database: Callable[[str | None], str], migrated_template: str, tmp_path_factory: Any
 ) -> tuple[str, Path]:
     """(name of a database that holds the market's universe, folder of its landing zone), for tests to copy."""
-    engine, folder = db.engine(new_database(migrated_template)), tmp_path_factory.mktemp("universe")
-    run = Run(
-        dag_id="universe", run_id="before", partition_key=market.last_session.isoformat(), engine=engine,
-        landing=Landing(str(folder), engine),
-    )  # fmt: skip
-    with running(Sandbox(market, mode="simulated", seed=7)) as url, pytest.MonkeyPatch.context() as environment:
+    return _loaded(market, new_database(migrated_template), tmp_path_factory.mktemp("universe"), "universe")
+
+
+@pytest.fixture(scope="session")
+def with_financials_of_november(
+    market: Any, new_database: Callable[[str | None], str], migrated_template: str, tmp_path_factory: Any
+) -> tuple[str, Path]:
+    """The same with statements too, as EDGAR had them on 2025-11-03."""
+    folder, clock = tmp_path_factory.mktemp("november"), datetime(2025, 11, 3, 23, tzinfo=UTC)
+    return _loaded(market, new_database(migrated_template), folder, "universe", "sec_financials", clock=clock)
+
+
+def _loaded(market: Any, warehouse: str, folder: Path, *loads: str, clock: datetime | None = None) -> tuple[str, Path]:
+    engine, box = db.engine(warehouse), Sandbox(market, mode="simulated", seed=7)
+    box.clock = clock or box.clock
+    with running(box) as url, pytest.MonkeyPatch.context() as environment:
         for name, value in connections.environment(url).items():
             environment.setenv(name, value)
-        base.run_load(LOADS["universe"], run)
+        for load in loads:
+            run = Run(
+                dag_id=load, run_id="before", partition_key=market.last_session.isoformat(), engine=engine,
+                landing=Landing(str(folder), engine),
+            )  # fmt: skip
+            base.run_load(LOADS[load], run)
     with db.engine(engine.url.set(database="postgres")).connect() as connection:  # a clone needs it to itself
         ended = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
         connection.execute(ended, {"name": engine.url.database})
@@ -73,7 +89,18 @@ def database_with_universe(
     with_universe: tuple[str, Path], new_database: Callable[[str | None], str]
 ) -> Iterator[Engine]:
     """An engine on a copy of that database, which is also the configured one."""
-    url = new_database(with_universe[0])
+    yield from _copied(new_database(with_universe[0]))
+
+
+@pytest.fixture
+def database_of_november(
+    with_financials_of_november: tuple[str, Path], new_database: Callable[[str | None], str]
+) -> Iterator[Engine]:
+    """The same of the database with statements."""
+    yield from _copied(new_database(with_financials_of_november[0]))
+
+
+def _copied(url: str) -> Iterator[Engine]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CLOSINGBELL_DATABASE_URL", url)
         settings.cache_clear()

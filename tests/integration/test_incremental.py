@@ -21,19 +21,16 @@ BEFORE = datetime(2025, 11, 3, 23, 0, tzinfo=UTC)
 
 
 def test_only_companies_that_filed_since_the_watermark_are_asked_and_none_is_lost(
-    sandbox, market, database, tmp_path, monkeypatch
+    sandbox, market, database_of_november, with_financials_of_november, monkeypatch
 ):
-    _, box = sandbox
-    landing = Landing(str(tmp_path), database)
+    database, box = database_of_november, sandbox[1]
+    landing = Landing(str(with_financials_of_november[1]), database)
 
     def run(name: str, run_id: str, **params) -> Run:
         return Run(
             dag_id=name, run_id=run_id, partition_key=run_id, engine=database, landing=landing, params=params
         )  # fmt: skip
 
-    box.clock = BEFORE
-    base.run_load(LOADS["universe"], run("universe", "first"))
-    base.run_load(LOADS["sec_financials"], run("sec_financials", "first"))
     assert _published(database, BEFORE) == _truth(market, BEFORE)
 
     box.clock = market.default_clock
@@ -118,11 +115,11 @@ def test_an_index_that_came_late_and_a_company_of_no_list_are_caught_once(
 
 
 def test_a_day_whose_index_cannot_be_read_and_a_company_that_failed_wait_for_a_run_that_publishes(
-    sandbox, market, database_with_universe, tmp_path, monkeypatch
+    sandbox, market, database_of_november, with_financials_of_november, monkeypatch
 ):
     """EDGAR answers for one day with an error page, twice; the run goes on, and what follows asks for it again."""
-    engine, box = database_with_universe, sandbox[1]
-    landing, index = Landing(str(tmp_path), engine), SecEdgar.daily_index
+    engine, box = database_of_november, sandbox[1]
+    landing, index = Landing(str(with_financials_of_november[1]), engine), SecEdgar.daily_index
 
     def run(run_id: str) -> Run:
         return Run(dag_id="sec_financials", run_id=run_id, partition_key=run_id, engine=engine, landing=landing)
@@ -133,8 +130,6 @@ def test_a_day_whose_index_cannot_be_read_and_a_company_that_failed_wait_for_a_r
     def publish(run_id: str) -> None:
         base.run_load(LOADS["sec_financials"], run(run_id))
 
-    box.clock = BEFORE
-    publish("first")
     since, until = BEFORE.date() - timedelta(days=sec_financials.LATE_DAYS), market.default_clock.date()
     days = {
         cik: {f.filed_on for f in market.filings(market.company(cik)) if since <= f.filed_on <= until}
