@@ -1,4 +1,5 @@
--- in the order of the key, so that its index grows at its end and not all over
+-- What is staged by sessions and keyed by securities comes in the order of the key, so that its index grows at its end and
+-- not all over; every other table is staged in runs of its key as it is.
 INSERT INTO {target} ({columns})
 SELECT {s_columns}
 FROM {stage} AS s

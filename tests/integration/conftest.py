@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import airflow.sdk  # noqa: F401  # its first import replaces the root logger's handlers: not in a test that reads the log
 import pytest
+from load_steps import BEFORE
 from sqlalchemy import Engine, text
 
 from closingbell import connections
@@ -62,8 +63,8 @@ def with_financials_of_november(
     market: Any, new_database: Callable[[str | None], str], migrated_template: str, tmp_path_factory: Any
 ) -> tuple[str, Path]:
     """The same with statements too, as EDGAR had them on 2025-11-03."""
-    folder, clock = tmp_path_factory.mktemp("november"), datetime(2025, 11, 3, 23, tzinfo=UTC)
-    return _loaded(market, new_database(migrated_template), folder, "universe", "sec_financials", clock=clock)
+    folder = tmp_path_factory.mktemp("november")
+    return _loaded(market, new_database(migrated_template), folder, "universe", "sec_financials", clock=BEFORE)
 
 
 def _loaded(market: Any, warehouse: str, folder: Path, *loads: str, clock: datetime | None = None) -> tuple[str, Path]:

@@ -50,6 +50,7 @@ def published_after(load_: base.Load, run: base.Run) -> Iterator[None]:
 
 
 SESSION = date(2025, 12, 5)
+BEFORE = datetime(2025, 11, 3, 23, tzinfo=UTC)  # companies file again between it and SESSION
 FETCHED = datetime(2025, 12, 5, 23, tzinfo=UTC)
 
 BAR = {

@@ -6,7 +6,7 @@ import dataclasses
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from load_steps import killed_before_publishing
+from load_steps import BEFORE, killed_before_publishing
 from sqlalchemy import text
 
 from closingbell.hooks.answer import Answer
@@ -16,8 +16,6 @@ from closingbell.landing import Landing
 from closingbell.pipelines import LOADS, base, daily_indexes, sec_financials
 from closingbell.pipelines.base import Run
 from closingbell.warehouse import db, failures, load
-
-BEFORE = datetime(2025, 11, 3, 23, 0, tzinfo=UTC)
 
 
 def test_only_companies_that_filed_since_the_watermark_are_asked_and_none_is_lost(

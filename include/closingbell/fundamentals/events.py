@@ -16,6 +16,7 @@ import polars as pl
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 QUARTER, YEAR, INSTANT = 0, 3, 4
 SPANS = 8  # room for Q, H, N, Y, I

@@ -7,15 +7,13 @@ In: Versions (see versions.py). Out: their columns, one row a target end and day
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from closingbell.fundamentals import events
-from closingbell.fundamentals.events import Ends, Flags, Ints, dates, last
+from closingbell.fundamentals.events import Ends, Flags, Floats, Ints, dates, last
 from closingbell.fundamentals.observations import NEAR_DAYS, ROW, SPAN
 from closingbell.fundamentals.versions import BALANCES, FLOWS, PER_SHARE, TAX, VALUES, Versions
 
-Floats = npt.NDArray[np.float64]
 QUARTERS = ("q0", "q1", "q2", "q3")
 ROLES = ("y", *QUARTERS, "now", "rest")
 """Rows a TTM row is made of: the year; four quarters, newest first; the year to date, the rest of the year before."""
