@@ -7,67 +7,47 @@ import json
 import re
 import sys
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import polars as pl
 import pytest
-from psycopg2.extras import execute_values
-from sqlalchemy import Engine
+from score_rows import (
+    AT,
+    CLOSE,
+    CLOSES,
+    SESSION,
+    SESSIONS,
+    activity,
+    consensus,
+    holding,
+    indicator,
+    insert,
+    landed,
+    mood,
+    opinion,
+    owned,
+    price,
+    rating,
+    report,
+    scored,
+    statement,
+    trade,
+    valuation,
+)
+from sqlalchemy import Engine, text
 
 from closingbell import cli, demo, stack
 from closingbell.landing import Landing
 from closingbell.orchestration import partitions
 from closingbell.pipelines import LOADS, base
 from closingbell.pipelines.base import Run
-from closingbell.scores import board, compute
+from closingbell.scores import board
 from closingbell.settings import settings
 from closingbell.stack import record
 from closingbell.warehouse import db
+from fixtures import plain_board
 
-SESSIONS = [date(2024, 2, 29), date(2024, 3, 1), date(2024, 3, 4)]
-CLOSES = {day: datetime(day.year, day.month, day.day, 21, tzinfo=UTC) for day in SESSIONS}
-SESSION = SESSIONS[1]
-CLOSE = CLOSES[SESSION]
 SECURITIES = 24
-AT = datetime(2024, 3, 5, tzinfo=UTC)
-
-
-def insert(engine: Engine, table: str, rows: list[dict]) -> None:
-    columns = list(rows[0])
-    with engine.begin() as connection, db.cursor_of(connection) as cursor:
-        execute_values(
-            cursor,
-            f"INSERT INTO closingbell.{table} ({', '.join(columns)}, fetched_at) VALUES %s",
-            [(*(row[column] for column in columns), AT) for row in rows],
-        )
-
-
-def statement(cik: int, period_end: date, kind: str, known_at: datetime, **values) -> dict:
-    return {
-        "cik": cik, "period_end": period_end, "period_type": kind, "known_on": known_at.date(), "known_at": known_at,
-        "currency": "USD", "accession_no": f"{cik:010}-{known_at:%y}-{kind}", "source_accession_nos": [],
-        "revenue": None, "eps_diluted": None, "net_margin": None, "current_ratio": None, **values,
-    }  # fmt: skip
-
-
-def price(security_id: int, session: date, close: float = 10.0) -> dict:
-    return {
-        "security_id": security_id, "session": session, "open": close, "high": close, "low": close, "close": close,
-        "volume": 1.0, "source": "polygon", "final": True,
-    }  # fmt: skip
-
-
-def indicator(security_id: int, session: date, number: float) -> dict:
-    return {
-        "security_id": security_id, "session": session, "close": 10.0, "rsi_14": 40 + number, "return_1m": number / 100,
-        "bars": 400,
-    }  # fmt: skip
-
-
-def valuation(security_id: int, session: date, number: float) -> dict:
-    return {
-        "security_id": security_id, "session": session, "close": 10.0, "earnings_yield": number / 50,
-        "statement_period_end": date(2023, 9, 30),
-    }  # fmt: skip
 
 
 @pytest.fixture
@@ -89,6 +69,10 @@ def market(database: Engine) -> Engine:
     insert(database, "stock_prices", [price(i * 1000 + 1, day) for i in ids for day in SESSIONS])
     insert(database, "technical_indicators", [indicator(i * 1000 + 1, day, i) for i in ids for day in SESSIONS])
     insert(database, "valuation_ratios", [valuation(i * 1000 + 1, day, i) for i in ids for day in SESSIONS])
+    insert(database, "analyst_consensus", [consensus(i * 1000 + 1, day, i) for i in ids for day in SESSIONS])
+    insert(database, "insider_activity", [activity(i * 1000 + 1, day, i) for i in ids if i % 4 for day in SESSIONS])
+    insert(database, "institutional_ownership", [owned(i * 1000 + 1, SESSIONS[0], i) for i in ids])
+    insert(database, "sentiment_daily", [mood(i * 1000 + 1, day, i) for i in ids for day in SESSIONS])
     ends = [date(2018 + n // 4, 3 * (n % 4) + 3, 30) for n in range(23)]  # to 2023-09-30
     insert(database, "financials", [
         statement(i, end, kind, datetime(end.year, end.month, end.day, 12, tzinfo=UTC) + timedelta(days=40),
@@ -98,30 +82,10 @@ def market(database: Engine) -> Engine:
     return database
 
 
-def scored(engine: Engine, sessions: list[date]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What the pipeline does: five reads, metrics, scores."""
-    closes = {day: CLOSES[day] for day in sessions}
-    span = {"first": sessions[0], "last": sessions[-1]}
-    universe = db.query(engine, "score_universe", **span)
-    metrics = compute.metrics_from(
-        universe,
-        financials=db.query(
-            engine, "score_financials", first=sessions[0], first_close=closes[sessions[0]],
-            last_close=closes[sessions[-1]],
-        ),
-        valuations=db.query(engine, "score_valuations", **span),
-        indicators=db.query(engine, "score_indicators", **span),
-        splits=db.query(engine, "score_splits", last=sessions[-1]),
-        splits_known=db.query(engine, "splits_known_from"),
-        closes=closes,
-    )  # fmt: skip
-    return compute.scores(universe, metrics, closes)
-
-
 def test_nothing_known_later_moves_a_score(market):
     before = scored(market, [SESSION])
     assert before[0].height == SECURITIES
-    assert before[0]["data_completeness"].unique().to_list() == [0.65]  # six factors of 12+15+12+10+8+8
+    assert before[0]["data_completeness"].unique().to_list() == [1.0]
     later = CLOSE + timedelta(minutes=1)
     poison = {"revenue": 1e9, "eps_diluted": 1e9, "net_margin": 1e9, "current_ratio": 1e9}
     insert(market, "financials", [
@@ -139,6 +103,12 @@ def test_nothing_known_later_moves_a_score(market):
     insert(market, "stock_prices", [price(4001, after_session, 1e9)])
     insert(market, "technical_indicators", [indicator(4001, after_session, 1e9)])
     insert(market, "valuation_ratios", [valuation(4001, after_session, 1e9)])
+    insert(market, "analyst_consensus", [consensus(4001, after_session, 30)])
+    insert(market, "insider_activity", [activity(5001, after_session, 9e4)])
+    insert(market, "sentiment_daily", [mood(4001, after_session, 30, later)])
+    insert(market, "institutional_ownership", [owned(4001, SESSIONS[2], 29)])
+    # of the session itself, but known a minute after its close: as if its table had been made too late
+    insert(market, "insider_activity", [activity(4001, SESSION, 9e4) | {"known_at": later}])
     insert(market, "companies", [
         {"cik": 5, "valid_from": SESSIONS[2], "name": "Renamed", "sector": "Utilities"}
     ])  # fmt: skip
@@ -150,6 +120,72 @@ def test_nothing_known_later_moves_a_score(market):
     texts = dict(moved.select("security_id", "inputs").iter_rows())
     assert json.loads(texts[1001])["net_margin"][0] == 1e9
     assert json.loads(texts[2001])["net_margin"][0] == 1e9
+    assert json.loads(texts[4001])["institutional_holders"][0] == 29
+    # without a row where the window is whole no insider traded: the lowest of twelve, with five others, 3 / 12
+    assert json.loads(dict(after[1].select("security_id", "inputs").iter_rows())[4001])["insider_buying_30d"] == [
+        0.0, "Utilities", 12, 25.0, ["insider_trades", 4001, "2023-12-03", "2024-03-01"],
+    ]  # fmt: skip
+
+
+def test_scores_equal_the_plain_implementation_on_the_same_tables(market):
+    for session in SESSIONS:
+        expected = plain_board.board(plain_board.of_warehouse(market, session), session, CLOSES[session])
+        ic_scores, score_inputs = scored(market, [session])
+        assert len(expected) == SECURITIES
+        assert plain_board.differences(expected, ic_scores.to_dicts(), score_inputs.to_dicts()) == []
+
+
+def test_each_metric_leads_to_the_filings_ratings_and_articles_that_were_known(market):
+    """One of each a minute before the close, one a minute after it."""
+    moments = {"before": CLOSE - timedelta(minutes=1), "after": CLOSE + timedelta(minutes=1)}
+    insert(market, "insider_trades", [
+        trade(1001, at, accession_no=f"trade {name}", transaction_date=SESSION) for name, at in moments.items()
+    ])  # fmt: skip
+    with market.begin() as connection:
+        connection.execute(
+            text("UPDATE closingbell.insider_activity SET known_at = :at WHERE security_id = 1001"),
+            {"at": moments["before"]},
+        )
+    insert(market, "institutional_holdings", [
+        holding(1001, 7, at, accession_no=f"holding {name}")
+        for name, at in (moments | {"long ago": CLOSES[SESSIONS[0]]}).items()
+    ])  # fmt: skip
+    insert(market, "analyst_ratings", [
+        rating(1001, at, rating_id=name, url=f"https://example.com/{name}") for name, at in moments.items()
+    ])  # fmt: skip
+    insert(market, "news_sentiment", [
+        opinion(1001, at) | {"article_id": number} for number, at in enumerate(moments.values(), 1)
+    ])  # fmt: skip
+    scores, inputs = scored(market, [SESSION])
+    insert(market, "ic_scores", scores.to_dicts())
+    insert(market, "score_inputs", inputs.to_dicts())
+    with market.connect() as connection:
+        found = connection.execute(
+            text("SELECT metric, kind, key, known_at, url FROM closingbell.score_evidence WHERE security_id = 1001")
+        ).all()
+        wide = connection.execute(
+            text(
+                "SELECT metric, accession_nos, articles, ratings, known_at FROM closingbell.score_inputs_by_metric"
+                " WHERE security_id = 1001"
+            )
+        ).all()
+    evidence: dict[str, set] = {}
+    for row in found:
+        evidence.setdefault(row.metric, set()).add((row.kind, row.key))
+        assert row.known_at <= CLOSE, row
+    assert evidence["insider_buying_30d"] == {("filing", "trade before")}
+    # the row has stood since the session before: what it was made of was known then
+    assert evidence["institutional_share"] == {("filing", "holding long ago")}
+    assert evidence["analyst_rating"] == {("rating", "benzinga:before"), ("bar", "2024-03-01")}
+    assert evidence["news_sentiment_7d"] == {("article", "1")}
+    assert evidence["net_margin"] == {("filing", "0000000001-23-TTM")}
+    assert {row.url for row in found if row.kind == "rating"} == {"https://example.com/before"}
+    by_metric = {row.metric: row for row in wide}
+    assert set(by_metric) == set(json.loads(dict(inputs.select("security_id", "inputs").iter_rows())[1001]))
+    assert by_metric["insider_buyers"].accession_nos == ["trade before"]
+    assert by_metric["news_sentiment_30d"].articles == [1]
+    assert by_metric["target_upside"].ratings == ["benzinga:before"]
+    assert by_metric["target_upside"].known_at == moments["before"]
 
 
 def test_a_filing_accepted_a_minute_before_the_close_counts(market):
@@ -161,6 +197,42 @@ def test_a_filing_accepted_a_minute_before_the_close_counts(market):
     assert json.loads(texts[1001])["net_margin"][0] == 0.77
     assert json.loads(texts[1001])["net_margin"][4] == ["financials", 1, "2023-12-31", "TTM", "2024-03-01"]
     assert json.loads(texts[2001])["net_margin"][0] == 0.02
+
+
+def test_what_was_accepted_or_told_a_minute_before_the_close_counts_and_a_minute_after_it_does_not(
+    database, landing, monkeypatch
+):
+    """A Form 4, a 13F, a rating and an article of each of three shares, through their own loads into the scores."""
+    moments = {1001: CLOSE - timedelta(minutes=1), 2001: CLOSE, 3001: CLOSE + timedelta(minutes=1)}
+    monkeypatch.setenv("CLOSINGBELL_MARKET_ENDS_ON", SESSIONS[-1].isoformat())
+    settings.cache_clear()
+    insert(database, "securities", [
+        {"security_id": id_, "cik": id_ // 1000, "name": f"Company {id_}", "type": "CS"} for id_ in moments
+    ])  # fmt: skip
+    for table, row in (("stock_prices", price), ("valuation_ratios", partial(valuation, number=1))):
+        insert(database, table, [row(id_, day) for id_ in moments for day in SESSIONS])
+    document = landed(database, "insider_trades", "sec_edgar", "ownership", "a document")
+    landed(database, "insider_trades", "sec_edgar", "daily_index", "2023-06-01")
+    calendar = landed(database, "analyst_ratings", "benzinga", "calendar_ratings", "a page")
+    told = moments.items()
+    insert(database, "insider_trades", [trade(id_, at, landing_id=document) for id_, at in told])
+    insert(database, "institutional_filings", [report(id_, at) for id_, at in told])
+    insert(database, "institutional_holdings", [holding(id_, id_, at) for id_, at in told])
+    insert(database, "analyst_ratings", [rating(id_, at, landing_id=calendar) for id_, at in told])
+    insert(database, "news_sentiment", [opinion(id_, at) for id_, at in told])
+    for name in ("insider_activity", "institutional_ownership", "analyst_consensus", "sentiment_daily"):
+        run = base.Run(
+            dag_id=name, run_id="one", partition_key=str(SESSIONS[-1]), engine=database, landing=landing
+        )  # fmt: skip
+        base.run_load(LOADS[name], run)
+    inputs = scored(database, SESSIONS)[1]
+    found = {(id_, day): json.loads(row) for id_, day, row in inputs.select("security_id", "session", "inputs").rows()}
+    metrics = ("insider_buying_30d", "institutional_holders", "analyst_rating", "news_sentiment_7d")
+    raws = {at: tuple(row[name][0] if name in row else None for name in metrics) for at, row in found.items()}
+    counted, not_counted = (1000 / 1e9, 1.0, 5.0, 0.5), (0.0, None, None, None)  # no trade is 0 dollars bought
+    assert not [day for _, day in raws if day < SESSION]
+    assert [raws[id_, SESSION] for id_ in moments] == [counted, counted, not_counted]
+    assert [raws[id_, SESSIONS[2]] for id_ in moments] == [counted] * 3
 
 
 def test_a_backfill_gives_the_bytes_of_the_daily_runs(market):
@@ -189,7 +261,34 @@ def test_the_universe_is_what_was_listed_and_traded(market):
     insert(market, "stock_prices", [price(90000 + n, SESSION) for n in (1, 2, 3, 4, 6)])
     universe = db.query(market, "score_universe", first=SESSION, last=SESSION)
     assert set(universe["security_id"].to_list()) - set(range(1001, 25001, 1000)) == {90002, 90006}
-    assert universe.filter(security_id=90006).row(0) == (90006, SESSION, None, None, False)
+    assert universe.filter(security_id=90006).row(0) == (90006, SESSION, None, None, False, 10.0, False)
+
+
+@pytest.mark.parametrize(
+    ("forms", "files"),
+    [
+        ({"10-K": 300, "10-Q": 30}, True),
+        ({"20-F": 300, "6-K": 30}, False),
+        ({"40-F/A": 300}, False),
+        ({"6-K": 30}, False),  # listed this year
+        ({"20-F": 700, "10-K": 300}, True),  # no foreign private issuer any more
+        ({"10-K": 300, "20-F": -1}, True),  # on the day after
+        ({"S-1": 30}, True),
+    ],
+)
+def test_insiders_of_a_company_that_reports_as_a_foreign_one_need_not_file(market, forms, files):
+    """Without a trade nothing is said of them, and no zero."""
+    with market.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM closingbell.insider_activity WHERE security_id = 5001")
+    insert(market, "filings", [
+        {"accession_no": form, "cik": 5, "form": form, "filed_on": SESSION - timedelta(days=days),
+         "known_at": CLOSE - timedelta(days=days), "known_at_source": "acceptance_utc"}
+        for form, days in forms.items()
+    ])  # fmt: skip
+    inputs = dict(scored(market, [SESSION])[1].select("security_id", "inputs").iter_rows())
+    assert ("insider_buying_30d" in json.loads(inputs[5001])) == files
+    plainly = plain_board.board(plain_board.of_warehouse(market, SESSION), SESSION, CLOSE)
+    assert ("insider_buying_30d" in plainly[5001]["inputs"]) == files
 
 
 def test_the_sector_is_the_one_known_and_an_earlier_session_assumes_the_first(market):

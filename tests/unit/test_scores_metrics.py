@@ -4,25 +4,42 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 
 import polars as pl
 import pytest
 
-from closingbell.scores import compute
+from closingbell.scores import compute, standing
+from fixtures import plain_board
 
 SESSION = date(2024, 3, 4)
 CLOSE = datetime(2024, 3, 4, 21, tzinfo=UTC)
 CLOSES = {SESSION: CLOSE}
+SCHEMAS = {
+    "financials": compute.FINANCIALS, "valuations": compute.VALUATIONS, "indicators": compute.INDICATORS,
+    "splits": compute.SPLITS, "splits_known": compute.SPLITS_KNOWN, "consensus": standing.CONSENSUS,
+    "insiders": standing.INSIDERS, "ownership": standing.OWNERSHIP, "sentiment": standing.SENTIMENT,
+}  # fmt: skip
 
 
 def frame(schema, *rows: dict) -> pl.DataFrame:
     return pl.DataFrame([{name: row.get(name) for name in schema} for row in rows], schema=schema, orient="row")
 
 
+def frames(**rows: Iterable[dict]) -> dict[str, pl.DataFrame]:
+    """The frames of metrics_from, empty where no rows are given."""
+    assert rows.keys() <= SCHEMAS.keys()
+    return {name: frame(schema, *rows.get(name, ())) for name, schema in SCHEMAS.items()}
+
+
 def listed(*ids: int, session: date = SESSION) -> pl.DataFrame:
-    rows = [{"security_id": i, "session": session, "cik": i // 1000, "sector_assumed": False} for i in ids]
+    rows = [
+        {"security_id": i, "session": session, "cik": i // 1000, "sector_assumed": False, "close": 50.0,
+         "files_form_4": True}
+        for i in ids
+    ]  # fmt: skip
     return frame(compute.UNIVERSE, *rows)
 
 
@@ -36,24 +53,21 @@ def statement(period_end: date, period_type: str = "TTM", *, filed_after: int = 
 
 
 def metrics(
-    *statements: dict, universe=None, valuations=(), indicators=(), splits=(), splits_known=None, closes=CLOSES
+    *statements: dict, universe=None, closes=CLOSES, **rows: Iterable[dict]
 ) -> dict[tuple[int, str], tuple[float, list]]:
-    """{(security_id, metric): (raw, source key)} of one session; every split is known where nothing else is said."""
+    """{(security_id, metric): (raw, source key)} of one session; rows by the name of the frame that has them.
+
+    Every split is known where nothing else is said.
+    """
     universe = listed(1001) if universe is None else universe
     ever = [{"security_id": id_, "known_from": date(1990, 1, 1)} for id_ in universe["security_id"].unique()]
-    rows = compute.metrics_from(
-        universe,
-        financials=frame(compute.FINANCIALS, *statements),
-        valuations=frame(compute.VALUATIONS, *valuations),
-        indicators=frame(compute.INDICATORS, *indicators),
-        splits=frame(compute.SPLITS, *splits),
-        splits_known=frame(compute.SPLITS_KNOWN, *(ever if splits_known is None else splits_known)),
-        closes=closes,
+    found = compute.metrics_from(
+        universe, **frames(**{"splits_known": ever} | rows, financials=statements), closes=closes
     )
-    assert dict(rows.schema) == dict(compute.METRIC_ROWS)
+    assert dict(found.schema) == dict(compute.METRIC_ROWS)
     return {
         (id_, name): (raw, json.loads(key))
-        for id_, name, raw, key in rows.select("security_id", "metric", "raw", "source_key").iter_rows()
+        for id_, name, raw, key in found.select("security_id", "metric", "raw", "source_key").iter_rows()
     }
 
 
@@ -234,9 +248,10 @@ def test_eps_is_compared_on_one_split_basis():
         statement(date(2019, 1, 27), eps_diluted=6.63, known_at=datetime(2019, 2, 21, 21, 37, tzinfo=UTC)),
     ]
     splits = [
-        {"security_id": 1001, "ex_date": date(2021, 7, 20), "numerator": 4.0, "denominator": 1.0},
-        {"security_id": 1001, "ex_date": after, "numerator": 10.0, "denominator": 1.0},
-        {"security_id": 2001, "ex_date": date(2022, 1, 3), "numerator": 3.0, "denominator": 1.0},
+        {"security_id": 1001, "ex_date": date(2021, 7, 20), "numerator": 4.0, "denominator": 1.0, "kind": "split"},
+        {"security_id": 1001, "ex_date": after, "numerator": 10.0, "denominator": 1.0, "kind": "split"},
+        {"security_id": 2001, "ex_date": date(2022, 1, 3), "numerator": 3.0, "denominator": 1.0, "kind": "split"},
+        {"security_id": 1001, "ex_date": date(2022, 1, 3), "numerator": 9.0, "denominator": 8.0, "kind": "spin_off"},
     ]
     expected = (11.93 / (6.63 / 4)) ** (365.25 / 1827) - 1
     for session in (before, after):  # the split of the session itself changes both sides
@@ -327,12 +342,13 @@ def test_sessions_at_once_equal_sessions_one_by_one():
         ),
         "splits": frame(
             compute.SPLITS,
-            {"security_id": 2001, "ex_date": date(2022, 1, 3), "numerator": 3.0, "denominator": 2.0},
-            {"security_id": 2001, "ex_date": days[1], "numerator": 1.0, "denominator": 7.0},
+            {"security_id": 2001, "ex_date": date(2022, 1, 3), "numerator": 3.0, "denominator": 2.0, "kind": "split"},
+            {"security_id": 2001, "ex_date": days[1], "numerator": 1.0, "denominator": 7.0, "kind": "split"},
         ),
         "splits_known": frame(compute.SPLITS_KNOWN, {"security_id": 2001, "known_from": date(2010, 1, 4)}),
     }  # fmt: skip
     universe = pl.concat([listed(1001, 2001, session=day) for day in days])
+    inputs = frames() | inputs
     together = compute.metrics_from(universe, **inputs, closes=closes)
     alone = [compute.metrics_from(universe.filter(session=day), **inputs, closes={day: closes[day]}) for day in days]
     assert together.equals(pl.concat(alone))
@@ -344,84 +360,21 @@ def test_sessions_at_once_equal_sessions_one_by_one():
 
 
 def test_a_missing_column_is_named():
-    with pytest.raises(ValueError, match=r"score_splits: column\(s\) \['ex_date'\] are missing"):
+    with pytest.raises(ValueError, match=r"price_splits: column\(s\) \['ex_date'\] are missing"):
         compute.metrics_from(
-            listed(1001),
-            financials=frame(compute.FINANCIALS),
-            valuations=frame(compute.VALUATIONS),
-            indicators=frame(compute.INDICATORS),
-            splits=frame(compute.SPLITS).drop("ex_date"),
-            splits_known=frame(compute.SPLITS_KNOWN),
-            closes=CLOSES,
+            listed(1001), **frames() | {"splits": frame(compute.SPLITS).drop("ex_date")}, closes=CLOSES
         )
 
 
 # -- against a plain, slow implementation of the choice of rows
 
 
-def slow_metrics(
-    cik: int, statements: list[dict], splits: list[dict], session: date, close: datetime
-) -> dict[str, tuple[float, list]]:
-    """{metric: (raw, source key)} of one company's security, by loops."""
-    versions: dict[tuple, dict] = {}
-    for row in sorted(statements, key=lambda r: (r["known_at"], r["known_on"])):
-        if row["known_at"] <= close and row["period_end"] <= session:
-            versions[row["period_type"], row["period_end"]] = row
-    ends = sorted({e for _, e in versions if (session - e).days <= 1000}, reverse=True)
-    if not ends:
-        return {}
-    limit = 500 if len(ends) > 1 and (ends[0] - ends[1]).days > 120 else 200
-    if (session - ends[0]).days > limit:
-        return {}
-
-    def newest(types, has=None):
-        for end in ends:
-            for kind in types:
-                row = versions.get((kind, end))
-                days = 500 if has and kind == "FY" else limit  # growth: a year's row stands for a year
-                if row and (has is None or row.get(has) is not None) and (session - end).days <= days:
-                    return row
-        return None
-
-    def key(row):
-        return [str(row["period_end"]), row["period_type"], str(row["known_on"])]
-
-    found = {}
-    for name, types in (("net_margin", ("TTM", "FY")), ("current_ratio", ("Q", "FY"))):
-        row = newest(types)
-        if row and row.get(name) is not None:
-            found[name] = (row[name], ["financials", cik, *key(row)])
-    for name, item in (("revenue_growth", "revenue"), ("eps_growth", "eps_diluted")):
-        before = None
-        for years, types in ((5, ("TTM", "FY")), (5, ("FY",)), (3, ("TTM", "FY")), (3, ("FY",))):
-            last = newest(types, item)
-            if not last:
-                continue
-            near = [
-                (abs((last["period_end"] - r["period_end"]).days - years * 365.25),
-                 r["period_type"] != last["period_type"], r["period_end"], r)
-                for r in versions.values() if r["period_type"] != "Q" and r.get(item) is not None
-            ]  # fmt: skip
-            near = [candidate for candidate in near if candidate[0] <= 20]
-            if near:
-                before = min(near, key=lambda candidate: candidate[:3])[3]
-                break
-        if not before or last[item] <= 0 or before[item] <= 0:
-            continue
-        values = []
-        for row in (last, before):
-            value = row[item]
-            for split in splits:
-                if item == "eps_diluted" and (row.get("eps_filed_on") or row["known_on"]) < split["ex_date"] <= session:
-                    value *= split["denominator"] / split["numerator"]
-            values.append(value)
-        years = (last["period_end"] - before["period_end"]).days / 365.25
-        found[name] = ((values[0] / values[1]) ** (1 / years) - 1, ["financials", cik, *key(last), *key(before)])
-    return found
+FIGURES = [name for name, dtype in compute.FINANCIALS.items() if dtype == pl.Float64]
 
 
-def history(random: Random, cik: int) -> tuple[list[dict], list[dict]]:
-    """A company's rows, many missing, some restated around the close, its quarter ends off by days; and its splits."""
+def history(random: Random, cik: int) -> tuple[list[dict], list[dict], list[dict]]:
+    """A company's rows, many missing, some restated around the close, its quarter ends off by days; its splits; and
+    since when they are known."""
     rows, kinds = {}, random.choice([["Q", "TTM"], ["Q", "TTM", "FY"], ["FY"]])
     step, stopped = (365.25 if kinds == ["FY"] else 91.3125), random.choice([0, 0, 0, 1, 2, 5])
     numbers = [None, -2.0, 0.0, *(n / 7 for n in range(1, 40))]
@@ -433,34 +386,42 @@ def history(random: Random, cik: int) -> tuple[list[dict], list[dict]]:
                 known = datetime(end.year, end.month, end.day, tzinfo=UTC) + after
                 if random.random() < 0.1:
                     known = CLOSE + timedelta(minutes=random.choice([-1, 0, 1]))
-                names = ("revenue", "eps_diluted", "net_margin", "current_ratio")
-                values = {name: random.choice(numbers) for name in names}
-                values["current_ratio"] = abs(values["current_ratio"] or 1)
+                values = {name: random.choice(numbers) for name in FIGURES}
                 if random.random() < 0.3:
                     values["eps_filed_on"] = known.date() - timedelta(days=random.choice([0, 90, 365]))
                 row = statement(end, kind, cik=cik, known_at=known, **values)
                 rows[kind, end, row["known_on"]] = row
     splits = [
         {"security_id": cik * 1000 + 1, "ex_date": SESSION - timedelta(days=random.choice([-1, 0, 1, 300, 900, 1900])),
-         "numerator": random.choice([1.0, 2.0, 3.0]), "denominator": random.choice([1.0, 2.0, 7.0])}
+         "numerator": random.choice([1.0, 2.0, 3.0]), "denominator": random.choice([1.0, 2.0, 7.0]),
+         "kind": random.choice(["split", "split", "spin_off"])}
         for _ in range(random.choice([0, 0, 1, 2]))
     ]  # fmt: skip
-    return list(rows.values()), splits
+    since = random.choice([None, *(SESSION - timedelta(days=days) for days in (400, 900, 1500, 9000, 9000, 9000))])
+    return list(rows.values()), splits, [{"security_id": cik * 1000 + 1, "known_from": since}]
 
 
 def test_the_choice_of_rows_equals_the_slow_implementation():
     random = Random(29)
     companies = {cik: history(random, cik) for cik in range(1, 601)}
+    statements, splits, splits_known = ([row for of in companies.values() for row in of[n]] for n in range(3))
     found = metrics(
-        *(row for rows, _ in companies.values() for row in rows),
-        splits=[split for _, splits in companies.values() for split in splits],
+        *statements,
+        splits=splits,
+        splits_known=splits_known,
         universe=listed(*(cik * 1000 + 1 for cik in companies)),
     )
-    expected = {
-        (cik * 1000 + 1, name): value
-        for cik, (rows, splits) in companies.items()
-        for name, value in slow_metrics(cik, rows, splits, SESSION, CLOSE).items()
-    }
+    plainly = plain_board.metrics(
+        {
+            "universe": [{"security_id": cik * 1000 + 1, "cik": cik, "files_form_4": True} for cik in companies],
+            "financials": statements,
+            "splits": splits,
+            "splits_known": splits_known,
+        },
+        SESSION,
+        CLOSE,
+    )
+    expected = {(id_, name): value for id_, own in plainly.items() for name, value in own.items()}
     assert {at: key for at, (_, key) in found.items()} == {at: key for at, (_, key) in expected.items()}
     assert max(abs(raw - expected[at][0]) for at, (raw, _) in found.items()) < 1e-9
     # the random companies do have every metric, and lack it

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from datetime import date
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
+from sqlalchemy import Engine
 
 from closingbell.pipelines.base import Batch, Load, Run
 from closingbell.scores import compute
+from closingbell.scores.factors import MAX_AGE_DAYS, Source
 from closingbell.sessions import close_of
 from closingbell.warehouse import db
 
 log = logging.getLogger(__name__)
 
 MIN_SHARE = 0.9  # of the shares that traded: one listed this week has no indicator and no statement yet
-SESSIONS_PER_BATCH = 5  # 4,600 stocks x 25 metrics x 5 sessions: 0.6 million rows at once
+SESSIONS_PER_BATCH = 5  # 4,600 stocks x 33 metrics x 5 sessions: 0.8 million rows at once
 
 
 def plan_sessions(run: Run) -> list[Batch]:
@@ -49,26 +51,38 @@ def replay_sessions(table: str) -> Any:
 
 def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     """ic_scores and score_inputs of the batch's sessions."""
-    sessions = [date.fromisoformat(day) for day in batch["sessions"]]
-    closes = {session: close_of(session) for session in sessions}
-    window = {"first": sessions[0], "last": sessions[-1]}
-    ends = {"first_close": closes[sessions[0]], "last_close": closes[sessions[-1]]}
-    universe = db.query(run.engine, "score_universe", **window).filter(pl.col("session").is_in(sessions))
-    metrics = compute.metrics_from(
-        universe,
-        financials=db.query(run.engine, "score_financials", first=sessions[0], **ends),
-        valuations=db.query(run.engine, "score_valuations", **window),
-        indicators=db.query(run.engine, "score_indicators", **window),
-        splits=db.query(run.engine, "score_splits", last=sessions[-1]),
-        splits_known=db.query(run.engine, "splits_known_from"),
-        closes=closes,
-    )
+    closes = {session: close_of(session) for session in map(date.fromisoformat, batch["sessions"])}
+    universe, metrics = known(run.engine, closes)
     scores, inputs = compute.scores(universe, metrics, closes)
     without = compute.unscored(universe, scores)
     log.info("scores: %d of %d securities scored, %d have no data", scores.height, universe.height, without.height)
     # percentiles are among all peers; only what is published is narrowed
     yield "ic_scores", only_asked_for(run, scores)
     yield "score_inputs", only_asked_for(run, inputs)
+
+
+def known(engine: Engine, closes: Mapping[date, datetime]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The universe (compute.UNIVERSE) and metrics (compute.METRIC_ROWS) of these sessions, as of each close."""
+    sessions = sorted(closes)
+    window = {"first": sessions[0], "last": sessions[-1]}
+    ends = {"first_close": closes[sessions[0]], "last_close": closes[sessions[-1]]}
+    oldest = {source: sessions[0] - timedelta(days=days) for source, days in MAX_AGE_DAYS.items()}
+    until = sessions[-1]
+    universe = db.query(engine, "score_universe", **window).filter(pl.col("session").is_in(sessions))
+    metrics = compute.metrics_from(
+        universe,
+        financials=db.query(engine, "score_financials", first=sessions[0], **ends),
+        valuations=db.query(engine, "score_valuations", **window),
+        indicators=db.query(engine, "score_indicators", **window),
+        splits=db.query(engine, "price_splits", last=until),
+        splits_known=db.query(engine, "splits_known_from"),
+        consensus=db.query(engine, "score_consensus", oldest=oldest[Source.CONSENSUS], last=until),
+        insiders=db.query(engine, "score_insiders", oldest=oldest[Source.INSIDERS], last=until),
+        ownership=db.query(engine, "score_ownership", oldest=oldest[Source.OWNERSHIP], **window),
+        sentiment=db.query(engine, "score_sentiment", oldest=oldest[Source.SENTIMENT], last=until),
+        closes=closes,
+    )
+    return universe, metrics
 
 
 def expect_sessions(*tables: str) -> Any:

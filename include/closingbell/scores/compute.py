@@ -1,9 +1,9 @@
-"""Statements, valuations and indicators as known at a close -> metrics -> percentiles among peers -> scores.
+"""What a close knew of each share -> metrics -> percentiles among peers -> scores.
 
 In: frames of the queries sql/queries/score_*.sql, whose columns are named in `UNIVERSE`, `FINANCIALS`, `VALUATIONS`,
-`INDICATORS`, `SPLITS` and `SPLITS_KNOWN`; more columns are ignored. Out: `closingbell.ic_scores` and
-`closingbell.score_inputs` without lineage. Several sessions at once give the same bytes as one by one, in any order of
-rows.
+`INDICATORS`, `SPLITS`, `SPLITS_KNOWN` and in scores/standing.py; more columns are ignored. Out:
+`closingbell.ic_scores` and `closingbell.score_inputs` without lineage. Several sessions at once give the same bytes as
+one by one, in any order of rows.
 
 Percentile: (mean rank - 0.5) / n * 100 among the n peers that have the metric, 100 best; ties share their mean rank, so
 that one peer alone, or all peers alike, stand at 50. Peers are the session's universe in the same sector, or the whole
@@ -14,12 +14,13 @@ A factor is the mean of its metrics' percentiles; the overall score the weighted
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 
 import polars as pl
 
 from closingbell.fundamentals.compute import QUARTER_GAP_DAYS
+from closingbell.scores import standing
 from closingbell.scores.factors import (
     FACTORS,
     GROWTH_SLACK_DAYS,
@@ -31,9 +32,7 @@ from closingbell.scores.factors import (
     Metric,
     Source,
 )
-
-UTC = pl.Datetime("us", "UTC")
-Columns = dict[str, type[pl.DataType] | pl.DataType]
+from closingbell.scores.standing import UTC, Columns
 
 UNIVERSE: Columns = {
     "security_id": pl.Int64,
@@ -41,6 +40,8 @@ UNIVERSE: Columns = {
     "cik": pl.Int64,  # null: no statements
     "sector": pl.String,  # as known on the session; null: unknown
     "sector_assumed": pl.Boolean,  # the earliest known sector stands for one before it
+    "close": pl.Float64,  # as traded; null where only an adjusted one is known
+    "files_form_4": pl.Boolean,  # its insiders report their trades
 }
 """score_universe.sql: the securities that are scored, one row a session."""
 
@@ -66,6 +67,7 @@ FINANCIALS: Columns = {
 VALUATIONS: Columns = {
     "security_id": pl.Int64,
     "session": pl.Date,
+    "market_cap": pl.Float64,
     "earnings_yield": pl.Float64,
     "book_yield": pl.Float64,
     "sales_yield": pl.Float64,
@@ -91,8 +93,9 @@ SPLITS: Columns = {
     "ex_date": pl.Date,
     "numerator": pl.Float64,  # new shares for `denominator` old ones
     "denominator": pl.Float64,
+    "kind": pl.String,  # split, or spin_off: puts prices on another basis, and changes no number of shares
 }
-"""score_splits.sql"""
+"""price_splits.sql"""
 
 SPLITS_KNOWN: Columns = {
     "security_id": pl.Int64,
@@ -107,9 +110,11 @@ METRIC_ROWS: Columns = {
     "raw": pl.Float64,  # finite; a metric that is missing has no row
     "source_key": pl.String,  # JSON array: the source row's table and key
 }
-"""What `metrics_from` gives and `scores` takes. Keys: ["valuation_ratios", security_id, session],
-["technical_indicators", security_id, session], ["financials", cik, period_end, period_type, known_on], and for growth
-the same followed by the earlier row's period_end, period_type, known_on."""
+"""What `metrics_from` gives and `scores` takes. Keys: [table, security_id, session] of valuation_ratios,
+technical_indicators, analyst_consensus, insider_activity and sentiment_daily; ["institutional_ownership", security_id,
+session, quarter]; ["insider_trades", security_id, first day, last day] for no trade between them; ["financials", cik,
+period_end, period_type, known_on], and for growth the same followed by the earlier row's period_end, period_type,
+known_on."""
 
 IC_SCORES: Columns = {
     "security_id": pl.Int64,
@@ -146,12 +151,17 @@ def metrics_from(
     indicators: pl.DataFrame,
     splits: pl.DataFrame,
     splits_known: pl.DataFrame,
+    consensus: pl.DataFrame,
+    insiders: pl.DataFrame,
+    ownership: pl.DataFrame,
+    sentiment: pl.DataFrame,
     closes: Mapping[date, datetime],
 ) -> pl.DataFrame:
     """Rows `METRIC_ROWS` of the universe on the sessions of `closes` ({session: close in UTC}).
 
     Every row known after a session's close is invisible to it: statements by known_at, valuations and indicators by
-    their session, splits by ex_date (they trade that morning). Rows of other securities are ignored.
+    their session, the four others by both, splits by ex_date (they trade that morning). Rows of other securities are
+    ignored.
     Raises ValueError naming a frame that lacks a column, or a session of the universe that has no close.
     """
     universe = _of("score_universe", universe, UNIVERSE)
@@ -159,8 +169,13 @@ def metrics_from(
     financials = _of("score_financials", financials, FINANCIALS).sort("known_at", "known_on")
     valuations = _of("score_valuations", valuations, VALUATIONS)
     indicators = _of("score_indicators", indicators, INDICATORS)
-    splits = _of("score_splits", splits, SPLITS)
+    splits = _of("price_splits", splits, SPLITS)
+    of_shares = splits.filter(kind="split")
     splits_known = _of("splits_known_from", splits_known, SPLITS_KNOWN)
+    consensus = _of("score_consensus", consensus, standing.CONSENSUS)
+    insiders = _of("score_insiders", insiders, standing.INSIDERS)
+    ownership = _of("score_ownership", ownership, standing.OWNERSHIP)
+    sentiment = _of("score_sentiment", sentiment, standing.SENTIMENT)
     found = [pl.DataFrame(schema=METRIC_ROWS)]
     for session, close in sorted(closes.items()):
         listed = universe.filter(pl.col("session") == session)
@@ -169,15 +184,19 @@ def metrics_from(
         current = known.join(fresh, on="cik").filter(_age(session) <= pl.col("stale_days"))
         rows = {
             Source.VALUATION: _valued(listed, valuations.filter(pl.col("session") == session), fresh, session),
-            Source.TECHNICAL: listed.join(indicators.filter(pl.col("session") == session), on=_ROW).with_columns(
-                source_key=pl.format('["technical_indicators",{},"{}"]', "security_id", "session")
-            ),
+            Source.TECHNICAL: listed.select(_ROW)
+            .join(indicators.filter(pl.col("session") == session), on=_ROW)
+            .with_columns(source_key=pl.format('["technical_indicators",{},"{}"]', "security_id", "session")),
             Source.FLOWS: _stated(listed, current, ("TTM", "FY")),
             Source.BALANCE: _stated(listed, current, ("Q", "FY")),
+            Source.CONSENSUS: standing.consensus(listed, consensus, splits, session, close),
+            Source.INSIDERS: standing.insiders(listed, insiders, valuations, session, close),
+            Source.OWNERSHIP: standing.ownership(listed, ownership, session, close),
+            Source.SENTIMENT: standing.sentiment(listed, sentiment, session, close),
         }
         for metric in METRICS.values():
             if metric.source is Source.GROWTH:
-                found.append(_grown(metric, listed, known, fresh, splits, splits_known, session))
+                found.append(_grown(metric, listed, known, fresh, of_shares, splits_known, session))
             elif metric.value is not None:
                 found.append(_metric_rows(metric, rows[metric.source], metric.value))
     return pl.concat(found)
@@ -288,8 +307,8 @@ def _grown(
         known_since = pl.col("known_from") <= pl.min_horizontal("basis", "basis_before")
         rows = rows.join(splits_known, on="security_id", how="left").filter(one_filing | known_since)
         rows = rows.with_columns(
-            item=pl.col("item") / _split_factor(rows, "basis", splits, session),
-            item_before=pl.col("item_before") / _split_factor(rows, "basis_before", splits, session),
+            item=pl.col("item") / standing.split_factor(rows, "basis", splits, session),
+            item_before=pl.col("item_before") / standing.split_factor(rows, "basis_before", splits, session),
         )
     positive = (pl.col("item") > 0) & (pl.col("item_before") > 0)
     rate = (pl.col("item") / pl.col("item_before")).pow(365.25 / pl.col("days")) - 1
@@ -301,19 +320,6 @@ def _grown(
         )
     )  # fmt: skip
     return _metric_rows(metric, keyed, pl.when(positive).then(rate))
-
-
-def _split_factor(rows: pl.DataFrame, basis: str, splits: pl.DataFrame, session: date) -> pl.Series:
-    """Shares on the session for one share when the row was filed: the product of the splits in between, one a row."""
-    rows = rows.with_row_index("row")
-    product = (
-        rows.join(splits, on="security_id")
-        .filter((pl.col("ex_date") > pl.col(basis)) & (pl.col("ex_date") <= session))
-        .sort("row", "ex_date")
-        .group_by("row", maintain_order=True)
-        .agg(factor=pl.col("numerator").product() / pl.col("denominator").product())
-    )
-    return rows.join(product, on="row", how="left", maintain_order="left")["factor"].fill_null(1.0)
 
 
 def _metric_rows(metric: Metric, rows: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
@@ -354,11 +360,11 @@ def scores(
     weight = pl.sum_horizontal(pl.when(present[f.name]).then(f.weight).otherwise(0) for f in FACTORS)
     total = pl.sum_horizontal(pl.col(f.name).fill_null(0.0) * f.weight for f in FACTORS)
     scored = (
-        factors.with_columns(weight=weight, overall=total / weight)
+        factors.with_columns(weight=weight, overall=_quotient(total, weight))
         .with_columns(
             # Python's round is exact on the decimal; polars' multiplies first, and 49.995 (a double below it) is a Hold
             overall_score=pl.col("overall").map_batches(_rounded, return_dtype=pl.Float64),
-            data_completeness=pl.col("weight") / 100,
+            data_completeness=_quotient(pl.col("weight"), pl.lit(100)),
             confidence=pl.when(pl.col("weight") > 90)
             .then(pl.lit("High"))
             .when(pl.col("weight") >= 70)
@@ -394,9 +400,9 @@ def _checked(metrics: pl.DataFrame) -> pl.DataFrame:
         raise ValueError(f"metrics: {sorted(unknown)} are not declared in scores/factors.py")
     low, high = (
         pl.col("metric").replace_strict(
-            {name: getattr(metric, bound) for name, metric in METRICS.items()}, return_dtype=pl.Float64
+            list(METRICS), pl.Series(bounds, dtype=pl.Float64, strict=False), return_dtype=pl.Float64
         )
-        for bound in ("low", "high")
+        for bounds in ([metric.low for metric in METRICS.values()], [metric.high for metric in METRICS.values()])
     )
     raw = pl.col("raw")
     wrong = metrics.filter(~(raw.is_finite() & _within(raw, low, high)).fill_null(False))
@@ -435,7 +441,17 @@ def _ranked(universe: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
 
 
 def _percentile(value: pl.Expr, group: Iterable[str]) -> pl.Expr:
-    return (value.rank("average").over(group) - 0.5) / pl.len().over(group) * 100
+    return _quotient(value.rank("average").over(group) - 0.5, pl.len().over(group)) * 100
+
+
+def _quotient(above: pl.Expr, below: pl.Expr) -> pl.Expr:
+    """above / below, rounded once: polars multiplies by the reciprocal where it knows `below` to be one number, so that
+    a session alone would have other last bits than among others."""
+
+    def divided(of: Sequence[pl.Series]) -> pl.Series:
+        return pl.Series(of[0].to_numpy() / of[1].to_numpy())
+
+    return pl.map_batches([above, below], divided, return_dtype=pl.Float64)
 
 
 def _mean(name: str, metrics: list[str]) -> pl.Expr:
@@ -444,7 +460,7 @@ def _mean(name: str, metrics: list[str]) -> pl.Expr:
     # across columns in their declared order: the same sum, to the last bit, however the rows come
     count = pl.sum_horizontal(pl.col(metric).is_not_null().cast(pl.Int64) for metric in metrics)
     total = pl.sum_horizontal(pl.col(metric).fill_null(0.0) for metric in metrics)
-    return pl.when(count > 0).then(total / count).alias(name)
+    return pl.when(count > 0).then(_quotient(total, count.clip(1))).alias(name)
 
 
 def _rounded(overall: pl.Series) -> pl.Series:

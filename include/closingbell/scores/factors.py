@@ -42,6 +42,19 @@ class Source(StrEnum):
     FLOWS = "newest TTM row, the FY row for companies without quarters"
     BALANCE = "newest Q row, the FY row for companies without quarters"
     GROWTH = "newest TTM or FY row that has the item, and the one five (else three) years before"
+    CONSENSUS = "analyst_consensus"  # of the newest session that the table was made for, as the next two
+    INSIDERS = "insider_activity"  # with the session's market value; without a trade in a window that is whole, zeros
+    SENTIMENT = "sentiment_daily"
+    OWNERSHIP = "institutional_ownership"  # of the newest quarter whose reports are due, as the session knew it
+
+
+MAX_AGE_DAYS = {Source.CONSENSUS: 5, Source.INSIDERS: 5, Source.SENTIMENT: 5, Source.OWNERSHIP: 150}
+"""Age beyond which a row scores nothing: of its session, and for ownership of its quarter's end. Five days bridge a
+long weekend and a day without a load. Form 13F is due 45 days after a quarter: after 137 the next one's are there."""
+
+REPORTS_DUE_DAYS = 48
+"""From this many days after a quarter its Forms 13F are there: due after 45, moved by a weekend and a holiday (rule
+0-3). Before that only the early filers' are, and the quarter before counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +63,8 @@ class Metric:
 
     value: expression over the source's columns; null where it cannot be said. item: for growth, the column that grows;
     per_share items are brought to the session's split basis. low, high: what the value can be at all; a value beyond
-    is an error of its source and scores nothing. negative_is_worst: values below zero tie behind all others.
+    is an error of its source and scores nothing. negative_is_worst: values below zero tie behind all others. How old
+    its rows may be is the source's: `STALE_DAYS` for statements, `MAX_AGE_DAYS`, else they are of the session itself.
     """
 
     name: str
@@ -63,6 +77,13 @@ class Metric:
     low: float | None = None
     high: float | None = None
     negative_is_worst: bool = False
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns of its source's rows that it is made of."""
+        if self.value is None:
+            return (self.item,) if self.item else ()
+        return tuple(sorted(set(self.value.meta.root_names())))
 
 
 @dataclass(frozen=True)
@@ -81,6 +102,8 @@ def _of_year(column: str) -> str:
 
 _DEBT = pl.sum_horizontal("short_term_debt", "long_term_debt")  # 0 where neither is known
 _EQUITY = pl.col("shareholders_equity")
+_BUYERS = pl.col("buyers_30d")
+_ROUNDED = 1.000001  # means of -1 to 1 whose last bit is not to be trusted
 
 FACTORS: tuple[Factor, ...] = (
     Factor(
@@ -185,10 +208,85 @@ FACTORS: tuple[Factor, ...] = (
             for months in (1, 3, 6, 12)
         ),
     ),
-    Factor("analyst_consensus", 10, "What analysts recommend, and the price they expect."),
-    Factor("insider_activity", 8, "Whether insiders buy on the open market."),
-    Factor("institutional", 10, "Who holds the shares, and whether they add."),
-    Factor("news_sentiment", 7, "How the news reads."),
+    Factor(
+        "analyst_consensus",
+        10,
+        "What analysts recommend, and the price they expect.",
+        (
+            Metric(
+                name="analyst_rating", source=Source.CONSENSUS, value=pl.col("rating_mean"), low=1, high=5,
+                sentence="Mean of each firm's last rating of twelve months, 5 strong buy to 1 strong sell.",
+            ),
+            Metric(
+                # twelve times the price is a split that somebody missed
+                name="target_upside", source=Source.CONSENSUS, value=pl.col("target_mean") / pl.col("close") - 1,
+                low=-1, high=11,
+                sentence="The firms' mean price target to the price, less one; both on the session's split basis.",
+            ),
+            Metric(
+                name="analyst_firms", source=Source.CONSENSUS, value=pl.col("firms"), low=1,
+                sentence="How many firms rate the share; undefined where less than twelve months are loaded.",
+            ),
+        ),
+    ),
+    Factor(
+        "insider_activity",
+        8,
+        "Whether insiders buy on the open market.",
+        (
+            *(
+                Metric(
+                    name=f"insider_buying_{days}d", source=Source.INSIDERS, low=-1, high=1,
+                    # without a price one side of the net would be missing
+                    value=pl.when(pl.col(f"unpriced_{days}d") == 0).then(
+                        pl.col(f"net_value_{days}d") / pl.col("market_cap")
+                    ),
+                    sentence=f"What insiders bought less what they sold on the open market in {days} days, to market "
+                    "value; 0 where nobody traded, undefined where less is loaded or a trade has no price.",
+                )
+                for days in (30, 90)
+            ),
+            Metric(
+                name="insider_buyers", source=Source.INSIDERS, value=_BUYERS * (_BUYERS > 1).cast(pl.Int64), low=0,
+                sentence="Insiders who bought on the open market within 30 days; one alone is no cluster and counts 0.",
+            ),
+        ),
+    ),
+    Factor(
+        "institutional",
+        10,
+        "Who holds the shares, and whether they add.",
+        (
+            Metric(
+                # lent shares are reported twice; half of all again is a split that somebody missed
+                name="institutional_share", source=Source.OWNERSHIP, value=pl.col("share_owned"), low=0, high=1.5,
+                sentence="Part of the shares outstanding that institutions report (Form 13F) for the quarter.",
+            ),
+            Metric(
+                name="institutional_change", source=Source.OWNERSHIP,
+                value=pl.col("compared_shares") / pl.col("shares_before") - 1, low=-1,
+                sentence="Change of the shares held in the quarter, over institutions that reported both quarters.",
+            ),
+            Metric(
+                name="institutional_holders", source=Source.OWNERSHIP, value=pl.col("holders"), low=0,
+                sentence="How many institutions report the share.",
+            ),
+        ),
+    ),
+    Factor(
+        "news_sentiment",
+        7,
+        "How the news reads.",
+        tuple(
+            Metric(
+                name=f"news_sentiment_{days}d", source=Source.SENTIMENT, value=pl.col(f"sentiment_{days}d"),
+                low=-_ROUNDED, high=_ROUNDED,
+                sentence=f"Mood of the news of {days} days, -1 to 1: the sources' means by their weights; undefined "
+                "without an article.",
+            )
+            for days in (7, 30)
+        ),
+    ),
     Factor(
         "technical",
         8,
