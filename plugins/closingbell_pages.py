@@ -1,4 +1,5 @@
-"""Two pages of our own inside Airflow: a run's loads, on every run, and why today's board is late, in the navigation.
+"""Pages of our own inside Airflow: a run's loads, on every run; in the navigation why today's board is late, why a
+score changed, and what scores stand on.
 
 Every Airflow process loads its plugins, every task too; the pages are made by the API server's first request.
 """
@@ -43,5 +44,19 @@ class ClosingBellPages(AirflowPlugin):
             "destination": "nav",
             "category": "browse",
             "url_route": "why_late",
+        },
+        {
+            "name": "Why did this score change",
+            "href": "/closing-bell/changes",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "why_changed",
+        },
+        {
+            "name": "Coverage",
+            "href": "/closing-bell/coverage",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "coverage",
         },
     ]

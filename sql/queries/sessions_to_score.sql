@@ -1,5 +1,5 @@
--- Sessions up to :last (date), of the last 400 days, whose scores are missing or older than what they are made of; those
--- with bars alone from :recent (date) on.
+-- Sessions from :first to :last (dates) whose scores are missing or older than what they are made of; those with bars alone
+-- from :recent (date) on.
 -- When a session was scored is when its last whole run began to read (rows that came out equal keep their old times).
 WITH runs AS (
     SELECT CAST(day AS date) AS session, max(s.opened_at) AS scored_at
@@ -9,7 +9,7 @@ WITH runs AS (
 ), scored AS (
     SELECT r.session, r.scored_at, max(i.known_at) AS close
     FROM runs r JOIN closingbell.ic_scores i USING (session)
-    WHERE r.session BETWEEN CAST(:last AS date) - 400 AND :last
+    WHERE r.session BETWEEN :first AND :last
     GROUP BY r.session, r.scored_at
 ), revised AS (
     SELECT CAST(key ->> 'security_id' AS bigint) AS security_id, CAST(key ->> 'session' AS date) AS session, old_row,
@@ -48,6 +48,32 @@ WITH runs AS (
     SELECT f.known_at, l.published_at
     FROM closingbell.financials f JOIN loads l USING (landing_id)
     WHERE f.known_at > CAST(:last AS date) - 400
+), made AS (  -- from ratings, trades, holdings and news, or withdrawn; rows that came out equal keep their old times
+    SELECT 'analyst_consensus' AS made_of, session, CAST(NULL AS date) AS quarter, max(fetched_at) AS at
+    FROM closingbell.analyst_consensus WHERE session BETWEEN :first AND :last GROUP BY session
+    UNION ALL
+    SELECT 'insider_activity', session, NULL, max(fetched_at)
+    FROM closingbell.insider_activity WHERE session BETWEEN :first AND :last GROUP BY session
+    UNION ALL
+    SELECT 'sentiment_daily', session, NULL, max(fetched_at)
+    FROM closingbell.sentiment_daily WHERE session BETWEEN :first AND :last GROUP BY session
+    UNION ALL
+    SELECT 'institutional_ownership', session, quarter, max(fetched_at)
+    FROM closingbell.institutional_ownership
+    WHERE session <= :last AND quarter > CAST(:first AS date) - 150 GROUP BY session, quarter
+    UNION ALL
+    SELECT table_name, CAST(key ->> 'session' AS date), CAST(key ->> 'quarter' AS date), max(revised_at)
+    FROM ops.revisions
+    WHERE table_name IN ('analyst_consensus', 'insider_activity', 'sentiment_daily', 'institutional_ownership')
+      AND revised_at > (SELECT min(scored_at) FROM scored)
+    GROUP BY 1, 2, 3
+), sums AS (  -- when they were there to read: a stage's rows are as old as its batches
+    SELECT m.made_of, m.session, m.quarter,
+           max(greatest(m.at, (SELECT max(s.published_at) FROM ops.stages AS s
+                               WHERE s.table_name = m.made_of AND s.opened_at <= m.at AND s.published_at > m.at))) AS at
+    FROM made AS m
+    WHERE m.at > (SELECT min(scored_at) FROM scored) - interval '1 day'
+    GROUP BY 1, 2, 3
 )
 SELECT session, 'bars or splits came or were corrected after the score' AS reason
 FROM scored s WHERE EXISTS (SELECT FROM corrected c WHERE c.session <= s.session AND c.at > s.scored_at)
@@ -55,14 +81,23 @@ UNION
 SELECT session, 'statements known by the close were loaded after the score'
 FROM scored s WHERE EXISTS (SELECT FROM late l WHERE l.known_at <= s.close AND l.published_at > s.scored_at)
 UNION
+SELECT s.session, CASE m.made_of WHEN 'analyst_consensus' THEN 'ratings' WHEN 'insider_activity' THEN 'insider trades'
+                  ELSE 'news' END || ' known by the close were loaded after the score'
+FROM scored s JOIN sums m USING (session) WHERE m.quarter IS NULL AND m.at > s.scored_at
+UNION  -- a row stands from its session until its quarter is too old (scores/factors.py)
+SELECT s.session, 'holdings known by the close were loaded after the score'
+FROM scored s
+WHERE EXISTS (SELECT FROM sums h
+              WHERE h.session <= s.session AND h.quarter BETWEEN s.session - 150 AND s.session - 48 AND h.at > s.scored_at)
+UNION
 SELECT p.session, 'bars, but no score'
 FROM closingbell.technical_indicators p
-WHERE p.session BETWEEN CAST(:last AS date) - 400 AND :last AND NOT EXISTS (SELECT FROM scored s WHERE s.session = p.session)
+WHERE p.session BETWEEN :first AND :last AND NOT EXISTS (SELECT FROM scored s WHERE s.session = p.session)
 GROUP BY p.session
 UNION  -- what a run broke off; not those before the first one scored, nor long ago: their bars are other sessions' history
 SELECT d.session, 'bars, but no score'
 FROM (SELECT CAST(generate_series(CAST(:recent AS date), CAST(:last AS date), interval '1 day') AS date) AS session) d
-WHERE d.session > (SELECT min(session) FROM scored)
+WHERE d.session > (SELECT min(session) FROM runs)
   AND EXISTS (SELECT FROM closingbell.stock_prices p WHERE p.session = d.session)
   AND NOT EXISTS (SELECT FROM scored s WHERE s.session = d.session)
-ORDER BY session;
+ORDER BY session, reason;

@@ -117,6 +117,57 @@ def test_an_old_session_scored_by_hand_asks_for_no_scores_of_the_months_after_it
     assert reconcile.sessions_to_score(run) == [*month[-10:-3], *month[-2:]]
 
 
+def test_a_session_is_scored_again_where_its_ratings_or_holdings_were_loaded_after_its_score(run):
+    """A consensus row counts on its session; holdings stand until their quarter is 150 days old."""
+    days = [date(2025, 9, 17), date(2025, 11, 28), date(2025, 12, 4)]
+    for day in days:
+        published(run.engine, "ic_scores", day.isoformat(), NOW, day.isoformat(), run_id=f"r{day}")
+        scored(run.engine, day)
+    put = {
+        "INSERT INTO closingbell.analyst_consensus (security_id, session, firms, rating_mean, strong_buys, buys, holds,"
+        " sells, strong_sells, targets, last_rated_at, ratings_from, fetched_at)"
+        " VALUES (1, '2025-11-28', 1, 4, 0, 1, 0, 0, 0, 0, '2025-11-26', '2024-11-28', now() + :later)": [days[1]],
+        "INSERT INTO closingbell.institutional_ownership (security_id, session, quarter, known_at, holders, shares,"
+        " market_value, put_shares, call_shares, filers, fetched_at)"
+        " VALUES (1, '2025-08-14', '2025-06-30', '2025-08-14', 1, 1, 1, 0, 0, 1, now() + :later)": [days[0]],
+    }
+    for statement, expected in put.items():
+        for later, found in ((timedelta(days=-1), []), (timedelta(hours=1), expected)):
+            with run.engine.begin() as connection:
+                connection.execute(text(statement), {"later": later})
+            assert reconcile.sessions_to_score(run) == found
+            with run.engine.begin() as connection:
+                connection.execute(text("TRUNCATE closingbell.analyst_consensus, closingbell.institutional_ownership"))
+
+
+def test_a_session_is_stale_by_rows_published_after_its_score_though_staged_before_and_by_rows_withdrawn(run):
+    day, reason = date(2025, 11, 28), "ratings known by the close were loaded after the score"
+    published(run.engine, "ic_scores", day.isoformat(), NOW, day.isoformat())
+    published(run.engine, "analyst_consensus", day.isoformat(), NOW, day.isoformat())
+    scored(run.engine, day)
+
+    def changed(statement: str) -> dict[date, list[str]]:
+        with run.engine.begin() as connection:
+            connection.execute(text(statement))
+        return reconcile.stale(run.engine, day, day)
+
+    assert not changed(
+        "INSERT INTO closingbell.analyst_consensus (security_id, session, firms, rating_mean, strong_buys, buys, holds,"
+        " sells, strong_sells, targets, last_rated_at, ratings_from, fetched_at)"
+        " VALUES (1, '2025-11-28', 1, 4, 0, 1, 0, 0, 0, 0, '2025-11-26', '2024-11-28', now() - interval '1 hour')"
+    )
+    of_stage = "UPDATE ops.stages SET opened_at = now() - interval '2 hours', published_at = {}" + (
+        " WHERE table_name = 'analyst_consensus'"
+    )
+    assert not changed(of_stage.format("now() - interval '10 minutes'"))
+    assert changed(of_stage.format("now() + interval '10 minutes'")) == {day: [reason]}
+    assert not changed(of_stage.format("now() - interval '10 minutes'"))
+    assert changed(
+        "INSERT INTO ops.revisions (stage_id, table_name, key, old_row, reason) VALUES ('', 'analyst_consensus',"
+        """ '{"security_id": 2, "session": "2025-11-28"}', '{}', 'no longer computed')"""
+    ) == {day: [reason]}
+
+
 def test_no_session_is_late_where_the_market_stands_still(database, monkeypatch):
     scored(database, date(2025, 12, 2))
     monkeypatch.setenv("CLOSINGBELL_MARKET_ENDS_ON", "2025-12-05")

@@ -38,10 +38,11 @@ from sqlalchemy import Engine, text
 
 from closingbell import cli, demo, stack
 from closingbell.landing import Landing
-from closingbell.orchestration import partitions
-from closingbell.pipelines import LOADS, base
+from closingbell.orchestration import pages, partitions
+from closingbell.pipelines import LOADS, base, score_reads
 from closingbell.pipelines.base import Run
 from closingbell.scores import board
+from closingbell.scores.factors import FACTORS
 from closingbell.settings import settings
 from closingbell.stack import record
 from closingbell.warehouse import db
@@ -415,3 +416,110 @@ def test_the_demo_prints_the_tickers_it_was_given(on_the_board, monkeypatch):
     assert tickers_in(demo.board(state, SESSION, [])) == {f"T{n}" for n in range(1, SECURITIES + 1)}
     with pytest.raises(demo.DemoFailed, match="no security of ZZZ has a score for"):
         demo.board(state, SESSION, ["ZZZ"])
+
+
+def run_command(*arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setattr(sys, "argv", ["closingbell", *arguments])
+    with contextlib.suppress(SystemExit):
+        cli.main()
+    return "".join(capsys.readouterr())
+
+
+def ran(engine: Engine, at: datetime, *sessions: date) -> None:
+    """A run of the scores that began to read then."""
+    said = {"at": at, "expected": json.dumps({"sessions": [day.isoformat() for day in sessions]})}
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM ops.stages"))
+        connection.execute(
+            text(
+                "INSERT INTO ops.stages (stage_id, dag_id, run_id, table_name, partition_key, status, opened_at,"
+                " expected) VALUES ('s', 'scores', 'r', 'ic_scores', '', 'published', :at, CAST(:expected AS jsonb))"
+            ),
+            said,
+        )
+
+
+def test_why_a_score_changed_is_told_with_the_filing_that_came_in_between(market, monkeypatch, capsys, tmp_path):
+    insert(market, "financials", [
+        statement(1, date(2023, 12, 31), "TTM", CLOSE - timedelta(minutes=1), net_margin=0.77),
+        statement(2, date(2023, 12, 31), "TTM", CLOSE + timedelta(minutes=1), net_margin=0.77),
+    ])  # fmt: skip
+    scores, inputs = scored(market, SESSIONS[:2])
+    insert(market, "ic_scores", scores.to_dicts())
+    insert(market, "score_inputs", inputs.to_dicts())
+    ran(market, AT + timedelta(hours=1), *SESSIONS[:2])
+    overall = {(id_, day): score for id_, day, score in scores.select("security_id", "session", "overall_score").rows()}
+    for id_ in range(1, SECURITIES + 1):
+        found = score_reads.changed(market, f"T{id_}", SESSION)
+        change = overall[id_ * 1000 + 1, SESSION] - overall[id_ * 1000 + 1, SESSIONS[0]]
+        assert found.points == pytest.approx(change)
+        assert found.parts["part"].sum() == pytest.approx(change)
+    first = score_reads.changed(market, "T1", SESSION)
+    assert first.parts.row(0, named=True)["metric"] == "net_margin"
+    assert first.points > 0
+    assert first.evidence["net_margin"] == [
+        {"metric": "net_margin", "total": 1, "kind": "filing", "key": "0000000001-24-TTM",
+         "known_at": CLOSE - timedelta(minutes=1)}
+    ]  # fmt: skip
+    assert "net_margin" not in score_reads.changed(market, "T2", SESSION).evidence  # a minute too late
+    monkeypatch.setattr(record, "ROOT", tmp_path)
+    told = run_command("changes", "t1", "--session", str(SESSION), monkeypatch=monkeypatch, capsys=capsys)
+    assert "filing 0000000001-24-TTM, 2024-03-01 20:59 UTC" in told
+    page = pages.render("changes.html", **pages.changed_facts("t1", SESSION))
+    assert "filing 0000000001-24-TTM, 2024-03-01 20:59 UTC" in page
+    assert f"{first.points:+.2f}" in page
+    assert "tale" not in told + page
+    # what was loaded after it was made
+    ran(market, AT - timedelta(hours=1), *SESSIONS[:2])
+    stale = [f"{what} known by the close were loaded after the score"
+             for what in ("holdings", "insider trades", "news", "ratings")]  # fmt: skip
+    assert score_reads.changed(market, "T1", SESSION).stale == stale
+    told = run_command("changes", "T1", "--session", str(SESSION), monkeypatch=monkeypatch, capsys=capsys)
+    assert f"Stale: {'; '.join(stale)}. reconcile scores the session again" in told
+    assert f"This score is stale: {'; '.join(stale)}." in pages.render(
+        "changes.html", **pages.changed_facts("T1", SESSION)
+    )
+    for ticker, day, why in (
+        ("T1", SESSIONS[0], "no score before 2024-02-29"), ("T1", SESSIONS[2], "no score for 2024-03-04"),
+        ("ZZZ", SESSION, "ZZZ has no score"),
+    ):  # fmt: skip
+        told = run_command("changes", ticker, "--session", str(day), monkeypatch=monkeypatch, capsys=capsys)
+        assert why in told
+        assert why in pages.render("changes.html", **pages.changed_facts(ticker, day))
+
+
+def test_coverage_counts_what_the_close_knew(market, monkeypatch, capsys, tmp_path):
+    insert(market, "index_members", [
+        {"index_name": "sp500", "security_id": id_, "valid_from": day}
+        for id_, day in ((1001, SESSIONS[0]), (2001, SESSIONS[0]), (3001, SESSIONS[2]))
+    ])  # fmt: skip
+    later = CLOSE + timedelta(minutes=1)
+    insert(market, "news_sentiment", [
+        {"article_id": id_, "security_id": id_, "model": "lexicon", "model_version": "1", "score": 0.5, "known_at": at}
+        for id_, at in ((1001, CLOSE - timedelta(days=3)), (2001, CLOSE), (3001, later))
+    ])  # fmt: skip
+    insert(market, "news_articles", [
+        {"article_id": 1, "title": "One", "url": "https://example.com/1", "told_at": CLOSE, "sources": [],
+         "published_at": CLOSE - timedelta(days=29), "vendors": [], "tickers": []}
+    ])  # fmt: skip
+    scores, inputs = scored(market, [SESSION])
+    insert(market, "score_inputs", inputs.to_dicts())
+    found = {(line.kind, line.name): line for line in score_reads.covered(market, SESSION)}
+    news = found["table", "news_sentiment"]
+    assert (news.have, news.of, news.members, news.of_members) == (2, SECURITIES, 2, 2)
+    assert (news.newest, news.age) == (SESSION, 2)  # 3 days and 0: the middle is 1.5
+    assert news.goals[0].words == "30 of 30 days"
+    assert found["table", "insider_trades"].goals[0].words == "90 of 30 days"
+    assert found["table", "institutional_ownership"].goals[0].words == "1 of 4 quarters"
+    assert found["table", "financials"].newest == date(2023, 9, 30)
+    assert {name: line.have for (kind, name), line in found.items() if kind == "factor"} == {
+        factor.name: scores[factor.name].count() for factor in FACTORS
+    }
+    assert found["factor", "institutional"].newest == date(2023, 12, 31)
+    assert found["factor", "insider_activity"].age == 0
+    monkeypatch.setattr(record, "ROOT", tmp_path)
+    told = run_command("coverage", "--session", str(SESSION), monkeypatch=monkeypatch, capsys=capsys)
+    assert "MISSED: 1 of 4 quarters" in told
+    page = pages.render("coverage.html", **pages.coverage_facts(SESSION))
+    assert "missed: 1 of 4 quarters" in page
+    assert "no share has a bar on 2024-03-05" in pages.coverage_facts(date(2024, 3, 5))["why"]

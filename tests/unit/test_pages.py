@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,10 @@ from closingbell.orchestration import pages
 from closingbell.orchestration.pages import late
 
 CLOSE = datetime(2025, 12, 5, 21, 0, tzinfo=UTC)
-ROUTES = ["/run?dag_id=market_close&run_id=r", "/late", "/late?session=2025-12-05"]
+ROUTES = [
+    "/run?dag_id=market_close&run_id=r", "/late", "/late?session=2025-12-05", "/changes", "/changes?ticker=A",
+    "/coverage",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -54,7 +58,7 @@ def test_login_without_the_right_is_403(app, route, monkeypatch):
 
 def test_every_route_asks_for_a_login(app):
     """Fail closed: what the framework adds by itself (schema, docs) would be open."""
-    assert {route.path for route in app.routes} == {"/run", "/late"}
+    assert {route.path for route in app.routes} == {"/run", "/late", "/changes", "/coverage"}
     assert all(route.dependencies for route in app.routes)
 
 
@@ -190,6 +194,16 @@ def test_a_session_scored_again_is_late_no_more_than_it_was():
     assert scored(8000, 8000).late
 
 
+def test_a_score_that_is_older_than_what_it_is_made_of_is_stale_and_waits_for_reconcile():
+    of = facts(published=[*late.TABLES, "ic_scores"], runs=[CLOSED, SCORED])
+    assert late.verdict(of, late.steps(of)).state == "done"
+    of = replace(of, stale=["ratings came late", "news came late"])
+    verdict = late.verdict(of, late.steps(of))
+    assert (verdict.name, verdict.state) == ("ic_scores", "waiting")
+    assert verdict.what == "Published 2025-12-05 23:30 UTC, and stale: ratings came late; news came late"
+    assert "reconcile" in verdict.do
+
+
 def test_a_deferred_task_waits():
     assert "deferred" in pages.WAITING
 
@@ -198,11 +212,13 @@ def test_late_page_renders_the_chain(app, monkeypatch):
     of = facts(runs=[run("market_close", "failed", failed_tasks=["prices.audit"])])
     chain = late.steps(of)
     shown = {"facts": of, "steps": chain, "verdict": late.verdict(of, chain), "last_scored": "2025-12-04"}
+    shown["stale"] = {date(2025, 12, 4): ["ratings came late", "news came late"]}
     monkeypatch.setattr(pages, "late_facts", lambda session, now: shown)
     page = logged_in(app, monkeypatch, may_look=True).get("/late").text
     assert "failed in prices.audit" in page
     assert "/dags/market_close/runs/market_close_run" in page
     assert "last scored session: 2025-12-04" in page
+    assert "<td>ratings came late; news came late</td>" in page
 
 
 def test_what_an_audit_saw_is_told_in_words():

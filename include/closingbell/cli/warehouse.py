@@ -95,6 +95,33 @@ def board(
     print_board(day, pl.col("ticker").is_in(chosen) if chosen else None, limit=limit, of=of)
 
 
+@app.command()
+def changes(
+    ticker: Annotated[str, typer.Argument(help="Whose score")],
+    session: Session = None,
+) -> None:
+    """Why a score is another than the session before: each metric's points and new evidence."""
+    day, (asked, *more) = session_of(session), split(ticker) or [""]
+    if more or not asked:
+        raise UsageError("give one ticker")
+    from closingbell.pipelines import score_reads
+    from closingbell.scores import changes as explained
+    from closingbell.warehouse import db
+
+    typer.echo(explained.text(score_reads.changed(db.engine(), asked, day)), nl=False)
+
+
+@app.command()
+def coverage(session: Session = None) -> None:
+    """How much of a session's universe each table and factor has data of, how old, against the goals."""
+    day = session_of(session)
+    from closingbell.pipelines import score_reads
+    from closingbell.scores import coverage as found
+    from closingbell.warehouse import db
+
+    typer.echo(found.text(score_reads.covered(db.engine(), day), day), nl=False)
+
+
 def print_board(day: date, chosen: Any, *, limit: int, of: str = "") -> None:
     """The scoreboard of a session, of the rows that `chosen` (a polars expression, or None) keeps."""
     state = joined()

@@ -16,6 +16,7 @@ from closingbell.warehouse import db
 
 log = logging.getLogger(__name__)
 
+LOOKED_BACK = timedelta(days=400)
 LATE_SESSIONS = 10
 LOOK_BACK = 5  # sessions: a vendor's late correction, or a morning that was missed
 
@@ -55,16 +56,25 @@ LOAD = Load(
 def sessions_to_score(run: Run) -> list[date]:
     """Sessions whose indicators, valuations or scores are older than what they are made of.
 
-    Those are sessions of the last 400 days with bars corrected after their score, with statements known by their close
-    but loaded later, with indicators and no score; and, of the last ten and after the first ever scored, those with
-    bars and no score. Longer gaps are a backfill's: one old session scored by hand asks for none after it. Whoever asks
-    makes their indicators and valuations anew, then their scores.
+    Those are sessions of the last 400 days with bars corrected after their score, with statements, ratings, insider
+    trades, holdings or news known by their close but loaded later, with indicators and no score; and, of the last ten
+    and after the first ever scored, those with bars and no score. Longer gaps are a backfill's: one old session scored
+    by hand asks for none after it. Whoever asks makes their indicators and valuations anew, then their scores.
     """
-    recent = last_sessions(run.session, LATE_SESSIONS)[0]
-    found = db.query(run.engine, "sessions_to_score", last=run.session, recent=recent)
-    for session, reason in found.select("session", "reason").iter_rows():
-        log.info("%s: %s", session, reason)
-    return found["session"].unique().sort().to_list()
+    found = stale(run.engine, run.session - LOOKED_BACK, run.session)
+    for session, reasons in found.items():
+        log.info("%s: %s", session, "; ".join(reasons))
+    return list(found)
+
+
+def stale(engine: Engine, first: date, last: date) -> dict[date, list[str]]:
+    """Of the sessions `first` to `last` those that `sessions_to_score` would find, in order, each with why."""
+    recent = last_sessions(last, LATE_SESSIONS)[0]
+    found: dict[date, list[str]] = {}
+    rows = db.query(engine, "sessions_to_score", first=first, last=last, recent=max(first, recent))
+    for session, reason in rows.select("session", "reason").iter_rows():
+        found.setdefault(session, []).append(reason)
+    return found
 
 
 def late_sessions(engine: Engine, now: datetime) -> list[date]:

@@ -1,4 +1,4 @@
-"""Two pages inside Airflow: what a run loaded, and why today's board is late.
+"""Pages inside Airflow: what a run loaded, why today's board is late, why a score changed, and what scores stand on.
 
 Mounted by plugins/closingbell_pages.py into Airflow's API server. Every route asks Airflow for a login that may see
 plugins; without one the answer is 401, and 403 without the right.
@@ -35,12 +35,22 @@ def make_app() -> FastAPI:
     @app.get("/run", response_class=HTMLResponse)
     def run(dag_id: str, run_id: str) -> Any:
         """Rows, audits, quarantined rows, failed companies and quota of one run."""
-        return _render("run.html", **run_facts(dag_id, run_id))
+        return render("run.html", **run_facts(dag_id, run_id))
 
     @app.get("/late", response_class=HTMLResponse)
     def why_late(session: date | None = None) -> Any:
         """The chain of one session, the last due one by default, and what to do at the first gap."""
-        return _render("late.html", **late_facts(session, datetime.now(UTC)))
+        return render("late.html", **late_facts(session, datetime.now(UTC)))
+
+    @app.get("/changes", response_class=HTMLResponse)
+    def why_changed(ticker: str = "", session: date | None = None) -> Any:
+        """Why the score of a ticker is another than the session before, and on which new evidence."""
+        return render("changes.html", **changed_facts(ticker, session))
+
+    @app.get("/coverage", response_class=HTMLResponse)
+    def covered(session: date | None = None) -> Any:
+        """How much of the universe each table and factor has data of, how old, against the goals."""
+        return render("coverage.html", **coverage_facts(session))
 
     return app
 
@@ -67,6 +77,7 @@ def late_facts(session: date | None, now: datetime) -> dict[str, Any]:
     from fastapi import HTTPException
 
     from closingbell import sessions
+    from closingbell.pipelines import reconcile
     from closingbell.warehouse import db
 
     ends_on = settings().market_ends_on
@@ -76,6 +87,7 @@ def late_facts(session: date | None, now: datetime) -> dict[str, Any]:
     if not sessions.is_session(session):
         raise HTTPException(404, f"{session} is no New York session")
     engine = db.engine()
+    stale = reconcile.stale(engine, sessions.last_sessions(session, reconcile.LATE_SESSIONS)[0], session)
     published = db.query(engine, "page_session_loads", session=session.isoformat())
     scored = db.query(engine, "page_last_scored")["session"]
     closes = sessions.close_of(session)
@@ -88,12 +100,55 @@ def late_facts(session: date | None, now: datetime) -> dict[str, Any]:
         published=dict(zip(published["dataset"], published["loaded_at"], strict=True)),
         first_published=dict(zip(published["dataset"], published["first_loaded_at"], strict=True)),
         market_ended=ends_on is not None and session > ends_on,
+        stale=stale.get(session, ()),
         **_airflow_facts(
             session.isoformat(), db.query(engine, "page_session_runs", session=session.isoformat()).rows()
         ),
     )
     chain = late.steps(facts)
-    return {"facts": facts, "steps": chain, "verdict": late.verdict(facts, chain), "last_scored": scored[0]}
+    verdict = late.verdict(facts, chain)
+    return {"facts": facts, "steps": chain, "verdict": verdict, "last_scored": scored[0], "stale": stale}
+
+
+def changed_facts(ticker: str, session: date | None) -> dict[str, Any]:
+    """The change of one score, for the template; only the form without a ticker."""
+    from closingbell.pipelines import score_reads
+    from closingbell.scores.changes import newest
+    from closingbell.universe.tickers import normal_ticker
+    from closingbell.warehouse import db
+
+    engine = db.engine()
+    session = session or _last_scored(engine)
+    facts: dict[str, Any] = {"session": session, "ticker": ticker, "changed": None, "newest": newest, "why": ""}
+    if ticker and session:
+        try:
+            facts["changed"] = score_reads.changed(engine, normal_ticker(ticker), session)
+        except score_reads.NoScore as error:
+            facts["why"] = str(error)
+    return facts
+
+
+def coverage_facts(session: date | None) -> dict[str, Any]:
+    """The coverage of a session, the last scored one by default, for the template."""
+    from closingbell.pipelines import score_reads
+    from closingbell.warehouse import db
+
+    engine = db.engine()
+    session = session or _last_scored(engine)
+    facts: dict[str, Any] = {"session": session, "lines": [], "why": "" if session else "Nothing was scored so far."}
+    if session:
+        try:
+            facts["lines"] = score_reads.covered(engine, session)
+        except (score_reads.NoScore, ValueError) as error:  # a day that is no session
+            facts["why"] = str(error)
+    return facts
+
+
+def _last_scored(engine: Any) -> date | None:
+    from closingbell.warehouse import db
+
+    found = db.query(engine, "page_last_scored")["session"][0]
+    return date.fromisoformat(found) if found else None
 
 
 def _airflow_facts(session: str, writers: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -147,7 +202,8 @@ def found(observed: str) -> str:
     return "; ".join(parts)
 
 
-def _render(template: str, **facts: Any) -> str:
+def render(template: str, **facts: Any) -> str:
+    """A page of this folder with the facts in it."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -156,5 +212,6 @@ def _render(template: str, **facts: Any) -> str:
     environment.filters["count"] = lambda number: "" if number is None else f"{number:,}"
     environment.filters["lower_first"] = lambda words: words[:1].lower() + words[1:]
     environment.filters["found"] = found
+    environment.filters["number"] = lambda number, form: "–" if number is None else format(number, form)
     environment.filters["at"] = lambda moment: "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
     return environment.get_template(template).render(**facts)

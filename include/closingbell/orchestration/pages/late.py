@@ -31,7 +31,8 @@ class DagRun:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of one session. published: dataset -> when last, first_published: when first. runs: by DAG."""
+    """What is known of one session. published: dataset -> when last, first_published: when first. runs: by DAG. stale:
+    why its scores are older than what they are made of."""
 
     session: str
     now: datetime
@@ -43,6 +44,7 @@ class Facts:
     runs: Mapping[str, DagRun]
     paused: frozenset[str] = frozenset()
     market_ended: bool = False
+    stale: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,9 @@ def _table(facts: Facts, table: str, dag_id: str) -> Step:
         late = table == "ic_scores" and first > facts.scores_due
         what = f"Published {first:%Y-%m-%d %H:%M} UTC{' (late)' if late else ''}"
         again = f", last {published:%Y-%m-%d %H:%M} UTC" if published > first else ""
+        if table == "ic_scores" and facts.stale:
+            do = "reconcile scores it again at 07:00 New York; trigger it where that is too late."
+            return Step(table, "waiting", f"{what}{again}, and stale: {'; '.join(facts.stale)}", do, late=late)
         return Step(table, "done", what + again, late=late)
     run = facts.runs.get(dag_id)
     if run is not None and run.state == "success":
