@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import sys
 from datetime import date
 
 import polars as pl
 import pytest
 from sqlalchemy import text
 
-from closingbell import connections
+from closingbell import cli, connections
 from closingbell.landing import Landing
-from closingbell.pipelines import LOADS, base
+from closingbell.orchestration import pages
+from closingbell.pipelines import LOADS, base, score_reads
 from closingbell.pipelines.base import Run
 from closingbell.sandbox.server import Sandbox, open_market, running
+from closingbell.scores import changes as explained
+from closingbell.sessions import close_of
 from closingbell.settings import settings
+from closingbell.stack import record
 from closingbell.warehouse import db
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
-SESSION = date(2017, 11, 10)
+SESSION, BEFORE = date(2017, 11, 10), date(2017, 11, 9)
+RESTATED = [date(2016, 11, 22), date(2016, 11, 23)]  # NVDA's 10-Q 0001045810-16-000353, filed on the first of them
 NEEDED = (
     "data.sec.gov/api/xbrl/companyfacts", "prices/stocks", "www.sec.gov/files/company_tickers.json.gz",
     "reference/sp500_constituents.csv",
@@ -40,8 +47,12 @@ def recorded(recordings, new_database, migrated_template, tmp_path_factory):
         settings.cache_clear()
         engine = db.engine(url)
         landing = Landing(str(tmp_path_factory.mktemp("recorded")), engine)
+        scored = {"sessions": [day.isoformat() for day in (*RESTATED, BEFORE, SESSION)]}
         for name in ("universe", "sec_financials", "prices", "indicators", "valuation_ratios", "scores"):
-            run = Run(dag_id=name, run_id="real", partition_key=SESSION.isoformat(), engine=engine, landing=landing)
+            run = Run(
+                dag_id=name, run_id="real", partition_key=SESSION.isoformat(), engine=engine, landing=landing,
+                params=scored if name in ("indicators", "valuation_ratios", "scores") else {},
+            )  # fmt: skip
             base.run_load(LOADS[name], run)
         yield engine
     settings.cache_clear()
@@ -130,3 +141,54 @@ def test_apples_market_value_is_its_price_times_the_shares_of_its_newest_filing_
     market_cap = 174.67 * 5_126_201_000
     assert row["earnings_yield"].item() == pytest.approx(48_351_000_000 / market_cap, rel=1e-6)
     assert row["sales_yield"].item() == pytest.approx(229_234_000_000 / market_cap, rel=1e-6)
+
+
+def test_a_restatement_moves_the_score_of_the_session_that_first_knew_of_it_and_the_page_says_why(recorded):
+    """NVDA's 10-Q 0001045810-16-000353 restates net income of the quarters to 2016-05-01, from 196 million to 208, and
+    to 2016-07-31, from 253 to 261. Twelve months of quarters: 247 + 207 + 196 + 253 of 5,439 in revenue; then
+    207 + 208 + 261 + 542 of 6,138, which with the quarters as first filed would be 1,198 and not 1,218."""
+    found = score_reads.changed(recorded, "NVDA", RESTATED[1])
+    assert found.before == RESTATED[0]
+    assert found.parts["part"].sum() == pytest.approx(found.points)
+    (margin,) = found.parts.filter(metric="net_margin").to_dicts()
+    assert margin["raw_before"] == pytest.approx(903 / 5439, rel=1e-9)
+    assert margin["raw_after"] == pytest.approx(1218 / 6138, rel=1e-9)
+    filing = found.evidence["net_margin"][0]  # the last one known; older ones told the other quarters
+    assert filing["key"] == "0001045810-16-000353"
+    assert close_of(RESTATED[0]) < filing["known_at"] <= close_of(RESTATED[1])
+    page = pages.render("changes.html", **pages.changed_facts("NVDA", RESTATED[1]))
+    assert "filing 0001045810-16-000353, 2016-11-2" in page
+    assert f"{found.points:+.2f}" in page
+
+
+def test_why_the_scores_of_the_last_recorded_session_changed(recorded, recordings, monkeypatch, capsys, tmp_path):
+    """From 2017-11-09 to 2017-11-10, for the statements of both are the same: NVDA reported in between, and filed its
+    10-Q on 2017-11-21."""
+    before, after = (db.query(recorded, "scoreboard", session=day) for day in (BEFORE, SESSION))
+    moved = after.join(before, on="ticker", suffix="_before").select(
+        "ticker", change=pl.col("overall_score") - pl.col("overall_score_before")
+    )
+    assert moved.height == after.height  # all 121 traded on both
+    for ticker, change in moved.rows():
+        found = score_reads.changed(recorded, ticker, SESSION)
+        assert (found.before, found.stale) == (BEFORE, ())
+        assert found.points == pytest.approx(change)
+        assert found.parts["part"].sum() == pytest.approx(change)
+    found = score_reads.changed(recorded, "NVDA", SESSION)
+    values = {row["metric"]: row for row in found.parts.iter_rows(named=True)}
+    assert values["net_margin"]["raw_before"] == values["net_margin"]["raw_after"]
+    lines = gzip.decompress((recordings / "prices/stocks/NVDA.csv.gz").read_bytes()).splitlines()
+    closes = [float(line.split(b",")[4]) for line in lines[1:]]  # the last one 216.14, 205.32 before it
+    assert values["return_1m"]["raw_before"] == pytest.approx(closes[-2] / closes[-23] - 1)
+    assert values["return_1m"]["raw_after"] == pytest.approx(closes[-1] / closes[-22] - 1)
+    assert values["return_1m"]["part"] > 0
+    monkeypatch.setattr(record, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["closingbell", "changes", "NVDA", "--session", str(SESSION)])
+    with contextlib.suppress(SystemExit):
+        cli.main()
+    told = capsys.readouterr().out
+    assert told == explained.text(found)
+    page = pages.render("changes.html", **pages.changed_facts("NVDA", SESSION))
+    for shown in (f"{found.score:.2f}", f"{found.score_before:.2f}", f"{found.points:+.2f}"):
+        assert shown in told
+        assert shown in page
