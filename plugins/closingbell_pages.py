@@ -1,28 +1,29 @@
-"""Pages of our own inside Airflow: a run's loads, on every run; in the navigation why today's board is late, why a
-score changed, and what scores stand on.
+"""What stands inside Airflow, behind its login: the scoreboard and the API, and pages of Airflow's own: a run's loads, on
+every run; in the navigation why today's board is late, why a score changed, and what scores stand on.
 
-Every Airflow process loads its plugins, every task too; the pages are made by the API server's first request.
+Every Airflow process loads its plugins, every task too; the applications are made by the API server's first request.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
 
-class Pages:
-    """The ASGI application of `closingbell.orchestration.pages`, made when it is first asked."""
+class Application:
+    """An ASGI application, made by `factory` (module:function) when it is first asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, factory: str) -> None:
+        self._factory = factory
         self._app: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One request."""
         if self._app is None:
-            from closingbell.orchestration.pages import make_app
-
-            self._app = make_app()
+            module, _, name = self._factory.partition(":")
+            self._app = getattr(import_module(module), name)()
         await self._app(scope, receive, send)
 
 
@@ -30,7 +31,18 @@ class ClosingBellPages(AirflowPlugin):
     """Where the pages are."""
 
     name = "closing_bell_pages"
-    fastapi_apps: list[Any] = [{"app": Pages(), "url_prefix": "/closing-bell", "name": "Closing Bell pages"}]  # noqa: RUF012
+    fastapi_apps: list[Any] = [  # noqa: RUF012
+        {  # before the pages: the first prefix that fits is taken
+            "app": Application("closingbell.api.main:mounted"),
+            "url_prefix": "/closing-bell/api",
+            "name": "Closing Bell API",
+        },
+        {
+            "app": Application("closingbell.orchestration.pages:make_app"),
+            "url_prefix": "/closing-bell",
+            "name": "Closing Bell pages",
+        },
+    ]
     external_views: list[Any] = [  # noqa: RUF012
         {
             "name": "Loads",

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from closingbell.cli import loads, stacks, warehouse
+from closingbell.cli import api_keys, loads, stacks, warehouse
 
 EXIT_WAITS = 75  # EX_TEMPFAIL of sysexits.h; PipelinePodOperator defers on it
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 for family in (loads, stacks, warehouse):
     app.add_typer(family.app)
 app.add_typer(warehouse.override_app, name="override")
+app.add_typer(api_keys.app, name="api-key")
 
 _debug = False
 

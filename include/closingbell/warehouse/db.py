@@ -156,7 +156,7 @@ def migrate(url: str | URL | None = None) -> list[str]:
     with warehouse.connect().execution_options(isolation_level="AUTOCOMMIT") as lock:
         lock.detach()  # held until the connection closes
         lock.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-        backend = get_backend(_yoyo_url(warehouse.url))
+        backend = get_backend(libpq_url(warehouse.url))
         try:
             pending = backend.to_apply(read_migrations(str(settings().sql_dir / "migrations")))
             names = [migration.id for migration in pending]
@@ -170,7 +170,7 @@ def pending_migrations(url: str | URL | None = None) -> list[str]:
     """Ids of the migrations that `migrate` would apply now."""
     from yoyo import get_backend, read_migrations
 
-    backend = get_backend(_yoyo_url(engine(url).url))
+    backend = get_backend(libpq_url(engine(url).url))
     try:
         return [m.id for m in backend.to_apply(read_migrations(str(settings().sql_dir / "migrations")))]
     finally:
@@ -197,6 +197,13 @@ def create_database(url: str | URL) -> bool:
             except (DuplicateDatabase, ProgrammingError):
                 return False
     return True
+
+
+def libpq_url(url: URL) -> str:
+    """The URL, with its password, for clients that are no SQLAlchemy."""
+    if "host" in url.query:  # a socket folder; they would prefer the host name
+        url = url._replace(host=None)
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 @contextmanager
@@ -230,12 +237,6 @@ def _psycopg2(url: URL) -> URL:
     if not url.drivername.startswith(("postgresql", "postgres")):
         raise NoWarehouse(f"the warehouse is a PostgreSQL, not {url.drivername}: see CLOSINGBELL_DATABASE_URL")
     return url.set(drivername="postgresql+psycopg2")
-
-
-def _yoyo_url(url: URL) -> str:
-    if "host" in url.query:  # a socket folder; yoyo would prefer the host name
-        url = url._replace(host=None)
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 _FINISHED = {_BOOL, _TIMESTAMPTZ, _TIMESTAMP, _TEXT_ARRAY, _BIGINT_ARRAY}

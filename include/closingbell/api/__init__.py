@@ -1,0 +1,1 @@
+"""The API: scores with their evidence, and the market data beside them, as JSON over HTTP. See `main.py`."""

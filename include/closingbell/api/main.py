@@ -1,0 +1,151 @@
+"""The API as an application: `uvicorn closingbell.api.main:app` with keys, or mounted in Airflow behind its login.
+
+Every route but /health needs one of the two. Neither the description nor anything else is served without.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import APIKeyHeader
+from starlette.exceptions import HTTPException as AnyHTTPException
+
+from closingbell import api
+from closingbell.api import scores, stocks
+from closingbell.api.answers import problem
+from closingbell.api.keys import Keys, Rates
+from closingbell.api.models import Freshness, Health
+from closingbell.api.reads import Reads, Unavailable
+
+log = logging.getLogger(__name__)
+
+HEALTH_SECONDS = 5.0  # anybody may ask for it, so it is asked of the warehouse no more often
+AGAIN_SECONDS = "5"  # after which a caller may try a warehouse that did not answer
+
+_key_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="made by `closingbell api-key make`")
+
+
+async def with_key(request: Request, key: Annotated[str | None, Security(_key_header)]) -> None:
+    """Let a caller pass whose key is in force and whose rate is not used up: 401 and 429 else."""
+    state = request.app.state
+    caller = await state.keys.find(key) if key else None
+    if caller is None:
+        detail = "this key is not in force" if key else "a key is needed, in the header X-API-Key"
+        raise HTTPException(401, detail, headers={"WWW-Authenticate": 'ApiKey realm="closing-bell"'})
+    left, wait = state.rates.take(caller)
+    request.state.headers = {"RateLimit-Limit": str(caller.tier.burst), "RateLimit-Remaining": str(left)}
+    if wait:
+        detail = f"more than {caller.tier.per_minute} requests a minute, or {caller.tier.burst} at once"
+        raise HTTPException(429, detail, headers={"Retry-After": str(int(wait) + 1)})
+
+
+def make_app(guard: Any = with_key, *, prefix: str = "/api") -> FastAPI:
+    """The application. guard: the dependency that every route but /health has; prefix: of these routes."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await app.state.reads.close()
+
+    app = FastAPI(
+        title="Closing Bell",
+        version="1",
+        description=api.__doc__ or "",
+        docs_url=None,  # its pages would come from another host
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+    )
+    app.state.prefix = prefix
+    remember(app, Reads())
+
+    guarded = APIRouter(prefix=prefix, dependencies=[Depends(guard)])
+    guarded.include_router(scores.router)
+    guarded.include_router(stocks.router)
+
+    @guarded.get("/openapi.json", include_in_schema=False)
+    async def openapi(request: Request) -> Response:
+        return JSONResponse(app.openapi())
+
+    app.include_router(guarded)
+    app.add_api_route(
+        "/health", health, response_model=Health, tags=["health"], responses={503: {"model": Health}}
+    )  # fmt: skip
+    app.add_exception_handler(AnyHTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _wrong)
+    app.add_exception_handler(Unavailable, _away)
+    app.add_exception_handler(Exception, _failed)
+    return app
+
+
+def remember(app: FastAPI, reads: Reads) -> None:
+    """What a process keeps between requests: the way to the warehouse, keys, rates, and the last look at its health."""
+    app.state.reads = reads
+    app.state.keys, app.state.rates = Keys(reads), Rates()
+    app.state.health = (float("-inf"), None)
+
+
+def mounted() -> FastAPI:
+    """The application for Airflow's server to mount: who may see its plugins may ask, without a key."""
+    from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+    from airflow.api_fastapi.core_api.security import requires_access_view
+
+    return make_app(requires_access_view(AccessView.PLUGINS), prefix="")
+
+
+async def health(request: Request) -> Response:
+    """Whether the warehouse answers, and when each table was published last; 503 where it does not."""
+    state, now = request.app.state, time.monotonic()
+    asked, content = state.health
+    if now - asked > HEALTH_SECONDS:
+        try:
+            newest = await state.reads.row("api_newest")
+            tables = await state.reads.rows("published_ago")
+            content = Health(
+                status="ok",
+                database="ok",
+                newest_session=newest["session"] if newest else None,
+                tables=[Freshness(table=row["dataset"], seconds_ago=row["seconds"]) for row in tables],
+            )
+        except Unavailable as error:
+            log.warning("health: %s", error)
+            content = Health(status="unavailable", database="unavailable", newest_session=None, tables=[])
+        state.health = (now, content)
+    status = 200 if content.status == "ok" else 503
+    return Response(
+        content.model_dump_json(), status, {"Cache-Control": "no-store"}, media_type="application/json"
+    )  # fmt: skip
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AnyHTTPException)
+    return problem(request, error.status_code, str(error.detail), headers=dict(error.headers or {}))
+
+
+async def _wrong(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        {"parameter": ".".join(map(str, one["loc"][1:])) or str(one["loc"][0]), "message": str(one["msg"])}
+        for one in error.errors()
+    ]
+    detail = "; ".join(f"{one['parameter']}: {one['message']}" for one in errors)
+    return problem(request, 422, detail, errors=errors)
+
+
+async def _away(request: Request, error: Exception) -> Response:
+    log.warning("%s: %s", request.url.path, error)
+    return problem(request, 503, "the warehouse does not answer", headers={"Retry-After": AGAIN_SECONDS})
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return problem(request, 500, "an error of the server; its log has it")  # the server logs and raises it
+
+
+app = make_app()

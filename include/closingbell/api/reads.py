@@ -1,0 +1,109 @@
+"""The API's way to the warehouse: sql/queries on a pool of asyncpg connections that can only read.
+
+asyncpg, because Airflow brings it, and because it keeps statements prepared: a repeated one is not planned again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import asyncpg
+from sqlalchemy import URL
+
+from closingbell.warehouse import db
+
+CONNECTIONS = 8  # of a process; statements take milliseconds, and PostgreSQL has cores to share
+WAIT_SECONDS = 3.0  # for a free connection
+STATEMENT_SECONDS = 5.0
+
+_AWAY = (
+    OSError,  # TimeoutError is one
+    db.NoWarehouse,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shut down, or a statement that took too long
+    asyncpg.InsufficientResourcesError,  # too many connections
+    asyncpg.InvalidAuthorizationSpecificationError,
+)
+
+
+class Unavailable(RuntimeError):
+    """The warehouse cannot be asked now."""
+
+
+class Reads:
+    """The warehouse's queries. The pool is made by the first one: a mounted application is told of no start."""
+
+    def __init__(self, url: Callable[[], URL] = db.warehouse_url) -> None:
+        self._url = url
+        self._pool: asyncpg.Pool | None = None
+        self._making = asyncio.Lock()
+
+    async def rows(self, name: str, **params: Any) -> list[dict[str, Any]]:
+        """The rows of sql/queries/<name>.sql; jsonb as what it says. Raises Unavailable."""
+        statement, order = _compiled(name)
+        try:
+            pool = self._pool or await self._made()
+            async with pool.acquire(timeout=WAIT_SECONDS) as connection:
+                found = await connection.fetch(statement, *(params[param] for param in order))
+        except _AWAY as error:
+            raise Unavailable(f"{name}: {error or type(error).__name__}") from error
+        except asyncpg.InterfaceError as error:
+            if isinstance(error, ValueError):  # a parameter of another type: our mistake
+                raise
+            raise Unavailable(f"{name}: {error}") from error
+        return [dict(row) for row in found]
+
+    async def row(self, name: str, **params: Any) -> dict[str, Any] | None:
+        """The first row, or None."""
+        found = await self.rows(name, **params)
+        return found[0] if found else None
+
+    async def close(self) -> None:
+        """End the connections."""
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    async def _made(self) -> asyncpg.Pool:
+        async with self._making:
+            if self._pool is None:
+                url = await asyncio.to_thread(self._url)  # inside Airflow this asks for a connection
+                self._pool = await asyncpg.create_pool(
+                    db.libpq_url(url),
+                    min_size=1,
+                    max_size=CONNECTIONS,
+                    timeout=WAIT_SECONDS,
+                    command_timeout=STATEMENT_SECONDS + 1,
+                    init=_reader,
+                    reset=_nothing_to_reset,
+                    server_settings={
+                        "application_name": "closingbell-api",
+                        "timezone": "UTC",
+                        "default_transaction_read_only": "on",
+                        "statement_timeout": f"{STATEMENT_SECONDS:.0f}s",
+                    },
+                )
+            return self._pool
+
+
+async def _reader(connection: asyncpg.Connection) -> None:
+    """Take the reader's role where this login has it (see sql/migrations/0006_roles.sql)."""
+    if await connection.fetchval(_compiled("api_may_read")[0]):
+        await connection.execute("SET ROLE closingbell_reader")
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
+
+
+async def _nothing_to_reset(connection: Any) -> None:
+    """Statements leave nothing behind, so the round trip that asyncpg spends on it is saved."""
+
+
+@lru_cache(maxsize=64)
+def _compiled(name: str) -> tuple[str, tuple[str, ...]]:
+    from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+
+    compiled = db.statement(name).compile(dialect=PGDialect_asyncpg())
+    return str(compiled), tuple(compiled.positiontup or ())

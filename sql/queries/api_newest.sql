@@ -1,0 +1,2 @@
+-- The newest scored session.
+SELECT max(session) AS session FROM closingbell.ic_scores;
