@@ -24,6 +24,6 @@ WITH named AS (
 SELECT t.total, p.*
 FROM (SELECT count(*) AS total FROM stocks) AS t
 LEFT JOIN (
-    SELECT * FROM stocks ORDER BY symbol, id LIMIT CAST(:limit AS integer) OFFSET CAST(:offset AS integer)
+    SELECT * FROM stocks ORDER BY symbol COLLATE "C", id LIMIT CAST(:limit AS integer) OFFSET CAST(:offset AS integer)
 ) AS p ON true
-ORDER BY p.symbol, p.id;
+ORDER BY p.symbol COLLATE "C", p.id;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
@@ -119,6 +120,24 @@ def test_inside_airflow_every_route_but_health_asks_for_a_login(monkeypatch):
     assert TestClient(app).get("/scores/AAPL").status_code == 403
 
 
+def test_airflow_mounts_the_api_before_the_pages_that_share_its_prefix():
+    from fastapi import FastAPI
+
+    sys.path.insert(0, str(REPOSITORY / "plugins"))
+    try:
+        from closingbell_pages import ClosingBellPages
+    finally:
+        sys.path.pop(0)
+    airflow = FastAPI()
+    for one in ClosingBellPages.fastapi_apps:
+        airflow.mount(one["url_prefix"], one["app"])
+    client = TestClient(airflow)
+    refused = client.get("/closing-bell/api/scores/AAPL")
+    assert (refused.status_code, refused.headers["content-type"]) == (401, "application/problem+json")
+    assert client.get("/closing-bell/late").status_code == 401
+    assert client.get("/closing-bell/nothing").status_code == 404
+
+
 def test_under_airflows_prefix_links_lead_back_to_it():
     from fastapi import FastAPI
 
@@ -127,7 +146,7 @@ def test_under_airflows_prefix_links_lead_back_to_it():
     airflow = FastAPI()
     airflow.mount("/closing-bell/api", inside)
     found = TestClient(airflow).get("/closing-bell/api/scores/FB").json()
-    assert found["links"]["history"] == "/closing-bell/api/scores/META/history"
+    assert found["links"]["history"] == "/closing-bell/api/scores/META/history?session=2025-12-05"
     assert found["factors"]["growth"]["evidence"].startswith("/closing-bell/api/scores/META/evidence?session=2025")
     assert TestClient(airflow).get(found["links"]["evidence"]).json()["ticker"] == "META"
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import copy
 import re
 import sys
+from typing import Any
 
 import pytest
 import yaml
@@ -200,3 +202,86 @@ def test_no_password_or_key_is_written() -> None:
             r"""(?i)(?<!account)(?:password|api_key|secret_key|token)["']?[ \t]*[:=][ \t]*["']?([^"'\s,}]+)""", text
         ):
             raise AssertionError(f"{name} writes {value}")
+
+
+KUBERNETES = [
+    (name, document)
+    for name in ("api.yaml", "kubernetes.yaml", "pod_template.yaml")
+    for document in yaml.safe_load_all(TEXTS[name])
+]
+
+
+def unlike_the_schema(value: Any, kind: str, where: str) -> list[str]:
+    """What of a manifest is not as the Kubernetes API describes it: fields it does not have, or that are missing."""
+    from kubernetes import client
+
+    if match := re.fullmatch(r"(list|dict)[(\[](?:str, )?(.+)[)\]]", kind):
+        if not isinstance(value, {"list": list, "dict": dict}[match[1]]):
+            return [f"{where} is no {match[1]}"]
+        items = value.items() if match[1] == "dict" else enumerate(value)
+        return [wrong for at, one in items for wrong in unlike_the_schema(one, match[2], f"{where}.{at}")]
+    model = getattr(client, kind, None)
+    if model is None:
+        plain = {"str": str, "int": int, "bool": bool, "float": (int, float)}.get(kind, object)
+        wrong = not isinstance(value, plain) or (kind == "int" and isinstance(value, bool))
+        return [f"{where} is {value!r}, not {kind}"] if wrong else []
+    if not isinstance(value, dict):
+        return [f"{where} is {value!r}, not {kind}"]
+    fields = {written: field for field, written in model.attribute_map.items()}
+    found = [f"{where}.{name} is no field of {kind}" for name in value if name not in fields]
+    known = {fields[name]: one for name, one in value.items() if name in fields}
+    try:
+        model(**known)
+    except ValueError as error:  # a field that must be there
+        found.append(f"{where}: {error}")
+    for field, one in known.items():
+        found += unlike_the_schema(one, model.openapi_types[field], f"{where}.{model.attribute_map[field]}")
+    return found
+
+
+MODELS = {
+    ("apps/v1", "Deployment"): "V1Deployment",
+    ("batch/v1", "CronJob"): "V1CronJob",
+    ("networking.k8s.io/v1", "Ingress"): "V1Ingress",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "V1NetworkPolicy",
+    ("policy/v1", "PodDisruptionBudget"): "V1PodDisruptionBudget",
+    ("rbac.authorization.k8s.io/v1", "Role"): "V1Role",
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): "V1RoleBinding",
+    **{("v1", kind): f"V1{kind}" for kind in ("ConfigMap", "Namespace", "Pod", "Service", "ServiceAccount")},
+}
+
+
+@pytest.mark.parametrize(("name", "document"), KUBERNETES, ids=[f"{name} {d['kind']}" for name, d in KUBERNETES])
+def test_manifests_are_what_the_kubernetes_api_describes(name: str, document: dict[str, Any]) -> None:
+    model = MODELS[document["apiVersion"], document["kind"]]
+    assert unlike_the_schema(document, model, document["kind"]) == []
+
+
+def test_a_wrong_manifest_is_seen() -> None:
+    deployment = copy.deepcopy(next(d for _, d in KUBERNETES if d["kind"] == "Deployment"))
+    deployment["spec"]["template"]["spec"]["containers"][0]["livenesProbe"] = {}
+    deployment["spec"]["replicas"] = "3"
+    del deployment["spec"]["selector"]
+    wrong = unlike_the_schema(deployment, "V1Deployment", "Deployment")
+    assert len(wrong) == 3, wrong
+
+
+def test_the_api_is_three_processes_behind_one_address() -> None:
+    documents = {document["kind"]: document for name, document in KUBERNETES if name == "api.yaml"}
+    deployment, service, ingress = (documents[kind] for kind in ("Deployment", "Service", "Ingress"))
+    assert deployment["spec"]["replicas"] == 3
+    pod = deployment["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    assert container["resources"]["limits"] == {"cpu": "1", "memory": "2Gi"}
+    assert [port["containerPort"] for port in container["ports"]] == [8000]
+    assert container["command"][:2] == ["uvicorn", "closingbell.api.main:app"]
+    assert container["command"][container["command"].index("--port") + 1] == "8000"
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
+    assert container["readinessProbe"]["httpGet"]["path"] == "/health"
+    assert service["spec"]["type"] == "ClusterIP"
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    assert service["spec"]["ports"][0]["port"] == 8000
+    (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
+    assert (path["path"], path["backend"]["service"]["name"]) == ("/api/", service["metadata"]["name"])
+    user = int(re.search(r"useradd --uid (\d+)", TEXTS["Dockerfile"]).group(1))  # type: ignore[union-attr]
+    assert pod["spec"]["securityContext"]["runAsUser"] == user

@@ -82,7 +82,7 @@ _EXAMPLE_SCORE: dict[str, Any] = {
 }  # fmt: skip
 _LINKS = {
     "evidence": "/api/scores/AAPL/evidence?session=2025-12-05",
-    "history": "/api/scores/AAPL/history",
+    "history": "/api/scores/AAPL/history?session=2025-12-05",
 }
 
 

@@ -60,7 +60,10 @@ async def score(request: Request, ticker: Ticker, session: Session = None) -> Re
     path = f"{base(request)}/scores/{security['ticker'] or ticker}"
     content = Score(
         **_score_row(request, row | {name: security[name] for name in ("ticker", "company_name")}),
-        links={"evidence": f"{path}/evidence?session={row['session']}", "history": f"{path}/history"},
+        links={
+            "evidence": f"{path}/evidence?session={row['session']}",
+            "history": f"{path}/history?session={row['session']}",
+        },
     )
     return answer(request, content, past=is_past(session, security["newest"]))
 

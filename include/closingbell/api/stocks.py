@@ -59,7 +59,7 @@ async def search(
 ) -> Response:
     """Stocks by ticker, by words of a name that the company has or had, or by a piece of one."""
     reads = request.app.state.reads
-    hits = await reads.rows("api_search", words=q.strip(), ticker=normal_ticker(q), limit=limit)
+    hits = await reads.rows("api_search", words=q.strip(), ticker=normal_ticker(q) or None, limit=limit)
     order = [row["security_id"] for row in hits]
     rows = await reads.rows("api_stocks", securities=order, sector=None, limit=limit, offset=0) if order else []
     by_id = {row["id"]: Stock(**row) for row in rows if row["id"] is not None}

@@ -183,10 +183,9 @@ def libpq_url(state: State) -> str:
     """The warehouse as psql and other libpq programs take it."""
     from sqlalchemy import make_url
 
-    url = make_url(state.warehouse_url()).set(drivername="postgresql")
-    if "host" in url.query:  # a socket folder: libpq takes it from the query
-        url = url._replace(host=None)
-    return url.render_as_string(hide_password=False)
+    from closingbell.warehouse import db
+
+    return db.libpq_url(make_url(state.warehouse_url()))
 
 
 def server() -> str:
