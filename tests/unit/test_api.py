@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import re
 import sys
@@ -17,7 +18,7 @@ from sqlalchemy import make_url
 
 from closingbell.api import keys, main, models
 from closingbell.api.keys import Caller, Keys, Rates, Tier
-from closingbell.api.reads import Reads, Unavailable, _compiled
+from closingbell.api.reads import Reads, Unavailable, _compiled, address
 from closingbell.scores.factors import FACTORS
 from closingbell.settings import REPOSITORY
 
@@ -344,3 +345,20 @@ def test_a_server_that_does_not_answer_is_unavailable():
     with pytest.raises(Unavailable) as told:
         asyncio.run(reads.rows("api_newest"))
     assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("postgresql+psycopg2://u@localhost/cb?host=/tmp/a socket/pg", ["/tmp/a socket/pg/.s.PGSQL.5432"]),
+        ("postgresql://u:p%40ss@db.example:5433/cb?connect_timeout=10&keepalives=1", [("db.example", 5433)]),
+    ],
+)
+def test_an_address_of_the_warehouse_is_one_for_asyncpg(url, hosts):
+    """psycopg2's own options would be told to the server, which refuses what it does not know."""
+    from asyncpg.connect_utils import _parse_connect_dsn_and_args
+
+    wanted = dict.fromkeys(inspect.signature(_parse_connect_dsn_and_args).parameters)
+    found, settings = _parse_connect_dsn_and_args(**wanted | {"dsn": address(make_url(url)), "direct_tls": False})
+    assert (found, settings.user, settings.database) == (hosts, "u", "cb")
+    assert not settings.server_settings

@@ -61,6 +61,7 @@ def make_app(guard: Any = with_key, *, prefix: str = "/api") -> FastAPI:
         docs_url=None,  # its pages would come from another host
         redoc_url=None,
         openapi_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.state.prefix = prefix

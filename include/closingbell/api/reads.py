@@ -30,6 +30,13 @@ _AWAY = (
 )
 
 
+# of a URL's options; asyncpg would tell the server of others, such as connect_timeout, which it does not know
+_UNDERSTOOD = {
+    "host", "port", "options", "passfile", "sslcert", "sslcrl", "sslkey", "sslmode", "sslrootcert",
+    "target_session_attrs",
+}  # fmt: skip
+
+
 class Unavailable(RuntimeError):
     """The warehouse cannot be asked now."""
 
@@ -73,7 +80,7 @@ class Reads:
             if self._pool is None:
                 url = await asyncio.to_thread(self._url)  # inside Airflow this asks for a connection
                 self._pool = await asyncpg.create_pool(
-                    db.libpq_url(url),
+                    address(url),
                     min_size=1,
                     max_size=CONNECTIONS,
                     timeout=WAIT_SECONDS,
@@ -88,6 +95,11 @@ class Reads:
                     },
                 )
             return self._pool
+
+
+def address(url: URL) -> str:
+    """A SQLAlchemy URL as asyncpg takes it."""
+    return db.libpq_url(url.set(query={name: value for name, value in url.query.items() if name in _UNDERSTOOD}))
 
 
 async def _reader(connection: asyncpg.Connection) -> None:
