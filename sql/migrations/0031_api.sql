@@ -17,4 +17,4 @@ CREATE INDEX companies_name_words ON closingbell.companies USING gin (to_tsvecto
 CREATE INDEX companies_name_pieces ON closingbell.companies USING gin (name public.gin_trgm_ops);
 
 -- A stock's newest articles.
-CREATE INDEX news_sentiment_security ON closingbell.news_sentiment (security_id, known_at);
+CREATE INDEX IF NOT EXISTS news_sentiment_security_id_known_at_idx ON closingbell.news_sentiment (security_id, known_at);

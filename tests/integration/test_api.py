@@ -215,6 +215,7 @@ def test_evidence_names_the_filings_and_when_they_were_known(house):
     assert margin["value"] == pytest.approx(cik % 17 / 20)
     assert margin["source"][:2] == ["financials", cik]
     assert {one["accession_no"] for one in margin["filings"]} == {"0000000001-25-000001", "0000000001-24-000009"}
+    assert margin["filings_total"] == 2
     assert f"/data/{cik}/000000000125000001/0000000001-25-000001-index.htm" in json.dumps(margin["filings"])
     assert datetime.fromisoformat(margin["known_at"]) == sessions.close_of(house.days[0])
     assert datetime.fromisoformat(metrics["rsi_distance"]["known_at"]) == sessions.close_of(house.days[-1])

@@ -211,6 +211,21 @@ def test_a_score_shows_the_declared_factors(client):
     assert [one["score"] for one in found["factors"].values()] == [50.0 + at for at in range(len(FACTORS))]
 
 
+def test_filings_of_institutions_are_not_sought_under_the_company(client, warehouse):
+    metric = FACTORS[0].metrics[0].name
+    filed = {"metric": metric, "raw": 1.0, "peer_group": "market", "n": 9, "percentile": 50.0, "known_at": None}
+    for table, url in (
+        ("financials", "https://www.sec.gov/Archives/edgar/data/1/000000000125000007/0000000001-25-000007-index.htm"),
+        ("institutional_ownership", None),
+    ):
+        warehouse.rows_of["api_evidence"] = [
+            filed | {"source_key": [table, 1], "accession_nos": ["0000000001-25-000007"], "filings_total": 6000}
+        ]
+        found = client.get(f"/api/scores/FB/evidence?factor={FACTORS[0].name}", headers=KEY).json()
+        shown = found["factors"][0]["metrics"][0]
+        assert (shown["filings"][0]["url"], shown["filings_total"]) == (url, 6000)
+
+
 def test_the_screener_bounds_every_declared_factor(client, warehouse):
     described = client.app.openapi()["paths"]["/api/scores/screener"]["get"]["parameters"]
     names = {parameter["name"] for parameter in described}

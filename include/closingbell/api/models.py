@@ -172,7 +172,7 @@ class Filing(BaseModel):
     """A document at SEC."""
 
     accession_no: str
-    url: str
+    url: str | None = Field(description="of the company's own filings")
 
 
 class MetricEvidence(BaseModel):
@@ -187,7 +187,8 @@ class MetricEvidence(BaseModel):
     peers: int | None
     source: list[Any] | None = Field(description="table and key of the row it was read from")
     known_at: datetime | None = Field(description="when the last of its filings was known, else the session's close")
-    filings: list[Filing]
+    filings: list[Filing] = Field(description="the first 50")
+    filings_total: int
     answers_sha256: list[str] = Field(description="hashes of the vendors' raw answers, as they were landed")
 
 
@@ -233,6 +234,7 @@ class Evidence(BaseModel):
                                     "url": "https://www.sec.gov/Archives/edgar/data/320193/000032019325000079/",
                                 }
                             ],
+                            "filings_total": 1,
                             "answers_sha256": ["9f86d081884c7d659a2feaa0c55ad015"],
                         }
                     ],

@@ -30,6 +30,8 @@ from closingbell.api.models import (
 )
 from closingbell.scores.factors import FACTORS
 
+MOST_FILINGS = 50  # shown of a metric: thousands of institutions report a large company
+
 router = APIRouter(prefix="/scores", tags=["scores"], responses=RESPONSES)
 
 
@@ -97,7 +99,7 @@ async def evidence(
     """Every metric of a score: value, percentile among whom, the row and the filings it came from, and when known."""
     security, row = await _scored(request, ticker, session)
     found = await request.app.state.reads.rows(
-        "api_evidence", security_id=security["security_id"], session=row["session"]
+        "api_evidence", security_id=security["security_id"], session=row["session"], most=MOST_FILINGS
     )
     metrics = {one["metric"]: one for one in found}
     content = Evidence(
@@ -180,6 +182,7 @@ def _score_row(request: Request, row: dict[str, Any]) -> dict[str, Any]:
 
 def _metric(declared: Any, row: dict[str, Any] | None, cik: int | None, score: dict[str, Any]) -> MetricEvidence:
     found = row or {}
+    source = found.get("source_key")
     return MetricEvidence(
         name=declared.name,
         explanation=declared.sentence,
@@ -188,14 +191,18 @@ def _metric(declared: Any, row: dict[str, Any] | None, cik: int | None, score: d
         percentile=found.get("percentile"),
         peer_group=found.get("peer_group"),
         peers=found.get("n"),
-        source=found.get("source_key"),
+        source=source,
         known_at=(found["known_at"] or score["known_at"]) if row else None,
         filings=[
-            Filing(
-                accession_no=number,
-                url=f"https://www.sec.gov/Archives/edgar/data/{cik}/{number.replace('-', '')}/{number}-index.htm",
-            )
-            for number in found.get("accession_nos") or []
+            Filing(accession_no=number, url=_url(number, cik, source)) for number in found.get("accession_nos") or []
         ],
+        filings_total=found.get("filings_total", 0),
         answers_sha256=found.get("answers_sha256") or [],
     )
+
+
+def _url(accession_no: str, cik: int | None, source: list[Any] | None) -> str | None:
+    if cik is None or not source or source[0] == "institutional_ownership":  # filed by the institution, under its own
+        return None
+    folder = accession_no.replace("-", "")
+    return f"https://www.sec.gov/Archives/edgar/data/{cik}/{folder}/{accession_no}-index.htm"
