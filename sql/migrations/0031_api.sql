@@ -1,4 +1,4 @@
--- depends: 0023_news 0024_insider_coverage
+-- depends: 0029_late_tickers
 -- Who may ask the API. The key itself is shown once, when it is made: 256 random bits, so that a plain SHA-256 keeps it.
 CREATE TABLE ops.api_keys (
     key_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
