@@ -9,7 +9,7 @@ LEFT JOIN LATERAL (
 ) AS b ON true
 LEFT JOIN LATERAL (
     SELECT exp(sum(ln(a.numerator / a.denominator))) AS factor FROM closingbell.corporate_actions AS a
-    WHERE a.security_id = p.security_id AND a.kind = 'split' AND a.ex_date > b.session AND a.ex_date <= p.session
+    WHERE a.security_id = p.security_id AND a.kind IN ('split', 'spin_off') AND a.ex_date > b.session AND a.ex_date <= p.session
 ) AS x ON true
 LEFT JOIN closingbell.valuation_ratios AS v ON v.security_id = p.security_id AND v.session = p.session
 WHERE p.security_id = :security_id

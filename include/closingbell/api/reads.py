@@ -49,7 +49,7 @@ class Reads:
         self._pool: asyncpg.Pool | None = None
         self._making = asyncio.Lock()
 
-    async def rows(self, name: str, **params: Any) -> list[dict[str, Any]]:
+    async def rows(self, name: str, /, **params: Any) -> list[dict[str, Any]]:
         """The rows of sql/queries/<name>.sql; jsonb as what it says. Raises Unavailable."""
         statement, order = _compiled(name)
         try:
@@ -64,7 +64,7 @@ class Reads:
             raise Unavailable(f"{name}: {error}") from error
         return [dict(row) for row in found]
 
-    async def row(self, name: str, **params: Any) -> dict[str, Any] | None:
+    async def row(self, name: str, /, **params: Any) -> dict[str, Any] | None:
         """The first row, or None."""
         found = await self.rows(name, **params)
         return found[0] if found else None
