@@ -1,7 +1,7 @@
 """What stands inside Airflow, behind its login: the scoreboard and the API, and pages of Airflow's own: a run's loads, on
 every run; in the navigation why today's board is late, why a score changed, and what scores stand on.
 
-Every Airflow process loads its plugins, every task too; the applications are made by the API server's first request.
+Every Airflow process loads its plugins, every task too; the application is made by the API server's first request.
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ class ClosingBellPages(AirflowPlugin):
 
     name = "closing_bell_pages"
     fastapi_apps: list[Any] = [  # noqa: RUF012
-        {  # before the pages: the first prefix that fits is taken
-            "app": Application("closingbell.api.main:mounted"),
-            "url_prefix": "/closing-bell/api",
-            "name": "Closing Bell API",
-        },
         {
-            "app": Application("closingbell.orchestration.pages:make_app"),
+            "app": Application("closingbell.api.main:mounted"),
             "url_prefix": "/closing-bell",
-            "name": "Closing Bell pages",
+            "name": "Closing Bell",
         },
     ]
     external_views: list[Any] = [  # noqa: RUF012
+        {
+            "name": "Scoreboard",
+            "href": "/closing-bell/scoreboard",
+            "destination": "nav",
+            "url_route": "scoreboard",
+        },
         {
             "name": "Loads",
             "href": "/closing-bell/run?dag_id={DAG_ID}&run_id={RUN_ID}",

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     yahoo_cache: Path = Field(REPOSITORY / "build/yahoo", description="where yfinance keeps cookies and time zones")
     close_delay_minutes: int = Field(120, ge=0, description="wait after the close before market_close starts")
     market_ends_on: date | None = Field(None, description="last session the sandbox serves; no later run is scheduled")
+    simulated: bool = Field(False, description="the market is made up, which the scoreboard says")
     warmup_sessions: int = Field(400, ge=1, description="bars loaded where a security's history is missing")
     fortune500_csv: Path | None = Field(None, description="operator's file with rank and name")
     stocks_conn_id: str = Field("", description="operator's own PostgreSQL with a stocks table, by connection id")

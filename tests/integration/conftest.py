@@ -9,10 +9,13 @@ from typing import Any
 
 import airflow.sdk  # noqa: F401  # its first import replaces the root logger's handlers: not in a test that reads the log
 import pytest
+from fastapi.testclient import TestClient
 from load_steps import BEFORE
+from scored import Warehouse, fill
 from sqlalchemy import Engine, text
 
-from closingbell import connections
+from closingbell import connections, sessions
+from closingbell.api import main
 from closingbell.landing import Landing
 from closingbell.pipelines import LOADS, base
 from closingbell.pipelines.base import Run
@@ -106,4 +109,26 @@ def _copied(url: str) -> Iterator[Engine]:
         environment.setenv("CLOSINGBELL_DATABASE_URL", url)
         settings.cache_clear()
         yield db.engine(url)
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def house(market: Any, with_universe: Any, new_database: Any, tmp_path_factory: Any) -> Iterator[Warehouse]:
+    """A warehouse with scores of three sessions, which is also the configured one, and a client of the API."""
+    url = new_database(with_universe[0])
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CLOSINGBELL_DATABASE_URL", url)
+        settings.cache_clear()
+        engine = db.engine(url)
+        days = sessions.last_sessions(market.last_session, 3)
+        fill(engine, days)
+        run = Run(
+            dag_id="scores", run_id="tests", partition_key=days[-1].isoformat(), engine=engine,
+            landing=Landing(str(tmp_path_factory.mktemp("api")), engine),
+            params={"sessions": [day.isoformat() for day in days]},
+        )  # fmt: skip
+        base.run_load(LOADS["scores"], run)
+        found = Warehouse(engine, days)
+        with TestClient(main.make_app()) as found.client:
+            yield found
     settings.cache_clear()

@@ -1,8 +1,4 @@
-"""The API on a warehouse: the simulated universe with bars, statements, moods and scores of three sessions.
-
-Every answer is compared with the rows of the tables. Two tickers are added that were given up: RENAMED, which nobody
-bears now, and REUSED, which another security bears.
-"""
+"""The API on a warehouse (scored.py): every answer is compared with the rows of the tables."""
 
 from __future__ import annotations
 
@@ -10,159 +6,21 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 
 import asyncpg
 import pytest
-from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, make_url, text
+from scored import AT, COMPANY, HERO, NAMES, OTHER, SECURITY, TICKER, Warehouse
+from sqlalchemy import make_url, text
 
 from closingbell import cli, sessions
-from closingbell import settings as configured
 from closingbell.api import keys, main
 from closingbell.api.reads import Reads
-from closingbell.landing import Landing
-from closingbell.pipelines import LOADS, base
 from closingbell.scores.factors import FACTORS
-from closingbell.warehouse import db
-
-AT = datetime(2030, 1, 1, tzinfo=UTC)
-HERO, OTHER = 0, 1  # places among the shares, by security_id
-NAMES = [factor.name for factor in FACTORS]
-
-SHARES = "SELECT security_id FROM closingbell.securities WHERE type = 'CS' AND last_session IS NULL ORDER BY 1"
-BARS = """
-INSERT INTO closingbell.stock_prices (security_id, session, open, high, low, close, volume, source, final, fetched_at)
-SELECT s.security_id, d.day, 10, 12, 9, 10 + s.place % 7, 1000 + s.place, 'polygon', true, :at
-FROM (SELECT security_id, row_number() OVER (ORDER BY security_id) AS place
-      FROM closingbell.securities WHERE type = 'CS' AND last_session IS NULL) AS s
-CROSS JOIN unnest(CAST(:days AS date[])) AS d (day)"""
-INDICATORS = """
-INSERT INTO closingbell.technical_indicators
-    (security_id, session, close, rsi_14, return_1m, return_3m, bars, fetched_at)
-SELECT security_id, session, close, 30 + number % 40, CASE WHEN number % 3 > 0 THEN number % 11 / 10.0 END,
-       extract(day FROM session) / number, 400, :at
-FROM (SELECT *, CAST(volume AS integer) AS number FROM closingbell.stock_prices) AS p"""
-VALUATIONS = """
-INSERT INTO closingbell.valuation_ratios (security_id, session, close, market_cap, pe_ratio, earnings_yield,
-    statement_period_end, statement_known_on, fetched_at)
-SELECT security_id, session, close, 1e9, 20, CAST(volume AS integer) % 13 / 100.0, :period, :known_on, :at
-FROM closingbell.stock_prices"""
-STATEMENTS = """
-INSERT INTO closingbell.financials
-    (cik, period_end, period_type, known_on, known_at, currency, accession_no, source_accession_nos, net_margin, roa,
-     fetched_at)
-SELECT DISTINCT s.cik, CAST(:period AS date), 'TTM', CAST(:known_on AS date), CAST(:known_at AS timestamptz), 'USD',
-       '0000000001-25-000001', ARRAY['0000000001-25-000001', '0000000001-24-000009'], s.cik % 17 / 20.0, 0.1, :at
-FROM closingbell.securities AS s WHERE s.type = 'CS' AND s.last_session IS NULL"""
-MOOD = """
-INSERT INTO closingbell.sentiment_daily (security_id, session, sentiment_7d, sentiment_30d, articles_7d, articles_30d,
-    last_published_at, hours_since, by_source, known_at, fetched_at)
-VALUES (:security, :session, 0.25, 0.125, 1, 2, :close, 0, '{"polygon": {"weight": 1.0}}', :close, :at)"""
-ARTICLE = """
-INSERT INTO closingbell.news_articles (article_id, title, url, source, published_at, told_at, sources, vendors, tickers,
-    fetched_at)
-VALUES (:article, :title, 'https://news.example/' || :article, 'Wire', :published, :published, '{Wire}', '{polygon}',
-    '{}', :at)"""
-OPINION = """
-INSERT INTO closingbell.news_sentiment (article_id, security_id, model, model_version, score, known_at, fetched_at)
-VALUES (:article, :security, :model, '1', :score, :published, :at)"""
-COMPANY = """
-INSERT INTO closingbell.companies (cik, valid_from, name, fetched_at) VALUES (:cik, :first, :name, :at)"""
-SECURITY = """
-INSERT INTO closingbell.securities (security_id, cik, name, type, fetched_at)
-VALUES (:security, :cik, :name, 'CS', :at)"""
-TICKER = """
-INSERT INTO closingbell.ticker_history (ticker, valid_from, valid_to, security_id, fetched_at)
-VALUES (:ticker, :first, :last, :security, :at)"""
-SPLIT = """
-INSERT INTO closingbell.corporate_actions
-    (security_id, ex_date, kind, numerator, denominator, known_at, source, fetched_at)
-VALUES (:security, :session, 'split', 2, 1, :at, 'polygon', :at)"""
-
-
-class Warehouse:
-    """A database with scores, what it holds, and a client with a key."""
-
-    def __init__(self, engine: Engine, days: list[date]) -> None:
-        self.engine, self.days = engine, days
-        self.shares = [row["security_id"] for row in self.rows(SHARES)]
-        self.key = keys.make(engine, "tests", "pro", author="tests")[1]
-        self.client: TestClient
-
-    def rows(self, statement: str, **params: Any) -> list[dict[str, Any]]:
-        with self.engine.connect() as connection:
-            return [dict(row) for row in connection.execute(text(statement), params).mappings()]
-
-    def score(self, security: int, session: date) -> dict[str, Any]:
-        statement = "SELECT * FROM closingbell.ic_scores WHERE security_id = :security AND session = :session"
-        return self.rows(statement, security=security, session=session)[0]
-
-    def ticker(self, security: int) -> str:
-        statement = "SELECT ticker FROM closingbell.borne_tickers WHERE security_id = :security AND valid_to IS NULL"
-        return self.rows(statement, security=security)[0]["ticker"]
-
-    def get(self, path: str, status: int = 200) -> Any:
-        answer = self.client.get(path, headers={"X-API-Key": self.key})
-        assert answer.status_code == status, f"{path}: {answer.text}"
-        return answer.json()
-
-
-@pytest.fixture(scope="module")
-def house(market, with_universe, new_database, tmp_path_factory) -> Iterator[Warehouse]:
-    url = new_database(with_universe[0])
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("CLOSINGBELL_DATABASE_URL", url)
-        configured.settings.cache_clear()
-        engine = db.engine(url)
-        days = sessions.last_sessions(market.last_session, 3)
-        fill(engine, days)
-        run = base.Run(
-            dag_id="scores", run_id="tests", partition_key=days[-1].isoformat(), engine=engine,
-            landing=Landing(str(tmp_path_factory.mktemp("api")), engine),
-            params={"sessions": [day.isoformat() for day in days]},
-        )  # fmt: skip
-        base.run_load(LOADS["scores"], run)
-        found = Warehouse(engine, days)
-        with TestClient(main.make_app()) as found.client:
-            yield found
-    configured.settings.cache_clear()
-
-
-def fill(engine: Engine, days: list[date]) -> None:
-    close = sessions.close_of(days[-1])
-    statement = {"period": days[0].replace(day=1), "known_on": days[0], "at": AT}
-    with engine.begin() as connection:
-        shares = list(connection.scalars(text(SHARES)))
-        hero, other = shares[HERO], shares[OTHER]
-        connection.execute(text(BARS), {"days": days, "at": AT})
-        connection.execute(text(INDICATORS), {"at": AT})
-        connection.execute(text(STATEMENTS), statement | {"known_at": sessions.close_of(days[0])})
-        connection.execute(text(VALUATIONS), statement)
-        connection.execute(text(MOOD), {"security": hero, "session": days[-1], "close": close, "at": AT})
-        articles = [
-            {"article": 1, "title": "before the close", "published": close, "at": AT},
-            {"article": 2, "title": "after the close", "published": close.replace(hour=23), "at": AT},
-        ]
-        for article in articles:
-            connection.execute(text(ARTICLE), article)
-            for model, score in (("polygon", 0.5), ("lexicon", -0.25)):
-                one = {"security": hero, "model": model, "score": score}
-                connection.execute(text(OPINION), {**article, **one})
-        connection.execute(text(SPLIT), {"security": hero, "session": days[-1], "at": AT})
-        for ticker, security, first, last in (
-            ("RENAMED", hero, date(2010, 1, 4), date(2012, 6, 29)),
-            ("REUSED", hero, date(2013, 1, 2), date(2014, 6, 30)),
-            ("REUSED", other, days[1], None),
-        ):
-            row = {"ticker": ticker, "security": security, "first": first, "last": last, "at": AT}
-            connection.execute(text(TICKER), row)
-
 
 # -- scores -----------------------------------------------------------------------------------------------------------
 

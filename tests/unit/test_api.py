@@ -47,13 +47,13 @@ class Answers:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.away = False
 
-    async def rows(self, name: str, **params: Any) -> list[dict[str, Any]]:
+    async def rows(self, name: str, /, **params: Any) -> list[dict[str, Any]]:
         self.asked.append((name, params))
         if self.away:
             raise Unavailable("no host db.internal")
         return self.rows_of.get(name, [])
 
-    async def row(self, name: str, **params: Any) -> dict[str, Any] | None:
+    async def row(self, name: str, /, **params: Any) -> dict[str, Any] | None:
         found = await self.rows(name, **params)
         return found[0] if found else None
 
@@ -81,7 +81,7 @@ def client(app: Any, warehouse: Answers) -> Iterator[TestClient]:
 def paths(app: Any) -> list[str]:
     """Every path that is served, with something in the place of its parameters."""
     described = [re.sub(r"\{\w+\}", "AAPL", path) for path in app.openapi()["paths"]]
-    return [*described, f"{app.state.prefix}/openapi.json"]
+    return [*described, "/api/openapi.json"]
 
 
 def test_no_route_but_health_answers_without_a_key(client, warehouse):
@@ -118,10 +118,10 @@ def test_inside_airflow_every_route_but_health_asks_for_a_login(monkeypatch):
     monkeypatch.setattr(
         security, "get_auth_manager", lambda: SimpleNamespace(is_authorized_view=lambda access_view, user: False)
     )
-    assert TestClient(app).get("/scores/AAPL").status_code == 403
+    assert TestClient(app).get("/api/scores/AAPL").status_code == 403
 
 
-def test_airflow_mounts_the_api_before_the_pages_that_share_its_prefix():
+def test_airflow_mounts_api_scoreboard_and_its_own_pages_under_one_prefix():
     from fastapi import FastAPI
 
     sys.path.insert(0, str(REPOSITORY / "plugins"))
@@ -135,17 +135,19 @@ def test_airflow_mounts_the_api_before_the_pages_that_share_its_prefix():
     client = TestClient(airflow)
     refused = client.get("/closing-bell/api/scores/AAPL")
     assert (refused.status_code, refused.headers["content-type"]) == (401, "application/problem+json")
-    assert client.get("/closing-bell/late").status_code == 401
+    for page in ("/closing-bell/scoreboard", "/closing-bell/late"):
+        assert client.get(page).status_code == 401, page
     assert client.get("/closing-bell/nothing").status_code == 404
+    assert client.post("/closing-bell/scoreboard/sign-in").status_code == 404, "Airflow's login is the way in"
 
 
 def test_under_airflows_prefix_links_lead_back_to_it():
     from fastapi import FastAPI
 
-    inside = main.make_app(lambda: None, prefix="")
+    inside = main.make_app(lambda: None)
     main.remember(inside, Answers())  # type: ignore[arg-type]
     airflow = FastAPI()
-    airflow.mount("/closing-bell/api", inside)
+    airflow.mount("/closing-bell", inside)
     found = TestClient(airflow).get("/closing-bell/api/scores/FB").json()
     assert found["links"]["history"] == "/closing-bell/api/scores/META/history?session=2025-12-05"
     assert found["factors"]["growth"]["evidence"].startswith("/closing-bell/api/scores/META/evidence?session=2025")

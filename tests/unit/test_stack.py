@@ -128,6 +128,7 @@ def test_the_sandbox_stands_behind_the_same_connection_ids_as_production(embedde
         host = json.loads(found[f"AIRFLOW_CONN_{conn_id.upper()}"])["host"]
         assert host.startswith("http://127.0.0.1:4321"), conn_id
     assert found["CLOSINGBELL_MARKET_ENDS_ON"] == "2025-12-05"
+    assert found["CLOSINGBELL_SIMULATED"] == "true"
     assert found["CLOSINGBELL_DATABASE_URL"].startswith("postgresql+psycopg2://postgres@localhost/cb_simulated_7_60?")
     warehouse = json.loads(found["AIRFLOW_CONN_WAREHOUSE"])
     assert (warehouse["schema"], warehouse["extra"]["host"]) == ("cb_simulated_7_60", "/run/pg")

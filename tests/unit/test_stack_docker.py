@@ -281,7 +281,8 @@ def test_the_api_is_three_processes_behind_one_address() -> None:
     assert service["spec"]["type"] == "ClusterIP"
     assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
     assert service["spec"]["ports"][0]["port"] == 8000
-    (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
-    assert (path["path"], path["backend"]["service"]["name"]) == ("/api/", service["metadata"]["name"])
+    paths = ingress["spec"]["rules"][0]["http"]["paths"]
+    assert [path["path"] for path in paths] == ["/api/", "/scoreboard"]
+    assert {path["backend"]["service"]["name"] for path in paths} == {service["metadata"]["name"]}
     user = int(re.search(r"useradd --uid (\d+)", TEXTS["Dockerfile"]).group(1))  # type: ignore[union-attr]
     assert pod["spec"]["securityContext"]["runAsUser"] == user

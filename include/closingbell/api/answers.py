@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 NEWEST_SECONDS = 60  # how long an answer may be kept that the next publish changes
 PAST_SECONDS = 3600  # one about an earlier session, which only a correction changes
 PROBLEM_JSON = "application/problem+json"
+PREFIX = "/api"
 
 
 class Problem(BaseModel):
@@ -60,7 +61,11 @@ def problem(
     errors: list[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """The error as a problem document; nothing keeps it."""
+    """The error as a problem document, or as a page where a page was asked for; nothing keeps it."""
+    from closingbell.api import scoreboard
+
+    if scoreboard.is_page(request):
+        return scoreboard.failure(request, status, HTTPStatus(status).phrase, detail, headers or {})
     content = Problem(
         type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail,
         instance=request.url.path, errors=errors or [],
@@ -70,8 +75,8 @@ def problem(
 
 
 def base(request: Request) -> str:
-    """The path under which the API stands here: /api, or where Airflow mounts it."""
-    return f"{request.scope.get('root_path', '')}{request.app.state.prefix}"
+    """The path under which the API stands here: /api, below where Airflow mounts it."""
+    return f"{request.scope.get('root_path', '')}{PREFIX}"
 
 
 def not_found(detail: str) -> HTTPException:

@@ -1,6 +1,8 @@
-"""The API as an application: `uvicorn closingbell.api.main:app` with keys, or mounted in Airflow behind its login.
+"""The API and the scoreboard as an application: `uvicorn closingbell.api.main:app` with keys, or mounted in Airflow
+behind its login.
 
-Every route but /health needs one of the two. Neither the description nor anything else is served without.
+Every route but /health needs one of the two. Neither the description nor anything else is served without; pages answer
+who has no key with the form that takes one.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from fastapi.security import APIKeyHeader
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from closingbell import api
-from closingbell.api import scores, stocks
-from closingbell.api.answers import problem
+from closingbell.api import scoreboard, scores, stocks
+from closingbell.api.answers import PREFIX, problem
 from closingbell.api.keys import Keys, Rates
 from closingbell.api.models import Freshness, Health
 from closingbell.api.reads import Reads, Unavailable
+from closingbell.api.scoreboard import routes
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +36,12 @@ _key_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="made
 
 
 async def with_key(request: Request, key: Annotated[str | None, Security(_key_header)]) -> None:
-    """Let a caller pass whose key is in force and whose rate is not used up: 401 and 429 else."""
+    """Let a caller pass whose key is in force and whose rate is not used up: 401 and 429 else.
+
+    A browser has it as a cookie.
+    """
     state = request.app.state
+    key = key or request.cookies.get(scoreboard.COOKIE)
     caller = await state.keys.find(key) if key else None
     if caller is None:
         detail = "this key is not in force" if key else "a key is needed, in the header X-API-Key"
@@ -46,8 +53,8 @@ async def with_key(request: Request, key: Annotated[str | None, Security(_key_he
         raise HTTPException(429, detail, headers={"Retry-After": str(int(wait) + 1)})
 
 
-def make_app(guard: Any = with_key, *, prefix: str = "/api") -> FastAPI:
-    """The application. guard: the dependency that every route but /health has; prefix: of these routes."""
+def make_app(guard: Any = with_key) -> FastAPI:
+    """The application. guard: the dependency that every route but /health has."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -64,10 +71,10 @@ def make_app(guard: Any = with_key, *, prefix: str = "/api") -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.state.prefix = prefix
+    app.state.sign_in = guard is with_key
     remember(app, Reads())
 
-    guarded = APIRouter(prefix=prefix, dependencies=[Depends(guard)])
+    guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(guard)])
     guarded.include_router(scores.router)
     guarded.include_router(stocks.router)
 
@@ -76,6 +83,9 @@ def make_app(guard: Any = with_key, *, prefix: str = "/api") -> FastAPI:
         return JSONResponse(app.openapi())
 
     app.include_router(guarded)
+    app.include_router(routes.pages, dependencies=[Depends(guard)])
+    if app.state.sign_in:
+        app.include_router(routes.way_in)  # asks for the key that the form has
     app.add_api_route(
         "/health", health, response_model=Health, tags=["health"], responses={503: {"model": Health}}
     )  # fmt: skip
@@ -94,11 +104,15 @@ def remember(app: FastAPI, reads: Reads) -> None:
 
 
 def mounted() -> FastAPI:
-    """The application for Airflow's server to mount: who may see its plugins may ask, without a key."""
+    """The application for Airflow's server to mount, with Airflow's own pages: who may see its plugins may ask."""
     from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
     from airflow.api_fastapi.core_api.security import requires_access_view
 
-    return make_app(requires_access_view(AccessView.PLUGINS), prefix="")
+    from closingbell.orchestration import pages
+
+    app = make_app(requires_access_view(AccessView.PLUGINS))
+    app.mount("", pages.make_app())
+    return app
 
 
 async def health(request: Request) -> Response:

@@ -96,6 +96,25 @@ def indicators(windows: Sequence[Window]) -> dict[str, np.ndarray]:
     return values
 
 
+def lines(close: np.ndarray) -> dict[str, np.ndarray]:
+    """What a chart draws along closes (one split basis, oldest first): {column: a value a bar}.
+
+    NaN where bars are too few. A bar with 399 before it has the value of its row of technical_indicators, but for what
+    older bars still weigh (1e-6).
+    """
+    from talib import MA_Type
+    from talib._ta_lib import BBANDS, MACD, RSI, SMA
+
+    close = np.ascontiguousarray(close, dtype=np.float64)
+    macd, signal, histogram = MACD(close, 12, 26, 9)
+    upper, middle, lower = BBANDS(close, 20, 2.0, 2.0, MA_Type.SMA)
+    return {
+        "rsi_14": RSI(close, 14), "macd": macd, "macd_signal": signal, "macd_histogram": histogram,
+        "sma_20": middle, "sma_50": SMA(close, 50), "sma_200": SMA(close, 200),
+        "bollinger_upper": upper, "bollinger_lower": lower,
+    }  # fmt: skip
+
+
 def _talib(windows: Sequence[Window]) -> np.ndarray:
     """Last values of TA-Lib's arrays, (19 columns, windows)."""
     # talib's public names wrap these same functions in a check for pandas and polars input

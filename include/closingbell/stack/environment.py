@@ -68,6 +68,7 @@ def own_environment(state: State) -> dict[str, str]:
     found["CLOSINGBELL_PRICE_VENDOR"] = "polygon"
     found["CLOSINGBELL_TICKERS"] = wanted.tickers  # the operator's own list names live stocks
     found["CLOSINGBELL_MARKET_ENDS_ON"] = state.last_session
+    found["CLOSINGBELL_SIMULATED"] = str(wanted.mode == "simulated").lower()
     if (fortune := wanted.folder / "fortune500.csv").exists():
         found["CLOSINGBELL_FORTUNE500_CSV"] = str(fortune)
     return found

@@ -1,0 +1,190 @@
+"""The scoreboard: server-rendered pages of the API's own application, for a browser that is signed in.
+
+Their one script fetches the same pages and puts them in place, so that all but the charts works without it. Nothing is
+loaded from another host: the policy of every page says so.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from closingbell.api.answers import base
+from closingbell.scores.board import HEADINGS
+from closingbell.scores.factors import FACTORS
+from closingbell.sessions import NEW_YORK
+from closingbell.settings import settings
+
+PREFIX = "/scoreboard"
+COOKIE = "closingbell_key"
+POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "style-src 'self' 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+)
+"""BokehJS and the pages have their styles inline; nothing else is."""
+
+_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Vary": "Cookie, X-API-Key, Authorization",
+}
+_TITLES = {"analyst_consensus": "Analysts", "insider_activity": "Insiders", "news_sentiment": "News"}
+
+
+def root(request: Request) -> str:
+    """The path under which the pages stand here."""
+    return f"{request.scope.get('root_path', '')}{PREFIX}"
+
+
+def is_page(request: Request) -> bool:
+    """Whether a page of the scoreboard was asked for, and not the API."""
+    return f"{request.url.path}/".startswith(f"{root(request)}/")
+
+
+def page(
+    request: Request, template: str, *, status: int = 200, headers: dict[str, str] | None = None, **facts: Any
+) -> Response:
+    """The page, or 304 where the asker has it; it is asked for again each time, as a publish may change it."""
+    facts = {
+        "root": root(request),
+        "api": base(request),
+        "path": request.url.path,
+        "signed_in": COOKIE in request.cookies and request.app.state.sign_in,
+        "simulated": settings().simulated,
+        "script": static_url(request, "scoreboard.js"),
+        "style": _text("scoreboard.css"),
+    } | facts
+    body = _environment().get_template(template).render(**facts).encode()
+    etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    headers = _HEADERS | getattr(request.state, "headers", {}) | (headers or {})
+    if status == 200:
+        headers |= {"ETag": etag, "Cache-Control": "private, no-cache"}
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+    else:
+        headers |= {"Cache-Control": "no-store"}
+    return Response(body, status, headers=headers, media_type="text/html")
+
+
+def failure(request: Request, status: int, title: str, detail: str, headers: dict[str, str]) -> Response:
+    """An error as a page; where a key is missing, with the form that takes one."""
+    asks = status == 401 and request.app.state.sign_in
+    return page(
+        request,
+        "sign_in.html" if asks else "failure.html",
+        status=status,
+        headers=headers,
+        signed_in=False,
+        title=title,
+        detail=detail,
+        following=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+    )
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+def static_url(request: Request, name: str) -> str:
+    """Where a file stands; another version of it stands elsewhere, so that it may be kept."""
+    return f"{root(request)}/static/{_file(name)[2]}/{name}"
+
+
+def static(request: Request, name: str) -> Response | None:
+    """One of the two files that pages load; None for another."""
+    if name not in _FILES:
+        return None
+    body, packed, _ = _file(name)
+    headers = _HEADERS | {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        body, headers = packed, headers | {"Content-Encoding": "gzip"}
+    return Response(body, headers=headers, media_type="text/javascript")
+
+
+def _bokeh() -> Path:
+    import bokeh
+
+    return Path(bokeh.__file__).parent / "server/static/js/bokeh.min.js"
+
+
+_FILES = {"scoreboard.js": lambda: Path(__file__).parent / "scoreboard.js", "bokeh.min.js": _bokeh}
+
+
+@lru_cache(maxsize=4)
+def _file(name: str) -> tuple[bytes, bytes, str]:
+    body = _FILES[name]().read_bytes()
+    return body, gzip.compress(body, 6), hashlib.blake2b(body, digest_size=6).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _text(name: str) -> str:
+    return (Path(__file__).parent / name).read_text()
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("closingbell.api", "scoreboard"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "title_of": title_of, "number": number, "money": money, "at": at, "query": query, "heat": heat, "slug": slug,
+    }  # fmt: skip
+    environment.globals |= {"FACTORS": FACTORS, "HEADINGS": HEADINGS}
+    return environment
+
+
+def title_of(name: str) -> str:
+    """A factor's, metric's or table's name as a reader sees it."""
+    return _TITLES.get(name) or name.replace("_", " ").capitalize()
+
+
+def slug(name: str) -> str:
+    """A rating or confidence as a CSS class."""
+    return name.lower().replace(" ", "-")
+
+
+def number(value: float | None, form: str = ",.1f") -> str:
+    """A number, or a dash where there is none."""
+    return "–" if value is None else format(value, form).replace("-", "−")
+
+
+def money(value: float | None) -> str:
+    """US dollars, in words of thousands: $3.1B."""
+    if value is None:
+        return "–"
+    sign, value = ("−" if value < 0 else ""), abs(value)
+    for least, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "K")):
+        if value >= least * 0.99995:
+            return f"{sign}${value / (1e3 if unit == 'K' else least):,.{1 if unit == 'K' else 2}f}{unit}"
+    return f"{sign}${value:,.2f}"
+
+
+def at(moment: datetime | None) -> str:
+    """A moment, in New York, where its day is that of the session."""
+    if moment is None:
+        return "–"
+    return f"{moment.astimezone(NEW_YORK):%Y-%m-%d %H:%M} ET"
+
+
+def heat(score: float | None) -> str:
+    """The CSS class of a percentile's colour: one of ten, or none."""
+    return "" if score is None else f"h{min(int(score // 10), 9)}"
+
+
+def query(asked: dict[str, Any], **changed: Any) -> str:
+    """?what was asked, with some of it changed; what is empty is left out."""
+    given = {name: value for name, value in (asked | changed).items() if value not in (None, "")}
+    return f"?{urlencode(given)}" if given else "?"
+

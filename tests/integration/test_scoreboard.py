@@ -1,0 +1,385 @@
+"""The scoreboard on a warehouse (scored.py): what its pages show, and what a browser does with them.
+
+The browser is the machine's Chromium. Screenshots of every page go to build/screenshots.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from scored import HERO, NAMES, Warehouse, fill_rooms
+
+from closingbell import sessions
+from closingbell.api import main, scoreboard
+from closingbell.api.scoreboard import board, routes
+from closingbell.prices.indicators import lines
+from closingbell.settings import REPOSITORY
+from closingbell.stack.checks import free_port
+
+SHOTS = REPOSITORY / "build/screenshots"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+FRAME = "allow-scripts allow-same-origin allow-forms allow-downloads"  # of Airflow 3.3's pages of plugins
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rooms(house: Warehouse) -> None:
+    fill_rooms(house.engine, house.shares[HERO], house.days)
+
+
+def page_of(house: Warehouse, path: str, status: int = 200) -> str:
+    answer = house.client.get(f"/scoreboard{path}", headers={"X-API-Key": house.key})
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-security-policy"] == scoreboard.POLICY
+    return answer.text
+
+
+def tickers(text: str) -> list[str]:
+    return [unescape(found) for found in re.findall(r'<th scope="row"><a href="[^"]*"><b>([^<]+)</b>', text)]
+
+
+def rows_of(house: Warehouse, at: int) -> list[dict[str, Any]]:
+    statement = "SELECT * FROM closingbell.ic_scores WHERE session = :session ORDER BY overall_score DESC, security_id"
+    return [row | {"ticker": ticker_on(house, row)} for row in house.rows(statement, session=house.days[at])]
+
+
+def ticker_on(house: Warehouse, row: dict[str, Any]) -> str:
+    statement = """SELECT ticker FROM closingbell.borne_tickers WHERE security_id = :id AND valid_from <= :day
+        AND (valid_to >= :day OR valid_to IS NULL) ORDER BY valid_from DESC"""
+    return house.rows(statement, id=row["security_id"], day=row["session"])[0]["ticker"]
+
+
+# -- pages ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_board_shows_every_stock_best_first_and_a_page_at_a_time(house, monkeypatch):
+    expected = [row["ticker"] for row in rows_of(house, -1)]
+    assert tickers(page_of(house, "")) == expected[: board.PAGE]
+    monkeypatch.setattr(routes.board, "PAGE", 7)
+    shown: list[str] = []
+    for number in range(1, -(-len(expected) // 7) + 1):
+        shown += tickers(page_of(house, f"?page={number}"))
+    assert shown == expected
+    assert tickers(page_of(house, "?page=900")) == expected[-(len(expected) % 7 or 7) :], "beyond the last: the last"
+
+
+@pytest.mark.parametrize("column", ["technical", "sector_percentile", "change"])
+def test_the_board_is_sorted_by_a_column_and_back(house, column):
+    before = {row["security_id"]: row["overall_score"] for row in rows_of(house, 1)}
+    rows = rows_of(house, -1)
+    for row in rows:
+        row["change"] = round(row["overall_score"] - before[row["security_id"]], 2)
+    for order, sign in (("best", -1), ("worst", 1)):
+        ordered = sorted(rows, key=lambda row, s=sign: (row[column] is None, s * (row[column] or 0)))
+        assert tickers(page_of(house, f"?sort={column}&order={order}")) == [row["ticker"] for row in ordered]
+
+
+def test_the_board_is_filtered_and_its_download_has_the_same_rows(house):
+    rows = rows_of(house, -1)
+    sector = next(row["sector"] for row in rows if row["sector"])
+    rating = next(row["rating"] for row in rows if row["sector"] == sector)
+    found = [row for row in rows if (row["sector"], row["rating"]) == (sector, rating)]
+    asked = f"?sector={sector.replace(' ', '+')}&rating={rating.replace(' ', '+')}&min_score=1&confidence="
+    assert tickers(page_of(house, asked)) == [row["ticker"] for row in found]
+    answer = house.client.get(f"/scoreboard/board.csv{asked}", headers={"X-API-Key": house.key})
+    assert f'filename="closing-bell-{house.days[-1]}.csv"' in answer.headers["content-disposition"]
+    told = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [one["ticker"] for one in told] == [row["ticker"] for row in found]
+    assert [float(one["overall_score"]) for one in told] == [row["overall_score"] for row in found]
+    assert "No stock of this board meets that" in page_of(house, "?min_score=100")
+
+
+def test_a_day_without_a_board_shows_the_one_before_and_says_so(house):
+    first, second = house.days[:2]
+    assert tickers(page_of(house, f"?session={second}")) == [row["ticker"] for row in rows_of(house, 1)]
+    after = house.days[-1] + timedelta(days=1)
+    text = page_of(house, f"?session={after}")
+    assert f"Board of {house.days[-1]}" in text
+    assert f"{after} has no board, this is the nearest" in text
+    assert f"Board of {first}" in page_of(house, "?session=2009-01-02")
+    links = page_of(house, f"?session={second}&sort=technical")
+    assert f"session={first}&amp;sort=technical" in links
+    assert f"session={house.days[2]}&amp;sort=technical" in links
+
+
+def test_a_stock_is_shown_as_the_close_knew_it_with_where_it_came_from(house):
+    ticker = house.ticker(house.shares[HERO])
+    then, now = (page_of(house, f"/stocks/{ticker}?session={house.days[at]}") for at in (1, 2))
+    assert "$2.00B" in then
+    assert "$1.80B" not in then, "the quarter is restated after that close"
+    assert "$1.80B" in now
+    assert "restated: first known" in now
+    for early, late in (("Early Ann", "Late Lou"), ("0000000009-25-000004", "0000000009-25-000005")):
+        assert early in then
+        assert late not in then
+        assert early in now
+        assert late in now
+    score = house.score(house.shares[HERO], house.days[1])
+    assert f"<strong>{score['overall_score']:.2f}</strong>" in then
+    assert "0000000001-25-000001-index.htm" in then, "the filing that the margins are from"
+    assert "no data: it leaves the mean" in then
+    assert "before the close" in now
+    assert "after the close" not in now
+    cik = house.rows("SELECT cik FROM closingbell.securities WHERE security_id = :id", id=house.shares[HERO])[0]["cik"]
+    assert f"https://www.sec.gov/Archives/edgar/data/{cik}/000000000925000002/0000000009-25-000002-index.htm" in then
+    page_of(house, "/stocks/NOBODY", 404)
+
+
+def test_factor_bars_stand_against_the_quartiles_of_the_sector(house):
+    security = house.shares[HERO]
+    score = house.score(security, house.days[-1])
+    text = page_of(house, f"/stocks/{house.ticker(security)}")
+    peers = [row for row in rows_of(house, -1) if row["sector"] == score["sector"]]
+    for name in NAMES:
+        if score[name] is None:
+            continue
+        found = [row[name] for row in peers if row[name] is not None]
+        low, middle, high = np.percentile(found, [25, 50, 75])
+        assert f'class="half" style="left:{low:.1f}%;width:{high - low:.1f}%"' in text, name
+        assert f'class="middle" style="left:{middle:.1f}%"' in text, name
+
+
+def test_charts_are_of_the_bars_on_the_sessions_split_basis(house):
+    """The hero was split two for one on the last session; its bars before stood at twice the price."""
+    security = house.shares[HERO]
+    bars = house.rows(
+        "SELECT * FROM closingbell.stock_prices WHERE security_id = :id ORDER BY session", id=security
+    )  # fmt: skip
+    path = f"/scoreboard/stocks/{house.ticker(security)}"
+    for session, factor in ((house.days[1], 1.0), (house.days[2], 0.5)):
+        answer = house.client.get(f"{path}/charts.json?session={session}", headers={"X-API-Key": house.key}).json()
+        kept = [row for row in bars if row["session"] <= session]
+        closes = [row["close"] * (factor if row["session"] < house.days[2] else 1) for row in kept]
+        assert column(answer["prices"], "close") == pytest.approx(closes)
+        expected = lines(np.array(closes))["sma_50"]
+        assert np.isnan(expected).all(), "three bars have no average of fifty"
+        assert len(column(answer["history"], "overall_score")) == len(kept)
+
+
+def column(document: Any, name: str) -> list[float]:
+    """A column of the source of a BokehJS document."""
+    found: list[list[float]] = []
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            for key, value in node.get("entries", []):
+                if key == name:
+                    found.append(value if isinstance(value, list) else value.get("array", value))
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(document)
+    return found[0]
+
+
+# -- in a browser -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def site(house: Warehouse) -> Iterator[str]:
+    """The application under uvicorn, in a thread."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(main.make_app(), port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        thread.join(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        assert not os.environ.get("CI"), "the browser tests need Chromium: install Debian's package chromium"
+        pytest.skip("no Chromium on this machine: install it (Debian: apt-get install chromium) to try the pages")
+    expect.set_options(timeout=30_000)  # two busy cores draw a chart in ten seconds
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser, site: str, house: Warehouse) -> Iterator[Any]:
+    """visit(path, **of the context): a page of somebody signed in; what went wrong in it fails the test."""
+    contexts: list[BrowserContext] = []
+    wrong: list[str] = []
+
+    def opened(path: str, *, key: str | None = house.key, **options: Any) -> Page:
+        context = chromium.new_context(**options)
+        context.set_default_timeout(120_000)
+        contexts.append(context)
+        if key:
+            context.add_cookies([{"name": scoreboard.COOKIE, "value": key, "url": site}])
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" and key else None)
+        page.on("request", lambda asked: None if asked.url.startswith((site, "data:")) else wrong.append(asked.url))
+        page.goto(f"{site}{path}")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def listed(page: Page) -> list[str]:
+    return page.locator("table.board tbody th b").all_text_contents()
+
+
+def test_a_search_finds_as_one_types_and_leads_to_the_stock(visit, house):
+    security = house.shares[HERO]
+    ticker = house.ticker(security)
+    page = visit("/scoreboard")
+    page.keyboard.press("/")
+    page.keyboard.type(ticker[:2])
+    options = page.get_by_role("option")
+    expect(options.first).to_be_visible()
+    page.get_by_role("combobox", name="Search").fill(ticker)
+    expect(options.first).to_contain_text(ticker)
+    page.keyboard.press("ArrowDown")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/scoreboard/stocks/{ticker}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(ticker)
+    page.get_by_role("combobox", name="Search").fill("no such company at all")
+    expect(page.get_by_role("option")).to_have_text("Nothing of that name")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("listbox")).to_be_hidden()
+
+
+def test_filters_need_no_button_and_the_way_back_restores_them(visit, house):
+    rows = rows_of(house, -1)
+    rating = rows[-1]["rating"]
+    page = visit("/scoreboard")
+    page.get_by_label("Rating").select_option(rating)
+    few = [row["ticker"] for row in rows if row["rating"] == rating]
+    expect(page.get_by_role("status")).to_contain_text(f"{len(few)} of {len(rows)}")
+    assert listed(page) == few
+    assert f"rating={rating}".replace(" ", "+") in page.url
+    page.get_by_role("searchbox", name="Name").fill(few[0])
+    expect(page.locator("table.board tbody tr")).to_have_count(1)
+    expect(page.get_by_role("searchbox", name="Name")).to_be_focused()
+    page.go_back()
+    expect(page.locator("table.board tbody tr")).to_have_count(len(few))
+    page.get_by_role("link", name="Clear").click()
+    expect(page.locator("table.board tbody tr")).to_have_count(len(rows))
+    page.get_by_role("columnheader", name="Technical").get_by_role("link").click()
+    expect(page.locator("th[aria-sort=descending]")).to_contain_text("Technical")
+    page.keyboard.press("Enter")
+    expect(page.locator("th[aria-sort=ascending]")).to_contain_text("Technical")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as CSV").click()
+    assert download.value.suggested_filename == f"closing-bell-{house.days[-1]}.csv"
+
+
+def test_the_session_picker_shows_the_board_as_it_was(visit, house):
+    page = visit("/scoreboard")
+    page.get_by_role("link", name="Session before").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Board of {house.days[1]}")
+    assert listed(page) == [row["ticker"] for row in rows_of(house, 1)]
+    page.get_by_label("Session", exact=True).fill(str(house.days[0]))
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Board of {house.days[0]}")
+    page.locator("table.board tbody th a").first.click()
+    expect(page.get_by_label("Session", exact=True)).to_have_value(str(house.days[0]))
+
+
+def test_the_evidence_of_a_factor_opens_by_keyboard_and_names_its_filing(visit, house):
+    page = visit(f"/scoreboard/stocks/{house.ticker(house.shares[HERO])}")
+    summary = page.locator("summary", has_text="Profitability")
+    filing = page.locator("details.factor[open]").get_by_role("link", name="0000000001-25-000001").first
+    summary.focus()
+    page.keyboard.press("Enter")
+    expect(filing).to_be_visible()
+    close = sessions.close_of(house.days[0]).astimezone(sessions.NEW_YORK)
+    expect(page.locator("details.factor[open]")).to_contain_text(f"{close:%Y-%m-%d %H:%M} ET")
+
+
+def test_charts_are_drawn_and_drawn_again_in_the_other_theme(visit, house):
+    page = visit(f"/scoreboard/stocks/{house.ticker(house.shares[HERO])}", color_scheme="light")
+    page.wait_for_selector("html[data-drawn=light]")
+    assert page.locator(".chart").evaluate_all("all => all.map(one => one.childElementCount)") == [1, 1]
+    page.get_by_role("button", name="Dark").click()
+    page.wait_for_selector("html[data-drawn=dark]")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 22, 29)"
+    page.reload()
+    page.wait_for_selector("html[data-drawn=dark]")
+    page.get_by_role("button", name="1 month").click()
+    expect(page.get_by_role("button", name="1 month")).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_key_is_asked_for_once_and_leads_to_the_page_that_was_wanted(visit, house):
+    page = visit(f"/scoreboard?session={house.days[1]}", key=None)
+    page.get_by_label("Key").fill("cb_guessed")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("This key is not in force.")
+    page.get_by_label("Key").fill(house.key)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Board of")
+    assert page.evaluate("document.cookie") == "", "no script can read it"
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Key")).to_be_visible()
+
+
+def test_inside_airflows_frame_links_out_of_it_open(visit, house, site):
+    """Its sandbox lets a frame open no tab: the page around it does."""
+    page = visit("/scoreboard")
+    path = f"/scoreboard/stocks/{house.ticker(house.shares[HERO])}"
+    page.route("**/frame", lambda route: route.fulfill(
+        body=f'<html class="dark"><iframe sandbox="{FRAME}" src="{path}" width="1200" height="800"></iframe>',
+        content_type="text/html",
+    ))  # fmt: skip
+    page.context.route("https://www.sec.gov/**", lambda route: route.fulfill(body="a filing"))
+    page.goto(f"{site}/frame")
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
+    with page.context.expect_page() as opened:
+        frame.locator("#statements a[rel~=external]").first.click()
+    assert opened.value.url.startswith("https://www.sec.gov/Archives/edgar/data/")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("device", "size"), [("desktop", (1440, 900)), ("phone", (390, 844))])
+def test_every_page_fits_and_can_be_read_by_everybody(visit, house, theme, device, size):
+    """No page is wider than the screen, and axe-core finds nothing against WCAG 2.2 AA."""
+    ticker = house.ticker(house.shares[HERO])
+    phone = device == "phone"
+    options = {"viewport": {"width": size[0], "height": size[1]}, "color_scheme": theme}
+    for name, path, key in (
+        ("board", "/scoreboard", house.key), ("stock", f"/scoreboard/stocks/{ticker}", house.key),
+        ("sign-in", "/scoreboard", None),
+    ):  # fmt: skip
+        page = visit(path, key=key, is_mobile=phone, has_touch=phone, **options)
+        if name == "stock":
+            page.wait_for_selector(f"html[data-drawn={theme}]")
+            page.locator("details.factor").first.evaluate("one => { one.open = true; }")
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SHOTS / f"scoreboard-{name}-{theme}-{device}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], name
+        rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+        found = Axe().run(page, options=rules)
+        assert not found.response["violations"], found.generate_report()
