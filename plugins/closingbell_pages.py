@@ -1,5 +1,5 @@
-"""What stands inside Airflow, behind its login: the scoreboard and the API, and pages of Airflow's own: a run's loads, on
-every run; in the navigation why today's board is late, why a score changed, and what scores stand on.
+"""What stands inside Airflow, behind its login: the scoreboard and the API, and pages for who runs it: loads, on every
+run; in the navigation why today's board is late, why a score changed, and what scores stand on.
 
 Every Airflow process loads its plugins, every task too; the application is made by the API server's first request.
 """

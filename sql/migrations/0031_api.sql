@@ -1,4 +1,4 @@
--- depends: 0029_late_tickers
+-- depends: 0030_score_evidence
 -- Who may ask the API. The key itself is shown once, when it is made: 256 random bits, so that a plain SHA-256 keeps it.
 CREATE TABLE ops.api_keys (
     key_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -15,6 +15,3 @@ CREATE TABLE ops.api_keys (
 CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
 CREATE INDEX companies_name_words ON closingbell.companies USING gin (to_tsvector('simple', name));
 CREATE INDEX companies_name_pieces ON closingbell.companies USING gin (name public.gin_trgm_ops);
-
--- A stock's newest articles.
-CREATE INDEX IF NOT EXISTS news_sentiment_security_id_known_at_idx ON closingbell.news_sentiment (security_id, known_at);

@@ -90,6 +90,17 @@ def test_evidence_names_the_filings_and_when_they_were_known(house):
     assert [one["name"] for one in only] == ["technical"]
 
 
+def test_changes_add_up_to_the_change_since_the_session_before(house):
+    for security in house.shares:
+        found = house.get(f"/api/scores/{house.ticker(security)}/changes?session={house.days[1]}")
+        before, after = (house.score(security, day)["overall_score"] for day in house.days[:2])
+        assert (found["before"], found["score_before"], found["score_after"]) == (str(house.days[0]), before, after)
+        assert found["change"] == pytest.approx(after - before)
+        assert sum(part["part"] for part in found["parts"]) == pytest.approx(after - before, abs=1e-9)
+    first = f"/api/scores/{house.ticker(house.shares[HERO])}/changes?session={house.days[0]}"
+    assert "no score before" in house.get(first, 404)["detail"]
+
+
 def test_links_lead_on(house):
     found = house.get(f"/api/scores/top?limit=1&session={house.days[1]}")["results"][0]
     for link in [one["evidence"] for one in found["factors"].values()]:

@@ -26,6 +26,7 @@ from closingbell.api.keys import Keys, Rates
 from closingbell.api.models import Freshness, Health
 from closingbell.api.reads import Reads, Unavailable
 from closingbell.api.scoreboard import routes
+from closingbell.api.scoreboard.coverage import Coverage
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def remember(app: FastAPI, reads: Reads) -> None:
     """What a process keeps between requests: the way to the warehouse, keys, rates, and the last look at its health."""
     app.state.reads = reads
     app.state.keys, app.state.rates = Keys(reads), Rates()
-    app.state.health = (float("-inf"), None)
+    app.state.health, app.state.coverage = (float("-inf"), None), Coverage()
 
 
 def mounted() -> FastAPI:

@@ -82,6 +82,7 @@ _EXAMPLE_SCORE: dict[str, Any] = {
 }  # fmt: skip
 _LINKS = {
     "evidence": "/api/scores/AAPL/evidence?session=2025-12-05",
+    "changes": "/api/scores/AAPL/changes?session=2025-12-05",
     "history": "/api/scores/AAPL/history?session=2025-12-05",
 }
 
@@ -175,6 +176,16 @@ class Filing(BaseModel):
     url: str | None = Field(description="of the company's own filings")
 
 
+class Told(BaseModel):
+    """A rating of an analyst, or an article."""
+
+    kind: Literal["rating", "article"]
+    key: str = Field(description="vendor:rating_id, or article_id")
+    title: str | None
+    url: str | None
+    known_at: datetime
+
+
 class MetricEvidence(BaseModel):
     """One metric of a factor, and what it was read from; without data its value is null and it leaves the mean."""
 
@@ -189,6 +200,7 @@ class MetricEvidence(BaseModel):
     known_at: datetime | None = Field(description="when the last of its filings was known, else the session's close")
     filings: list[Filing] = Field(description="the first 50")
     filings_total: int
+    told: list[Told] = Field(description="ratings and articles, the newest 50")
     answers_sha256: list[str] = Field(description="hashes of the vendors' raw answers, as they were landed")
 
 
@@ -235,6 +247,7 @@ class Evidence(BaseModel):
                                 }
                             ],
                             "filings_total": 1,
+                            "told": [],
                             "answers_sha256": ["9f86d081884c7d659a2feaa0c55ad015"],
                         }
                     ],
@@ -289,6 +302,66 @@ Screen: type[Conditions] = create_model(
         for bound, word in (("min", "least"), ("max", "most"))
     },
 )
+
+
+class NewEvidence(BaseModel):
+    """A filing, a rating or an article."""
+
+    kind: Literal["filing", "rating", "article"]
+    key: str
+    known_at: datetime | None
+
+
+class Part(BaseModel):
+    """What one metric added to a score, or took; without a metric: what the lowest score, 1, did."""
+
+    factor: str | None
+    metric: str | None
+    part: float = Field(description="points of the score")
+    raw_before: float | None
+    raw_after: float | None
+    percentile_before: float | None
+    percentile_after: float | None
+    weight_before: float | None = Field(description="percent of the score that the metric decided; null without data")
+    weight_after: float | None
+    new_evidence: list[NewEvidence] = Field(description="what it stands on and did not before, the newest three")
+    new_evidence_total: int
+
+
+class Changes(BaseModel):
+    """Why a score is another than the session before: parts that add up to the change, the largest first."""
+
+    model_config = _example(
+        {"ticker": "AAPL", "security_id": 320193001, "session": "2025-12-05", "before": "2025-12-04"}
+        | {"score_before": 73.9, "score_after": 74.31, "change": 0.41}
+        | {
+            "parts": [
+                {
+                    "factor": FACTORS[0].name,
+                    "metric": FACTORS[0].metrics[0].name,
+                    "part": 0.41,
+                    "raw_before": 0.0265,
+                    "raw_after": 0.0269,
+                    "percentile_before": 50.0,
+                    "percentile_after": 60.25,
+                    "weight_before": 4.0,
+                    "weight_after": 4.0,
+                    "new_evidence": [
+                        {"kind": "filing", "key": "0000320193-25-000079", "known_at": "2025-10-31T10:01:26Z"}
+                    ],
+                    "new_evidence_total": 1,
+                }
+            ]
+        }
+    )
+    ticker: str | None
+    security_id: int
+    session: date
+    before: date
+    score_before: float
+    score_after: float
+    change: float
+    parts: list[Part]
 
 
 # -- stocks -----------------------------------------------------------------------------------------------------------

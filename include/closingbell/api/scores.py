@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from closingbell.api.answers import RESPONSES, answer, base, not_found
 from closingbell.api.models import (
     Board,
+    Changes,
     Conditions,
     Evidence,
     FactorEvidence,
@@ -27,7 +29,10 @@ from closingbell.api.models import (
     SectorQuery,
     Session,
     Ticker,
+    Told,
 )
+from closingbell.api.reads import Reads
+from closingbell.scores.changes import changes
 from closingbell.scores.factors import FACTORS
 
 MOST_FILINGS = 50  # shown of a metric: thousands of institutions report a large company
@@ -64,6 +69,7 @@ async def score(request: Request, ticker: Ticker, session: Session = None) -> Re
         **_score_row(request, row | {name: security[name] for name in ("ticker", "company_name")}),
         links={
             "evidence": f"{path}/evidence?session={row['session']}",
+            "changes": f"{path}/changes?session={row['session']}",
             "history": f"{path}/history?session={row['session']}",
         },
     )
@@ -98,10 +104,12 @@ async def evidence(
 ) -> Response:
     """Every metric of a score: value, percentile among whom, the row and the filings it came from, and when known."""
     security, row = await _scored(request, ticker, session)
-    found = await request.app.state.reads.rows(
-        "api_evidence", security_id=security["security_id"], session=row["session"], most=MOST_FILINGS
-    )
-    metrics = {one["metric"]: one for one in found}
+    asked = {"security_id": security["security_id"], "session": row["session"], "most": MOST_FILINGS}
+    reads = request.app.state.reads
+    found, told = await asyncio.gather(reads.rows("api_evidence", **asked), reads.rows("api_evidence_told", **asked))
+    metrics = {one["metric"]: one | {"told": []} for one in found}
+    for one in told:
+        metrics[one["metric"]]["told"].append(one)
     content = Evidence(
         ticker=security["ticker"],
         security_id=security["security_id"],
@@ -120,6 +128,43 @@ async def evidence(
         ],
     )
     return answer(request, content, past=is_past(session, security["newest"]))
+
+
+@router.get("/{ticker}/changes", response_model=Changes)
+async def changed(request: Request, ticker: Ticker, session: Session = None) -> Response:
+    """Which metrics moved the score since the one before, and by how much."""
+    security, row = await _scored(request, ticker, session)
+    facts = await change(request.app.state.reads, security, row["session"])
+    return answer(request, Changes(**facts), past=is_past(session, security["newest"]))
+
+
+async def change(reads: Reads, security: dict[str, Any], session: date) -> dict[str, Any]:
+    """What moved the score of a session since the one before it, as `Changes`; 404 where there is none to compare."""
+    who = {"security_id": security["security_id"], "session": session}
+    rows = await reads.rows("api_inputs", **who)
+    if len(rows) < 2:
+        raise not_found(f"{security['ticker']} has no score before {session}")
+    after, before = rows
+    scored = {"score_before": before["overall_score"], "score_after": after["overall_score"]}
+    try:
+        parts = changes(before["inputs"], after["inputs"], **scored)
+    except ValueError as error:  # one of them was made by other declarations
+        raise not_found(f"{before['session']} and {session} do not compare: {error}; score both again") from None
+    new: dict[str, list[dict[str, Any]]] = {}
+    for one in await reads.rows("score_evidence_new", **who, before=before["session"]):
+        new.setdefault(one["metric"], []).append(one)
+    found = [(part, new.get(part["metric"], [])) for part in parts.iter_rows(named=True)]
+    return {
+        "ticker": security["ticker"],
+        "security_id": security["security_id"],
+        "session": session,
+        "before": before["session"],
+        **scored,
+        "change": round(after["overall_score"] - before["overall_score"], 2),
+        "parts": [
+            part | {"new_evidence": of, "new_evidence_total": of[0]["total"] if of else 0} for part, of in found
+        ],
+    }
 
 
 async def known(request: Request, ticker: str, session: Any = None) -> dict[str, Any]:
@@ -197,6 +242,7 @@ def _metric(declared: Any, row: dict[str, Any] | None, cik: int | None, score: d
             Filing(accession_no=number, url=_url(number, cik, source)) for number in found.get("accession_nos") or []
         ],
         filings_total=found.get("filings_total", 0),
+        told=[Told(**one) for one in found.get("told", [])],
         answers_sha256=found.get("answers_sha256") or [],
     )
 

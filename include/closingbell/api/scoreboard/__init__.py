@@ -140,6 +140,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.filters |= {
         "title_of": title_of, "number": number, "money": money, "at": at, "query": query, "heat": heat, "slug": slug,
+        "ago": ago,
     }  # fmt: skip
     environment.globals |= {"FACTORS": FACTORS, "HEADINGS": HEADINGS}
     return environment
@@ -176,6 +177,14 @@ def at(moment: datetime | None) -> str:
     if moment is None:
         return "–"
     return f"{moment.astimezone(NEW_YORK):%Y-%m-%d %H:%M} ET"
+
+
+def ago(seconds: float) -> str:
+    """How long since, in the largest unit that there is two of."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return "just now"
 
 
 def heat(score: float | None) -> str:

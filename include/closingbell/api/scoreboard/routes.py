@@ -102,6 +102,16 @@ def _drawn(bars: list[dict[str, Any]], scores: list[dict[str, Any]], theme: char
     )
 
 
+@pages.get("/coverage")
+async def the_coverage(request: Request, session: Session = None) -> Response:
+    """How many of the universe each table and factor has data of, how old, against the goals; and what is published."""
+    found = await _session(request, session)
+    fresh = await request.app.state.reads.rows("published_ago")
+    lines = await request.app.state.coverage.of(found["session"])
+    asked = {"session": session} if session else {}
+    return page(request, "coverage.html", board=found, lines=lines, fresh=fresh, asked=asked)
+
+
 @pages.get("/static/{version}/{name}")
 async def file(request: Request, version: str, name: str) -> Response:
     """A script that the pages load."""

@@ -10,8 +10,10 @@ from collections.abc import Awaitable
 from typing import Any
 
 import numpy as np
+from fastapi import HTTPException
 
 from closingbell.api.reads import Reads
+from closingbell.api.scores import change
 from closingbell.scores.factors import FACTORS
 
 BARS = 260  # a year
@@ -42,6 +44,7 @@ async def facts(reads: Reads, security: dict[str, Any], board: dict[str, Any]) -
         "prices": prices_of(reads, who, SHOWN),
         "scores": reads.rows("api_history", **who, days=SHOWN),
         "evidence": reads.rows("api_evidence", **who, most=FILINGS),
+        "told": reads.rows("api_evidence_told", **who, most=FILINGS),
         "statements": reads.rows("api_stock_statements", cik=security["cik"], **known, periods=QUARTERS),
         "insider_sums": reads.row("api_stock_insider_sums", **who),
         "trades": reads.rows("api_stock_insiders", **known, most=TRADES),
@@ -55,15 +58,26 @@ async def facts(reads: Reads, security: dict[str, Any], board: dict[str, Any]) -
     score, owners = found["score"], found["owners"]
     peers = await _peers(reads, score) if score and score["sector"] else {}
     newest = {"quarter": owners[0]["quarter"], "most": HOLDERS} if owners else None
-    metrics = {row["metric"]: row for row in found.pop("evidence")}
+    metrics = {row["metric"]: row | {"told": []} for row in found.pop("evidence")}
+    for row in found.pop("told"):
+        metrics[row["metric"]]["told"].append(row)
     return found | {
         "security": security,
         "board": board,
         "factors": [_factor(declared, score, peers, metrics) for declared in FACTORS] if score else [],
         "peers": peers,
+        "changed": await _changed(reads, security, board["session"]) if score else None,
         "lines": STATEMENT,
         "holders": await reads.rows("api_stock_holders", **known, **newest) if newest else [],
     }
+
+
+async def _changed(reads: Reads, security: dict[str, Any], session: Any) -> dict[str, Any] | str:
+    """What moved the score since the session before; in words why that cannot be said."""
+    try:
+        return await change(reads, security, session)
+    except HTTPException as error:
+        return str(error.detail)
 
 
 async def prices_of(reads: Reads, who: dict[str, Any], bars: int) -> list[dict[str, Any]]:
