@@ -26,6 +26,7 @@ from scored import HERO, NAMES, Warehouse, fill_rooms
 from closingbell import sessions
 from closingbell.api import main, scoreboard
 from closingbell.api.scoreboard import board, routes
+from closingbell.pipelines import score_reads
 from closingbell.prices.indicators import lines
 from closingbell.settings import REPOSITORY
 from closingbell.stack.checks import free_port
@@ -171,6 +172,30 @@ def test_charts_are_of_the_bars_on_the_sessions_split_basis(house):
         expected = lines(np.array(closes))["sma_50"]
         assert np.isnan(expected).all(), "three bars have no average of fifty"
         assert len(column(answer["history"], "overall_score")) == len(kept)
+
+
+def test_why_a_score_changed_adds_up_to_the_change(house):
+    security = house.shares[HERO]
+    ticker = house.ticker(security)
+    before, after = (house.score(security, day)["overall_score"] for day in house.days[1:])
+    text = page_of(house, f"/stocks/{ticker}")
+    part = re.search(r'<section id="changes">.*?</section>', text, re.S)[0]  # type: ignore[index]
+    assert f"{house.days[1]}</a>: {before:.2f}. {house.days[2]}: {after:.2f}." in part
+    told = re.findall(r'<td class="n (?:up|down)">([+−][\d.]+)</td>', part)
+    points = [float(found.replace("−", "-")) for found in told]
+    assert points
+    assert sum(points) == pytest.approx(after - before, abs=1e-9)
+    assert "has no score before" in page_of(house, f"/stocks/{ticker}?session={house.days[0]}")
+
+
+def test_coverage_is_that_of_the_command_and_says_how_fresh_tables_are(house):
+    text = page_of(house, f"/coverage?session={house.days[1]}")
+    lines = score_reads.covered(house.engine, house.days[1])
+    shown = re.findall(r'<td class="n">([\d,]+), (\d+)%<span class="bar"', text)
+    of_kind = [line for kind in ("factor", "table") for line in lines if line.kind == kind]
+    assert shown == [(f"{line.have:,}", f"{100 * line.have / line.of:.0f}") for line in of_kind]
+    assert text.count("Reached:") + text.count("Missed:") == sum(len(line.goals) for line in lines)
+    assert re.search(r"<code>ic_scores</code></dt><dd>just now</dd>", text)
 
 
 def column(document: Any, name: str) -> list[float]:
@@ -371,7 +396,7 @@ def test_every_page_fits_and_can_be_read_by_everybody(visit, house, theme, devic
     options = {"viewport": {"width": size[0], "height": size[1]}, "color_scheme": theme}
     for name, path, key in (
         ("board", "/scoreboard", house.key), ("stock", f"/scoreboard/stocks/{ticker}", house.key),
-        ("sign-in", "/scoreboard", None),
+        ("coverage", "/scoreboard/coverage", house.key), ("sign-in", "/scoreboard", None),
     ):  # fmt: skip
         page = visit(path, key=key, is_mobile=phone, has_touch=phone, **options)
         if name == "stock":

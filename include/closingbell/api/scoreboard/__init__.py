@@ -37,6 +37,7 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Vary": "Cookie, X-API-Key, Authorization",
 }
+_SHORT = {"eps", "fcf", "macd", "roa", "roe", "rsi"}
 _TITLES = {"analyst_consensus": "Analysts", "insider_activity": "Insiders", "news_sentiment": "News"}
 
 
@@ -148,7 +149,10 @@ def _environment() -> Environment:
 
 def title_of(name: str) -> str:
     """A factor's, metric's or table's name as a reader sees it."""
-    return _TITLES.get(name) or name.replace("_", " ").capitalize()
+    if name in _TITLES:
+        return _TITLES[name]
+    words = [word.upper() if word in _SHORT else word for word in name.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def slug(name: str) -> str:

@@ -59,13 +59,15 @@ async def facts(reads: Reads, security: dict[str, Any], board: dict[str, Any]) -
     peers = await _peers(reads, score) if score and score["sector"] else {}
     newest = {"quarter": owners[0]["quarter"], "most": HOLDERS} if owners else None
     metrics = {row["metric"]: row | {"told": []} for row in found.pop("evidence")}
-    for row in found.pop("told"):
+    told = found.pop("told")
+    for row in told:
         metrics[row["metric"]]["told"].append(row)
     return found | {
         "security": security,
         "board": board,
         "factors": [_factor(declared, score, peers, metrics) for declared in FACTORS] if score else [],
         "peers": peers,
+        "titles": {row["key"]: row["title"] for row in told},
         "changed": await _changed(reads, security, board["session"]) if score else None,
         "lines": STATEMENT,
         "holders": await reads.rows("api_stock_holders", **known, **newest) if newest else [],
