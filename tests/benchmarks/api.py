@@ -1,4 +1,4 @@
-"""The API and the scoreboard on 4,600 scored stocks: latencies at 200 requests a second, throughput, and every other route.
+"""The API and the scoreboard on 4,600 stocks: latencies at 200 requests a second, throughput, every other route, pages.
 
 One process of the API under uvicorn, beside the same route returning a constant from a process of its own. Requests are
 sent when they are due, answered or not, and a latency counts from then: a stall is seen in all that it holds up.
