@@ -117,6 +117,7 @@ def places(state: State) -> str:
     """Addresses and login of a stack that is up."""
     lines = [
         f"Airflow     {state.airflow_url}   user {USER}   password {state.password}",
+        f"Scoreboard  {state.airflow_url}/plugin/scoreboard   once logged in to Airflow",
         f"Late?       {state.airflow_url}/closing-bell/late   why a board is late",
         f"Warehouse   {libpq_url(state)}",
         "`make down` ends it; `.venv/bin/closingbell doctor` checks it.",
