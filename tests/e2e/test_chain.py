@@ -30,7 +30,6 @@ from closingbell.sessions import close_of
 from closingbell.settings import settings
 from closingbell.stack import checks, keys, record, services
 from closingbell.warehouse import db
-from fixtures import plain_board
 
 Found = TypeVar("Found")
 start_sandbox = services.start_sandbox
@@ -126,19 +125,6 @@ def test_insiders_institutions_ratings_and_news_run_side_by_side_as_each_would_a
         # which copy of a story comes first, and so names the article, is up to the tasks: as many rows
         what = "row_number() OVER ()" if name in TOLD_BY_THE_FIRST_COPY else "*"
         assert_same_rows(name, f"SELECT {what} FROM closingbell.{name}", warehouse, db.engine(copy))
-
-
-def test_the_ten_factors_equal_a_plain_slow_implementation(clean):
-    """On the tables that all loads of the simulated market leave."""
-    session = date.fromisoformat(SESSION)
-    assert plain_board.differences_of_warehouse(clean, session) == []
-    (present,) = rows(
-        clean,
-        "SELECT count(analyst_consensus) > 0, count(insider_activity) > 0, count(institutional) > 0,"
-        " count(news_sentiment) > 0 FROM closingbell.ic_scores WHERE session = :session",
-        session=session,
-    )
-    assert all(present), present
 
 
 def test_workers_killed_during_stage_and_publish_leave_the_tables_of_a_clean_run(state, clean):

@@ -161,9 +161,7 @@ async def change(reads: Reads, security: dict[str, Any], session: date) -> dict[
         "before": before["session"],
         **scored,
         "change": round(after["overall_score"] - before["overall_score"], 2),
-        "parts": [
-            part | {"new_evidence": of, "new_evidence_total": of[0]["total"] if of else 0} for part, of in found
-        ],
+        "parts": [part | {"new_evidence": of, "new_evidence_total": of[0]["total"] if of else 0} for part, of in found],
     }
 
 

@@ -200,4 +200,3 @@ def query(asked: dict[str, Any], **changed: Any) -> str:
     """?what was asked, with some of it changed; what is empty is left out."""
     given = {name: value for name, value in (asked | changed).items() if value not in (None, "")}
     return f"?{urlencode(given)}" if given else "?"
-

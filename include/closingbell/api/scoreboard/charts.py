@@ -39,13 +39,16 @@ def prices(rows: Sequence[dict[str, Any]], theme: Theme) -> dict[str, Any]:
     price, rsi, macd = (_figure(theme, shown, height) for height in (320, 130, 130))
 
     price.varea(
-        "session", "bollinger_lower", "bollinger_upper", source=source, fill_color=colours["band"], fill_alpha=0.18,
+        "session",
+        "bollinger_lower",
+        "bollinger_upper",
+        source=source,
+        fill_color=colours["band"],
+        fill_alpha=0.18,
         legend_label="Bollinger",
     )
     for name, label, colour in _LINES:
-        price.line(
-            "session", name, source=source, color=colours[colour], line_width=1.4, legend_label=label
-        )
+        price.line("session", name, source=source, color=colours[colour], line_width=1.4, legend_label=label)
     close = price.line("session", "close", source=source, color=colours["close"], line_width=2, legend_label="Close")
     price.y_range.only_visible = True
     price.yaxis.axis_label = "USD a share"
@@ -102,7 +105,12 @@ def history(rows: Sequence[dict[str, Any]], theme: Theme) -> dict[str, Any]:
         figure.add_layout(Span(location=least, dimension="width", line_color=colours["grid"], line_width=1))
         figure.add_layout(
             Label(
-                x=4, x_units="screen", y=least, text=rating, text_color=colours["dim"], text_font_size="10px",
+                x=4,
+                x_units="screen",
+                y=least,
+                text=rating,
+                text_color=colours["dim"],
+                text_font_size="10px",
                 text_baseline="bottom",
             )
         )

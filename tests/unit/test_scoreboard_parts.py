@@ -150,8 +150,10 @@ def test_an_error_of_a_page_is_a_page(client):
         answer = client.get(path)
         assert answer.status_code == status, path
         assert answer.headers["content-type"].startswith("text/html")
-    assert client.get("/api/scores/ZZZZ", headers={"X-API-Key": KEY}).headers["content-type"].startswith(
-        "application/problem"
+    assert (
+        client.get("/api/scores/ZZZZ", headers={"X-API-Key": KEY})
+        .headers["content-type"]
+        .startswith("application/problem")
     )
 
 
@@ -168,8 +170,10 @@ def test_no_template_writes_what_it_was_given_unescaped():
     """But for the style sheet, which is ours."""
     for path in FOLDER.glob("*.html"):
         assert re.findall(r"\|\s*safe", path.read_text()) == (["| safe"] if path.name == "base.html" else []), path.name
-    text = scoreboard._environment().get_template("failure.html").render(
-        root="", api="", signed_in=False, simulated=False, style="", title="<script>", detail='"><img src=x>'
+    text = (
+        scoreboard._environment()
+        .get_template("failure.html")
+        .render(root="", api="", signed_in=False, simulated=False, style="", title="<script>", detail='"><img src=x>')
     )
     assert "<script>" not in text
     assert "<img" not in text
