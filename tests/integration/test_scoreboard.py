@@ -22,10 +22,12 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from scored import HERO, NAMES, Warehouse, fill_rooms
+from sqlalchemy import text
+from sqlalchemy.exc import InternalError
 
 from closingbell import sessions
 from closingbell.api import main, scoreboard
-from closingbell.api.scoreboard import board, routes
+from closingbell.api.scoreboard import board, coverage, routes
 from closingbell.pipelines import score_reads
 from closingbell.prices.indicators import lines
 from closingbell.settings import REPOSITORY
@@ -196,6 +198,16 @@ def test_coverage_is_that_of_the_command_and_says_how_fresh_tables_are(house):
     assert shown == [(f"{line.have:,}", f"{100 * line.have / line.of:.0f}") for line in of_kind]
     assert text.count("Reached:") + text.count("Missed:") == sum(len(line.goals) for line in lines)
     assert re.search(r"<code>ic_scores</code></dt><dd>just now</dd>", text)
+
+
+def test_coverage_cannot_write(house, monkeypatch):
+    def writing(engine: Any, session: Any) -> Any:
+        with engine.begin() as connection:
+            connection.execute(text("DELETE FROM closingbell.ic_scores"))
+
+    monkeypatch.setattr(score_reads, "covered", writing)
+    with pytest.raises(InternalError, match="read-only transaction"):
+        coverage._covered(house.days[1])
 
 
 def column(document: Any, name: str) -> list[float]:

@@ -36,7 +36,7 @@ def _covered(session: date) -> Any:
     from closingbell.warehouse import db
 
     try:
-        return score_reads.covered(db.engine(), session)
+        return score_reads.covered(db.engine().execution_options(postgresql_readonly=True), session)
     except OperationalError as error:
         raise Unavailable(f"coverage: {error}") from error
     except score_reads.NoScore:  # its bars were taken back since
