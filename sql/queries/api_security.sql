@@ -1,7 +1,8 @@
 -- The security that :ticker leads to on :session (date; NULL: the newest scored one): who bore it then, else who bore it
 -- last before, else who bears it today; with the ticker, name and sector it had then. `newest`: the newest scored session.
-WITH asked AS (
-    SELECT COALESCE(CAST(:session AS date), n.newest, CURRENT_DATE) AS session, n.newest
+WITH asked AS (  -- the ends of the calendar come as infinities, from which no day can be counted
+    SELECT GREATEST(LEAST(COALESCE(CAST(:session AS date), n.newest, CURRENT_DATE), '2200-01-01'), '1900-01-01') AS session,
+           n.newest
     FROM (SELECT max(session) AS newest FROM closingbell.ic_scores) AS n
 ), bearer AS (
     SELECT h.security_id

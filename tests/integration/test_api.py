@@ -49,6 +49,17 @@ def test_an_old_ticker_answers_with_the_security_it_became(house):
     assert house.get(f"/api/scores/REUSED?session={house.days[1]}")["security_id"] == other
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_the_ends_of_the_calendar_are_days_without_a_score(house, day):
+    """asyncpg sends them as infinities, and PostgreSQL subtracts none."""
+    ticker = house.ticker(house.shares[HERO])
+    for path in ("", "/evidence", "/changes"):
+        house.get(f"/api/scores/{ticker}{path}?session={day}", 404)
+    house.get(f"/api/scores/top?session={day}", 404)
+    house.get(f"/api/scores/{ticker}/history?session={day}", 404 if day < "2000" else 200)
+    house.get(f"/api/v1/market-data/{ticker}/history?end_date={day}", 404 if day < "2000" else 200)
+
+
 def test_history_is_in_order_and_ends_where_it_is_asked_to(house):
     ticker = house.ticker(house.shares[HERO])
     found = house.get(f"/api/scores/{ticker}/history?days=3660")["scores"]

@@ -165,6 +165,11 @@ def test_under_airflows_prefix_links_lead_back_to_it():
         "/api/scores/..%2F..%2Fetc",
         "/api/scores/AAPL?session=today",
         "/api/scores/AAPL?session=2025-02-30",
+        "/api/scores/AAPL?session=1764892800",  # seconds since 1970 of a session
+        "/api/scores/AAPL?session=2025-12-05T00:00:00",
+        "/api/scores/AAPL?session=٢٠٢٥-١٢-٠٥",
+        "/api/scores/screener?session=0",
+        "/api/v1/market-data/AAPL/history?start_date=3.6590535265002165e-90",
         "/api/scores/AAPL/history?days=0",
         "/api/scores/AAPL/history?days=99999999999999999999",
         "/api/scores/AAPL/evidence?factor=luck",

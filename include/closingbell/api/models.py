@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from closingbell.scores.factors import FACTORS
 from closingbell.universe.sectors import gics_sector, sectors
@@ -38,6 +39,13 @@ def known_factor(name: str) -> str:
     return name
 
 
+def written_day(day: Any) -> Any:
+    """As it is; raises ValueError for text that is no YYYY-MM-DD: pydantic takes a number for seconds since 1970."""
+    if isinstance(day, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII):
+        raise ValueError("a day is written YYYY-MM-DD")
+    return day
+
+
 Ticker = Annotated[
     str,
     Path(
@@ -47,8 +55,9 @@ Ticker = Annotated[
     ),
     AfterValidator(normal_ticker),
 ]
+Day = Annotated[date, BeforeValidator(written_day)]
 Session = Annotated[
-    date | None, Query(description="New York trading day; the newest by default", examples=["2025-12-05"])
+    Day | None, Query(description="New York trading day; the newest by default", examples=["2025-12-05"])
 ]
 Sector = Annotated[str, AfterValidator(known_sector), Field(json_schema_extra={"enum": list(sectors())})]
 SectorQuery = Annotated[Sector | None, Query(description="GICS sector as known then")]
@@ -266,7 +275,7 @@ class Conditions(BaseModel):
     """What the screener looks for; `Screen` has a least and a most of every factor besides."""
 
     model_config = ConfigDict(extra="forbid")
-    session: date | None = Field(None, description="New York trading day; the newest by default")
+    session: Day | None = Field(None, description="New York trading day; the newest by default")
     sector: Sector | None = Field(None, description="GICS sector as known then")
     confidence: Confidence | None = None
     min_score: float | None = Field(None, ge=0, le=100)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,6 +12,7 @@ from closingbell.api.models import (
     Article,
     Bar,
     Bars,
+    Day,
     Found,
     Offset,
     Quote,
@@ -92,8 +92,8 @@ async def latest(request: Request, symbol: Ticker) -> Response:
 async def bars(
     request: Request,
     symbol: Ticker,
-    start_date: Annotated[date | None, Query(examples=["2025-11-03"])] = None,
-    end_date: Annotated[date | None, Query(examples=["2025-12-05"])] = None,
+    start_date: Annotated[Day | None, Query(examples=["2025-11-03"])] = None,
+    end_date: Annotated[Day | None, Query(examples=["2025-12-05"])] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 500,
     offset: Offset = 0,
 ) -> Response:
