@@ -18,7 +18,7 @@ from sqlalchemy import make_url, text
 
 from closingbell import cli, sessions
 from closingbell.api import keys, main
-from closingbell.api.reads import Reads
+from closingbell.api.reads import Reads, Unavailable
 from closingbell.scores.factors import FACTORS
 
 # -- scores -----------------------------------------------------------------------------------------------------------
@@ -282,11 +282,19 @@ def test_the_api_can_only_read(house):
     asyncio.run(tried())
 
 
+def test_a_database_that_is_not_there_is_unavailable(house):
+    reads = Reads(lambda: house.engine.url.set(database="closingbell_of_nobody"))
+    with pytest.raises(Unavailable):
+        asyncio.run(reads.rows("api_newest"))
+
+
 def test_health_shows_how_fresh_each_table_is(house):
     found = house.client.get("/health").json()
     assert (found["status"], found["newest_session"]) == ("ok", house.days[-1].isoformat())
-    assert {"ic_scores", "score_inputs"} <= {one["table"] for one in found["tables"]}
-    assert all(one["seconds_ago"] >= 0 for one in found["tables"])
+    published = {one["table"] for one in found["tables"] if one["seconds_ago"] is not None}
+    assert {"ic_scores", "score_inputs"} <= published
+    assert published <= {row["dataset"] for row in house.rows("SELECT dataset FROM ops.load_ledger")}
+    assert all(one["seconds_ago"] >= 0 for one in found["tables"] if one["table"] in published)
 
 
 # -- properties -------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import asyncpg
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import make_url
@@ -21,6 +22,8 @@ from closingbell.api.keys import Caller, Keys, Rates, Tier
 from closingbell.api.reads import Reads, Unavailable, _compiled, address
 from closingbell.scores.factors import FACTORS
 from closingbell.settings import REPOSITORY
+from closingbell.warehouse import db
+from closingbell.warehouse.tables import TABLES
 
 KEY = {"X-API-Key": "cb_of_a_test"}
 SECURITY = {
@@ -293,10 +296,36 @@ def test_an_error_of_ours_is_500_and_says_nothing(client, warehouse):
 
 
 def test_health_asks_the_warehouse_once_however_many_ask(client, warehouse):
+    class Slow(Answers):
+        async def rows(self, name: str, /, **params: Any) -> list[dict[str, Any]]:
+            await asyncio.sleep(0)  # the others come meanwhile
+            return await super().rows(name, **params)
+
+    slow = Slow()
+    main.remember(client.app, slow)  # type: ignore[arg-type]
+
+    async def all_at_once() -> list[Any]:
+        return await asyncio.gather(*(main.health(SimpleNamespace(app=client.app)) for _ in range(50)))  # type: ignore[arg-type]
+
+    assert {answer.status_code for answer in asyncio.run(all_at_once())} == {200}
+    assert client.get("/health").status_code == 200
+    assert [name for name, _ in slow.asked] == ["api_newest", "published_ago"]
+
+
+def test_health_shows_the_tables_that_were_never_published_too(client, warehouse):
     warehouse.rows_of["published_ago"] = [{"dataset": "ic_scores", "seconds": 5.0}]
-    for _ in range(20):
-        assert client.get("/health").json()["tables"] == [{"table": "ic_scores", "seconds_ago": 5.0}]
-    assert [name for name, _ in warehouse.asked] == ["api_newest", "published_ago"]
+    found = {one["table"]: one["seconds_ago"] for one in client.get("/health").json()["tables"]}
+    assert found == dict.fromkeys(TABLES) | {"ic_scores": 5.0}
+
+
+@pytest.mark.parametrize("error", [asyncpg.UndefinedTableError("ops.load_ledger"), TimeoutError()])
+def test_health_of_a_warehouse_without_its_tables_or_without_an_answer_is_503(client, warehouse, error):
+    async def rows(name: str, /, **params: Any) -> Any:
+        raise error
+
+    warehouse.rows = rows
+    found = client.get("/health")
+    assert (found.status_code, found.json()["database"]) == (503, "unavailable")
 
 
 def test_a_key_has_the_rate_of_its_tier(client, warehouse):
@@ -335,6 +364,27 @@ def test_an_ended_key_is_refused_soon_and_guesses_are_not_asked_for_each():
         assert await found.find(KEY["X-API-Key"]) is None
 
     asyncio.run(used())
+
+
+def test_an_absent_warehouse_is_tried_once_for_all_who_wait():
+    """Each on its own, one after the other, the hundredth would wait a hundred times as long."""
+    tried = []
+
+    def url() -> Any:
+        tried.append(1)
+        raise db.NoWarehouse("none")
+
+    reads = Reads(url)
+    found = Keys(reads)
+
+    async def asked() -> list[Any]:
+        waiting = [reads.rows("api_newest") for _ in range(50)] + [found.find(f"cb_{n}") for n in range(50)]
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert {type(answer) for answer in asyncio.run(asked())} == {Unavailable}
+    assert len(tried) == 1
+    assert {type(answer) for answer in asyncio.run(asked())} == {Unavailable}
+    assert len(tried) == 2, "and again by who comes later"
 
 
 def test_the_description_is_valid_openapi_and_every_answer_has_an_example_that_is_one():

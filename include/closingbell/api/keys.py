@@ -5,7 +5,6 @@ A key is `cb_` and 256 random bits. Nothing can be guessed of so many, so its SH
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 import time
@@ -16,7 +15,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Engine
 
-from closingbell.api.reads import Reads
+from closingbell.api.reads import Reads, Shared
 from closingbell.warehouse import db
 
 FRESH_SECONDS = 30.0  # a key that was ended is refused after so long
@@ -84,21 +83,21 @@ class Keys:
         self._reads, self._clock = reads, clock
         self._callers: dict[str, Caller] = {}
         self._read_at = float("-inf")
-        self._reading = asyncio.Lock()
+        self._read = Shared(self._all)
 
     async def find(self, key: str) -> Caller | None:
         """Whose key it is; None for nobody's. Raises reads.Unavailable."""
         digest = hashed(key)
         if self._due(digest):
-            async with self._reading:
-                if self._due(digest):  # nobody else read them meanwhile
-                    rows = await self._reads.rows("api_keys")
-                    self._callers = {
-                        row["sha256"]: Caller(row["key_id"], row["name"], TIERS.get(row["tier"], TIERS["free"]))
-                        for row in rows
-                    }
-                    self._read_at = self._clock()
+            await self._read()
         return self._callers.get(digest)
+
+    async def _all(self) -> None:
+        rows = await self._reads.rows("api_keys")
+        self._callers = {
+            row["sha256"]: Caller(row["key_id"], row["name"], TIERS.get(row["tier"], TIERS["free"])) for row in rows
+        }
+        self._read_at = self._clock()
 
     def _due(self, digest: str) -> bool:
         limit = FRESH_SECONDS if digest in self._callers else SOON_SECONDS

@@ -7,12 +7,15 @@ who has no key with the form that takes one.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 
+import asyncpg
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -24,13 +27,15 @@ from closingbell.api import scoreboard, scores, stocks
 from closingbell.api.answers import PREFIX, problem
 from closingbell.api.keys import Keys, Rates
 from closingbell.api.models import Freshness, Health
-from closingbell.api.reads import Reads, Unavailable
+from closingbell.api.reads import Reads, Shared, Unavailable
 from closingbell.api.scoreboard import routes
 from closingbell.api.scoreboard.coverage import Coverage
+from closingbell.warehouse.tables import TABLES
 
 log = logging.getLogger(__name__)
 
 HEALTH_SECONDS = 5.0  # anybody may ask for it, so it is asked of the warehouse no more often
+LOOK_SECONDS = 3.0  # less than a probe waits
 AGAIN_SECONDS = "5"  # after which a caller may try a warehouse that did not answer
 
 _key_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="made by `closingbell api-key make`")
@@ -101,7 +106,8 @@ def remember(app: FastAPI, reads: Reads) -> None:
     """What a process keeps between requests: the way to the warehouse, keys, rates, and the last look at its health."""
     app.state.reads = reads
     app.state.keys, app.state.rates = Keys(reads), Rates()
-    app.state.health, app.state.coverage = (float("-inf"), None), Coverage()
+    app.state.health, app.state.look = (float("-inf"), None), Shared(partial(_look, app))
+    app.state.coverage = Coverage()
 
 
 def mounted() -> FastAPI:
@@ -118,26 +124,31 @@ def mounted() -> FastAPI:
 
 async def health(request: Request) -> Response:
     """Whether the warehouse answers, and when each table was published last; 503 where it does not."""
-    state, now = request.app.state, time.monotonic()
-    asked, content = state.health
-    if now - asked > HEALTH_SECONDS:
-        try:
-            newest = await state.reads.row("api_newest")
-            tables = await state.reads.rows("published_ago")
-            content = Health(
-                status="ok",
-                database="ok",
-                newest_session=newest["session"] if newest else None,
-                tables=[Freshness(table=row["dataset"], seconds_ago=row["seconds"]) for row in tables],
-            )
-        except Unavailable as error:
-            log.warning("health: %s", error)
-            content = Health(status="unavailable", database="unavailable", newest_session=None, tables=[])
-        state.health = (now, content)
+    state = request.app.state
+    if time.monotonic() - state.health[0] > HEALTH_SECONDS:
+        await state.look()
+    content = state.health[1]
     status = 200 if content.status == "ok" else 503
     return Response(
         content.model_dump_json(), status, {"Cache-Control": "no-store"}, media_type="application/json"
     )  # fmt: skip
+
+
+async def _look(app: FastAPI) -> None:
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            newest = await app.state.reads.row("api_newest")
+            published = {row["dataset"]: row["seconds"] for row in await app.state.reads.rows("published_ago")}
+        content = Health(
+            status="ok",
+            database="ok",
+            newest_session=newest["session"] if newest else None,
+            tables=[Freshness(table=name, seconds_ago=published.get(name)) for name in sorted(TABLES | published)],
+        )
+    except (Unavailable, TimeoutError, asyncpg.PostgresError) as error:  # the last: without its tables, or the right
+        log.warning("health: %s", error or "no answer")
+        content = Health(status="unavailable", database="unavailable", newest_session=None, tables=[])
+    app.state.health = (time.monotonic(), content)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -533,7 +533,7 @@ class Freshness(BaseModel):
     """When a table was published last."""
 
     table: str
-    seconds_ago: float
+    seconds_ago: float | None = Field(description="null: never")
 
 
 class Health(BaseModel):

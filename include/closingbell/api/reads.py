@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import asyncpg
 from sqlalchemy import URL
@@ -27,7 +27,10 @@ _AWAY = (
     asyncpg.OperatorInterventionError,  # shut down, or a statement that took too long
     asyncpg.InsufficientResourcesError,  # too many connections
     asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,  # no such database, yet or any more
 )
+
+Found = TypeVar("Found")
 
 
 # of a URL's options; asyncpg would tell the server of others, such as connect_timeout, which it does not know
@@ -41,13 +44,27 @@ class Unavailable(RuntimeError):
     """The warehouse cannot be asked now."""
 
 
+class Shared(Generic[Found]):
+    """Does one thing once for all who ask while it is done: they get the same result, or the same error."""
+
+    def __init__(self, do: Callable[[], Coroutine[Any, Any, Found]]) -> None:
+        self._do = do
+        self._doing: asyncio.Task[Found] | None = None
+
+    def __call__(self) -> Awaitable[Found]:
+        """What it gives; the next call after its end does it again."""
+        if self._doing is None or self._doing.done():
+            self._doing = asyncio.create_task(self._do())
+        return asyncio.shield(self._doing)  # who asked first may leave first
+
+
 class Reads:
     """The warehouse's queries. The pool is made by the first one: a mounted application is told of no start."""
 
     def __init__(self, url: Callable[[], URL] = db.warehouse_url) -> None:
         self._url = url
         self._pool: asyncpg.Pool | None = None
-        self._making = asyncio.Lock()
+        self._made = Shared(self._make)
 
     async def rows(self, name: str, /, **params: Any) -> list[dict[str, Any]]:
         """The rows of sql/queries/<name>.sql; jsonb as what it says. Raises Unavailable."""
@@ -75,26 +92,24 @@ class Reads:
             await self._pool.close()
             self._pool = None
 
-    async def _made(self) -> asyncpg.Pool:
-        async with self._making:
-            if self._pool is None:
-                url = await asyncio.to_thread(self._url)  # inside Airflow this asks for a connection
-                self._pool = await asyncpg.create_pool(
-                    address(url),
-                    min_size=1,
-                    max_size=CONNECTIONS,
-                    timeout=WAIT_SECONDS,
-                    command_timeout=STATEMENT_SECONDS + 1,
-                    init=_reader,
-                    reset=_nothing_to_reset,
-                    server_settings={
-                        "application_name": "closingbell-api",
-                        "timezone": "UTC",
-                        "default_transaction_read_only": "on",
-                        "statement_timeout": f"{STATEMENT_SECONDS:.0f}s",
-                    },
-                )
-            return self._pool
+    async def _make(self) -> asyncpg.Pool:
+        url = await asyncio.to_thread(self._url)  # inside Airflow this asks for a connection
+        self._pool = await asyncpg.create_pool(
+            address(url),
+            min_size=1,
+            max_size=CONNECTIONS,
+            timeout=WAIT_SECONDS,
+            command_timeout=STATEMENT_SECONDS + 1,
+            init=_reader,
+            reset=_nothing_to_reset,
+            server_settings={
+                "application_name": "closingbell-api",
+                "timezone": "UTC",
+                "default_transaction_read_only": "on",
+                "statement_timeout": f"{STATEMENT_SECONDS:.0f}s",
+            },
+        )
+        return self._pool
 
 
 def address(url: URL) -> str:
