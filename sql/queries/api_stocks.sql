@@ -9,14 +9,18 @@ WITH named AS (
     SELECT cik, (array_agg(name ORDER BY valid_from DESC))[1] AS name,
            (array_agg(sector ORDER BY valid_from DESC) FILTER (WHERE sector IS NOT NULL))[1] AS sector
     FROM closingbell.companies GROUP BY cik
+), ranked AS (  -- a company's rank is that of all its shares
+    SELECT s.cik, min(f.rank) AS rank
+    FROM closingbell.index_members AS f
+    JOIN closingbell.securities AS s USING (security_id)
+    WHERE f.index_name = 'fortune500' AND f.valid_to IS NULL GROUP BY s.cik
 ), stocks AS (
     SELECT s.security_id AS id, n.ticker AS symbol, COALESCE(c.name, s.name) AS company_name, c.sector,
-           f.rank AS fortune_500_rank
+           r.rank AS fortune_500_rank, s.last_session
     FROM closingbell.securities AS s
     JOIN named AS n USING (security_id)
     LEFT JOIN company AS c ON c.cik = s.cik
-    LEFT JOIN closingbell.index_members AS f
-        ON f.index_name = 'fortune500' AND f.security_id = s.security_id AND f.valid_to IS NULL
+    LEFT JOIN ranked AS r ON r.cik = s.cik
     WHERE (CAST(:securities AS bigint[]) IS NOT NULL
            OR (s.type IN ('CS', 'ADRC', 'OS', 'GDR') AND s.last_session IS NULL))
       AND (CAST(:sector AS text) IS NULL OR c.sector = CAST(:sector AS text))

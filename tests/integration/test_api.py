@@ -21,6 +21,13 @@ from closingbell.api import keys, main
 from closingbell.api.reads import Reads, Unavailable
 from closingbell.scores.factors import FACTORS
 
+RANKED = """
+INSERT INTO closingbell.index_members (index_name, security_id, valid_from, rank, fetched_at)
+VALUES ('fortune500', :security, '2019-01-02', :rank, :at)"""
+ENDED = "UPDATE closingbell.securities SET last_session = :last WHERE security_id = :security"
+ADJUSTED = """
+UPDATE closingbell.stock_prices SET adjusted_as_of = :until WHERE security_id = :security AND session = :day"""
+
 # -- scores -----------------------------------------------------------------------------------------------------------
 
 
@@ -197,6 +204,28 @@ def test_search_finds_appl_and_alphabet(house):
         assert house.get(f"/api/v1/stocks/search?q={q}")["results"][0]["symbol"] == symbol, q
 
 
+def test_a_companys_rank_is_that_of_all_its_shares_and_one_no_longer_listed_says_so(house):
+    hero = house.shares[HERO]
+    sibling = {
+        "security": hero + 1,
+        "name": "Sibling",
+        "ticker": "SIBL",
+        "first": date(2019, 1, 2),
+        "last": None,
+        "at": AT,
+    }
+    cik = house.rows("SELECT cik FROM closingbell.securities WHERE security_id = :id", id=hero)[0]["cik"]
+    with house.engine.begin() as connection:
+        connection.execute(text(SECURITY), sibling | {"cik": cik})
+        connection.execute(text(TICKER), sibling)
+        connection.execute(text(RANKED), {"security": hero, "rank": 8, "at": AT})
+        connection.execute(text(ENDED), {"security": hero + 1, "last": date(2024, 6, 28)})
+    listed = {one["id"]: one for one in house.get("/api/v1/stocks?limit=1000")["results"]}
+    assert (listed[hero]["fortune_500_rank"], listed[hero]["last_session"], hero + 1 in listed) == (8, None, False)
+    found = house.get("/api/v1/stocks/SIBL")
+    assert (found["fortune_500_rank"], found["last_session"]) == (8, "2024-06-28")
+
+
 def test_a_stock_shows_its_market_data_and_its_mood(house):
     hero = house.shares[HERO]
     found = house.get(f"/api/v1/stocks/{house.ticker(hero)}")
@@ -216,6 +245,32 @@ def test_a_split_is_no_fall_of_the_price(house):
     assert found["previous_close"] == pytest.approx(bars[-2]["close"] / 2)
     assert found["change"] == pytest.approx(bars[-1]["close"] - bars[-2]["close"] / 2)
     assert (found["market_cap"], found["pe_ratio"], found["source"]) == (1e9, 20, "polygon")
+
+
+def test_prices_that_their_vendor_adjusted_say_so_and_are_not_adjusted_once_more(house):
+    """The recordings' are adjusted as of their last day: a split of before that day is in them already."""
+    hero, (_, second, last) = house.shares[HERO], house.days  # its split is on the last day
+    path = f"/api/v1/market-data/{house.ticker(hero)}"
+
+    def latest(*adjusted: date | None) -> dict[str, Any]:
+        with house.engine.begin() as connection:
+            for day, until in zip((second, last), adjusted, strict=True):
+                connection.execute(text(ADJUSTED), {"security": hero, "day": day, "until": until})
+        return house.get(f"{path}/latest")
+
+    close = house.get(f"{path}/history?start_date={second}")["results"][0]["close"]
+    try:
+        for adjusted in ((last, last), (last, None)):
+            found = latest(*adjusted)
+            assert (found["previous_close"], found["adjusted_as_of"]) == (
+                close,
+                adjusted[1] and adjusted[1].isoformat(),
+            )
+        shown = [one["adjusted_as_of"] for one in house.get(f"{path}/history")["results"]]
+        assert shown == [None, last.isoformat(), None]
+        assert latest(None, last)["previous_close"] == close / 2
+    finally:
+        assert latest(None, None)["previous_close"] == close / 2
 
 
 def test_bars_are_those_of_the_days_asked_for(house):

@@ -377,13 +377,14 @@ class Changes(BaseModel):
 
 _EXAMPLE_STOCK: dict[str, Any] = {
     "id": 320193001, "symbol": "AAPL", "company_name": "Apple Inc.", "sector": "Information Technology",
-    "fortune_500_rank": 4,
+    "fortune_500_rank": 4, "last_session": None,
 }  # fmt: skip
 _EXAMPLE_QUOTE: dict[str, Any] = {
     "symbol": "AAPL", "session": "2025-12-05", "open": 280.54, "high": 281.14, "low": 278.05, "close": 278.78,
     "volume": 47265845.0, "vwap": 279.1, "trades": 612345, "previous_session": "2025-12-04",
     "previous_close": 280.7, "change": -1.92, "change_percent": -0.684, "market_cap": 4.12e12, "pe_ratio": 37.4,
-    "pb_ratio": 55.8, "ps_ratio": 9.9, "source": "polygon", "final": True, "fetched_at": "2025-12-06T12:00:09Z",
+    "pb_ratio": 55.8, "ps_ratio": 9.9, "source": "polygon", "adjusted_as_of": None, "final": True,
+    "fetched_at": "2025-12-06T12:00:09Z",
 }  # fmt: skip
 _EXAMPLE_MOOD: dict[str, Any] = {
     "symbol": "AAPL", "session": "2025-12-05", "sentiment_7d": 0.21, "sentiment_30d": 0.17, "articles_7d": 41,
@@ -398,6 +399,12 @@ _EXAMPLE_MOOD: dict[str, Any] = {
 }  # fmt: skip
 
 
+AdjustedAsOf = Annotated[
+    date | None,
+    Field(description="null: as traded; else its vendor adjusted it for splits, and perhaps dividends, up to that day"),
+]
+
+
 class Stock(BaseModel):
     """A common share."""
 
@@ -405,7 +412,8 @@ class Stock(BaseModel):
     symbol: str
     company_name: str | None
     sector: str | None
-    fortune_500_rank: int | None
+    fortune_500_rank: int | None = Field(description="of the company")
+    last_session: date | None = Field(None, description="the last day it traded; null while it is listed")
 
 
 class Stocks(BaseModel):
@@ -430,7 +438,7 @@ class Found(BaseModel):
 
 
 class Quote(BaseModel):
-    """A session's bar as traded, in USD, with the close before it on the same split basis, and what a share costs."""
+    """A session's bar, in USD, with the close before it on the same split basis, and what a share costs."""
 
     model_config = _example(_EXAMPLE_QUOTE)
     symbol: str | None
@@ -451,12 +459,13 @@ class Quote(BaseModel):
     pb_ratio: float | None
     ps_ratio: float | None
     source: str = Field(description="the vendor")
+    adjusted_as_of: AdjustedAsOf = None
     final: bool = Field(description="false while the vendor may still correct it")
     fetched_at: datetime
 
 
 class Bar(BaseModel):
-    """A session's bar as traded, in USD, not adjusted for splits."""
+    """A session's bar, in USD."""
 
     session: date
     open: float
@@ -467,6 +476,7 @@ class Bar(BaseModel):
     vwap: float | None
     trades: int | None
     source: str
+    adjusted_as_of: AdjustedAsOf = None
     final: bool
 
 

@@ -97,7 +97,7 @@ async def bars(
     limit: Annotated[int, Query(ge=1, le=1000)] = 500,
     offset: Offset = 0,
 ) -> Response:
-    """Bars as traded, not adjusted for splits, in order."""
+    """Bars as their vendor gave them, in order: as traded, where `adjusted_as_of` is null."""
     if start_date and end_date and start_date > end_date:
         wrong = {"loc": ("query", "end_date"), "msg": f"{end_date} is before start_date {start_date}", "type": "order"}
         raise RequestValidationError([wrong])
@@ -128,9 +128,11 @@ async def _quote(request: Request, security: dict[str, Any]) -> Quote | None:
     row = await request.app.state.reads.row("api_market", security_id=security["security_id"])
     if row is None:
         return None
-    close, before = row["close"], row["previous_close"]
-    change = None if before is None else round(close - before, 6)
-    percent = round(100 * change / before, 4) if change is not None and before else None
+    before, change, percent = row["previous_close"], None, None
+    if before is not None:
+        row["previous_close"] = before = round(before, 6)
+        change = round(row["close"] - before, 6)
+        percent = round(100 * change / before, 4) if before else None
     return Quote(**row, symbol=security["ticker"], change=change, change_percent=percent)
 
 
