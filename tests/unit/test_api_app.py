@@ -236,6 +236,18 @@ def test_filings_of_institutions_are_not_sought_under_the_company(client, wareho
         assert (shown["filings"][0]["url"], shown["filings_total"]) == (url, 6000)
 
 
+def test_an_article_of_a_metric_that_is_scored_again_meanwhile_is_no_error(client, warehouse):
+    warehouse.rows_of["api_evidence_told"] = [{"metric": "sentiment_7d", "kind": "article", "key": "1"}]
+    assert client.get("/api/scores/FB/evidence", headers=KEY).status_code == 200
+
+
+def test_a_session_without_its_inputs_is_not_explained_by_those_of_earlier_ones(client, warehouse):
+    earlier = [{"session": date(2025, 12, day), "overall_score": 50.0, "inputs": {}} for day in (4, 3)]
+    warehouse.rows_of["api_inputs"] = earlier
+    answer = client.get("/api/scores/FB/changes?session=2025-12-05", headers=KEY)
+    assert (answer.status_code, "not what one of them is made of" in answer.text) == (404, True)
+
+
 def test_the_screener_bounds_every_declared_factor(client, warehouse):
     described = client.app.openapi()["paths"]["/api/scores/screener"]["get"]["parameters"]
     names = {parameter["name"] for parameter in described}

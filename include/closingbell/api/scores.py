@@ -109,7 +109,8 @@ async def evidence(
     found, told = await asyncio.gather(reads.rows("api_evidence", **asked), reads.rows("api_evidence_told", **asked))
     metrics = {one["metric"]: one | {"told": []} for one in found}
     for one in told:
-        metrics[one["metric"]]["told"].append(one)
+        if one["metric"] in metrics:  # two statements: a score may be made again between them
+            metrics[one["metric"]]["told"].append(one)
     content = Evidence(
         ticker=security["ticker"],
         security_id=security["security_id"],
@@ -142,8 +143,8 @@ async def change(reads: Reads, security: dict[str, Any], session: date) -> dict[
     """What moved the score of a session since the one before it, as `Changes`; 404 where there is none to compare."""
     who = {"security_id": security["security_id"], "session": session}
     rows = await reads.rows("api_inputs", **who)
-    if len(rows) < 2:
-        raise not_found(f"{security['ticker']} has no score before {session}")
+    if len(rows) < 2 or rows[0]["session"] != session:
+        raise not_found(f"{security['ticker']} has no score before {session}, or not what one of them is made of")
     after, before = rows
     scored = {"score_before": before["overall_score"], "score_after": after["overall_score"]}
     try:
