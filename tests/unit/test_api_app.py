@@ -140,7 +140,10 @@ def test_airflow_mounts_api_scoreboard_and_its_own_pages_under_one_prefix():
     assert (refused.status_code, refused.headers["content-type"]) == (401, "application/problem+json")
     for page in ("/closing-bell/scoreboard", "/closing-bell/late"):
         assert client.get(page).status_code == 401, page
-    assert client.get("/closing-bell/nothing").status_code == 404
+    for path in ("/closing-bell/nothing", "/closing-bell/api/nothing"):
+        unknown = client.get(path)
+        assert (unknown.status_code, unknown.headers["content-type"]) == (404, "application/problem+json")
+    assert client.post("/closing-bell/api/scores/AAPL").status_code == 405
     assert client.post("/closing-bell/scoreboard/sign-in").status_code == 404, "Airflow's login is the way in"
 
 
@@ -155,6 +158,8 @@ def test_under_airflows_prefix_links_lead_back_to_it():
     assert found["links"]["history"] == "/closing-bell/api/scores/META/history?session=2025-12-05"
     assert found["factors"]["growth"]["evidence"].startswith("/closing-bell/api/scores/META/evidence?session=2025")
     assert TestClient(airflow).get(found["links"]["evidence"]).json()["ticker"] == "META"
+    described = TestClient(airflow).get("/closing-bell/api/openapi.json").json()
+    assert described["servers"] == [{"url": "/closing-bell"}], "its paths begin there"
 
 
 @pytest.mark.parametrize(

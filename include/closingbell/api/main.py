@@ -86,7 +86,7 @@ def make_app(guard: Any = with_key) -> FastAPI:
 
     @guarded.get("/openapi.json", include_in_schema=False)
     async def openapi(request: Request) -> Response:
-        return JSONResponse(app.openapi())
+        return JSONResponse(app.openapi() | {"servers": [{"url": request.scope.get("root_path") or "/"}]})
 
     app.include_router(guarded)
     app.include_router(routes.pages, dependencies=[Depends(guard)])
@@ -118,7 +118,7 @@ def mounted() -> FastAPI:
     from closingbell.orchestration import pages
 
     app = make_app(requires_access_view(AccessView.PLUGINS))
-    app.mount("", pages.make_app())
+    app.include_router(pages.make_app().router, include_in_schema=False)
     return app
 
 
