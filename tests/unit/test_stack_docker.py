@@ -276,6 +276,7 @@ def test_the_api_is_three_processes_behind_one_address() -> None:
     assert [port["containerPort"] for port in container["ports"]] == [8000]
     assert container["command"][:2] == ["uvicorn", "closingbell.api.main:app"]
     assert container["command"][container["command"].index("--port") + 1] == "8000"
+    assert container["command"][container["command"].index("--forwarded-allow-ips") + 1] == "*", "cookies by TLS only"
     assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
     assert container["readinessProbe"]["httpGet"]["path"] == "/health"
     assert service["spec"]["type"] == "ClusterIP"
