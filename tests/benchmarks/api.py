@@ -1,7 +1,8 @@
 """The API and the scoreboard on 4,600 stocks: latencies at 200 requests a second, throughput, every other route, pages.
 
-One process of the API under uvicorn, beside the same route returning a constant from a process of its own. Requests are
-sent when they are due, answered or not, and a latency counts from then: a stall is seen in all that it holds up.
+One process of the API under uvicorn, beside an idle Airflow, and the same route returning a constant from a process of
+its own. Requests are sent when they are due, answered or not, and a latency counts from then: a stall is seen in all
+that it holds up. The stock that every other route is asked about has ten years of scores and bars, and news.
 Run: python -m tests.benchmarks.api
 """
 
@@ -15,20 +16,40 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import psutil
 from fastapi import FastAPI, Response
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 from tests.benchmarks import scores
 
 RATE, SECONDS, CONNECTIONS = 200, 20, 16
 TIMES = 40  # of every other route
+IDLE_SECONDS = 30  # until a started Airflow is idle
 P99_MS, OTHERS_MS, PAGE_MS, AGAINST_CONSTANT = 10.0, 500.0, 1000.0, 3.0
+
+YEARS = """
+INSERT INTO closingbell.{table}
+SELECT (jsonb_populate_record(t, jsonb_build_object('session', CAST(d.day AS date)))).*
+FROM closingbell.{table} AS t
+CROSS JOIN generate_series(CAST(:session AS date) - 3660, CAST(:session AS date) - 60, interval '1 day') AS d (day)
+WHERE t.security_id = :security AND t.session = :session AND extract(isodow FROM d.day) < 6"""
+ARTICLES = """
+INSERT INTO closingbell.news_articles (article_id, title, source, url, published_at, told_at, sources, vendors, tickers,
+    fetched_at)
+SELECT number, 'Title ' || number, 'Wire', 'https://news.example/' || number, at, at, '{Wire}', '{polygon}', '{}', at
+FROM (SELECT number, CAST(:session AS date) - number * interval '2 hours' AS at
+      FROM generate_series(1, 300) AS number) AS n WHERE CAST(:security AS bigint) > 0"""
+OPINIONS = """
+INSERT INTO closingbell.news_sentiment (article_id, security_id, model, model_version, score, known_at, fetched_at)
+SELECT article_id, :security, model, '1', 0.5, published_at, fetched_at
+FROM closingbell.news_articles CROSS JOIN unnest(ARRAY['polygon', 'finbert', 'lexicon']) AS m (model)
+WHERE CAST(:session AS date) > '2000-01-01'"""
 
 constant = FastAPI(openapi_url=None)
 BODY = b'{"overall_score": 50.0, "filler": "' + b"x" * 1600 + b'"}'  # as long as a score
@@ -55,8 +76,13 @@ def measure(companies: int = 4600) -> list[dict[str, Any]]:
             scores.fill(engine, companies)
             name_them(engine)
             scores._run(url, 2)
+            furnish(engine, companies // 2 * 1000 + 1)
             made = [keys.make(engine, "bench", "pro", author="bench")[1] for _ in range(20)]
-            with served("closingbell.api.main:app", url) as api, served("tests.benchmarks.api:constant", url) as plain:
+            with (
+                idle_airflow(url, Path(folder) / "airflow"),
+                served("closingbell.api.main:app", url) as api,
+                served("tests.benchmarks.api:constant", url) as plain,
+            ):
                 return asyncio.run(_measured(api, plain, made, companies))
         finally:
             postgres.stop(server)
@@ -96,6 +122,7 @@ def others(companies: int) -> list[str]:
     return [
         f"/api/scores/{one}/history?days=3660",
         f"/api/scores/{one}/evidence",
+        f"/api/scores/{one}/changes",
         "/api/scores/top?limit=500",
         "/api/scores/screener?min_value=1&min_growth=1&min_technical=1&sort=growth&limit=500",
         f"/api/scores/top?session={session}&offset=4000",
@@ -103,7 +130,9 @@ def others(companies: int) -> list[str]:
         f"/api/v1/stocks/search?q={quote('compny 45')}",
         f"/api/v1/stocks/{one}",
         f"/api/v1/market-data/{one}/latest",
-        f"/api/v1/market-data/{one}/history",
+        f"/api/v1/market-data/{one}/history?limit=1000",
+        f"/api/v1/sentiment/{one}/latest",
+        "/api/openapi.json",
         "/health",
     ]
 
@@ -118,6 +147,57 @@ def name_them(engine: Engine) -> None:
         connection.execute(text(statement), {"day": date(2015, 1, 2)})
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
+
+
+def furnish(engine: Engine, security_id: int) -> None:
+    """Ten years of scores and bars of one stock, and 300 articles of its last 30 days."""
+    with engine.begin() as connection:
+        for statement in (YEARS.format(table="ic_scores"), YEARS.format(table="stock_prices"), ARTICLES, OPINIONS):
+            connection.execute(text(statement), {"security": security_id, "session": scores.SESSION})
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+
+
+@contextmanager
+def idle_airflow(url: str, home: Path) -> Iterator[None]:
+    """A healthy Airflow on the same server with the project's DAGs, all paused."""
+    from closingbell.airflow_api import AirflowAPI, AirflowError
+    from closingbell.stack.checks import free_port
+    from closingbell.stack.environment import airflow_environment
+    from closingbell.stack.record import Spec, State
+    from closingbell.warehouse import db
+
+    metadata = make_url(url).set(database="airflow").render_as_string(hide_password=False)
+    db.create_database(metadata)
+    home.mkdir()
+    state = State(spec=Spec(port=free_port()), id="", server="")
+    state.metadata_url = lambda: metadata  # type: ignore[method-assign]
+    environment = os.environ | airflow_environment(state) | {
+        "AIRFLOW_HOME": str(home), "CLOSINGBELL_DATABASE_URL": url,
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "password.json"),
+    }  # fmt: skip
+    with (home / "log").open("wb") as log:
+        command = [sys.executable, "-m", "airflow", "standalone"]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"Airflow does not start: {(home / 'log').read_text()[-2000:]}")
+            with suppress(AirflowError):
+                if set(AirflowAPI(state.airflow_url, "bench", "").health().values()) == {"healthy"}:
+                    break
+            time.sleep(0.5)
+        time.sleep(IDLE_SECONDS)  # every DAG is parsed once
+        yield
+    finally:
+        parts = [process, *psutil.Process(process.pid).children(recursive=True)] if process.poll() is None else []
+        for part in parts:
+            part.terminate()
+        for part in psutil.wait_procs(parts[1:], timeout=20)[1]:
+            part.kill()
+        process.wait()
 
 
 @contextmanager
