@@ -16,6 +16,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from functools import reduce
+from operator import add
 
 import polars as pl
 
@@ -358,7 +360,7 @@ def scores(
     present = {factor.name: pl.col(factor.name).is_not_null() for factor in FACTORS}
     # whole percents: sums of floats like .12 would miss the boundaries
     weight = pl.sum_horizontal(pl.when(present[f.name]).then(f.weight).otherwise(0) for f in FACTORS)
-    total = pl.sum_horizontal(pl.col(f.name).fill_null(0.0) * f.weight for f in FACTORS)
+    total = _sum(pl.col(f.name).fill_null(0.0) * f.weight for f in FACTORS)
     scored = (
         factors.with_columns(weight=weight, overall=_quotient(total, weight))
         .with_columns(
@@ -457,10 +459,15 @@ def _quotient(above: pl.Expr, below: pl.Expr) -> pl.Expr:
 def _mean(name: str, metrics: list[str]) -> pl.Expr:
     if not metrics:
         return pl.lit(None, pl.Float64).alias(name)
-    # across columns in their declared order: the same sum, to the last bit, however the rows come
     count = pl.sum_horizontal(pl.col(metric).is_not_null().cast(pl.Int64) for metric in metrics)
-    total = pl.sum_horizontal(pl.col(metric).fill_null(0.0) for metric in metrics)
+    total = _sum(pl.col(metric).fill_null(0.0) for metric in metrics)
     return pl.when(count > 0).then(_quotient(total, count.clip(1))).alias(name)
+
+
+def _sum(terms: Iterable[pl.Expr]) -> pl.Expr:
+    """The terms one after the other: `sum_horizontal` adds them as its threads come, so that the last bits are others
+    on a machine of other cores, and with many rows from run to run."""
+    return reduce(add, terms)
 
 
 def _rounded(overall: pl.Series) -> pl.Series:
