@@ -469,6 +469,20 @@ def test_why_a_score_changed_is_told_with_the_filing_that_came_in_between(market
     assert "filing 0000000001-24-TTM, 2024-03-01 20:59 UTC" in page
     assert f"{first.points:+.2f}" in page
     assert "tale" not in told + page
+    # without a session the last one that has scores, however its runs were named; a text that is no ticker is told
+    with market.begin() as connection:
+        for key in (f"{SESSIONS[0]}..{SESSION}", "2026-11-22"):  # a range by the form, and a replay on a Sunday
+            connection.execute(
+                text(
+                    "INSERT INTO ops.load_ledger (stage_id, round, dataset, partition_key, content_sha256,"
+                    " parser_version, rows_in, rows_inserted, rows_updated, rows_unchanged, rows_quarantined, dag_id,"
+                    " run_id, loaded_at) VALUES (:key, 1, 'ic_scores', :key, '', '1', 9, 9, 0, 0, 0, 'd', 'r', now())"
+                ),
+                {"key": key},
+            )
+    assert pages.changed_facts("t1", None)["changed"].session == SESSION
+    assert pages.coverage_facts(None)["session"] == SESSION
+    assert "NUL" in pages.changed_facts("\0", None)["why"]
     # what was loaded after it was made
     ran(market, AT - timedelta(hours=1), *SESSIONS[:2])
     stale = [f"{what} known by the close were loaded after the score"

@@ -89,7 +89,6 @@ def late_facts(session: date | None, now: datetime) -> dict[str, Any]:
     engine = db.engine()
     stale = reconcile.stale(engine, sessions.last_sessions(session, reconcile.LATE_SESSIONS)[0], session)
     published = db.query(engine, "page_session_loads", session=session.isoformat())
-    scored = db.query(engine, "page_last_scored")["session"]
     closes = sessions.close_of(session)
     facts = late.Facts(
         session=session.isoformat(),
@@ -107,7 +106,7 @@ def late_facts(session: date | None, now: datetime) -> dict[str, Any]:
     )
     chain = late.steps(facts)
     verdict = late.verdict(facts, chain)
-    return {"facts": facts, "steps": chain, "verdict": verdict, "last_scored": scored[0], "stale": stale}
+    return {"facts": facts, "steps": chain, "verdict": verdict, "last_scored": _last_scored(engine), "stale": stale}
 
 
 def changed_facts(ticker: str, session: date | None) -> dict[str, Any]:
@@ -123,7 +122,7 @@ def changed_facts(ticker: str, session: date | None) -> dict[str, Any]:
     if ticker and session:
         try:
             facts["changed"] = score_reads.changed(engine, normal_ticker(ticker), session)
-        except score_reads.NoScore as error:
+        except (score_reads.NoScore, ValueError) as error:  # a text that no ticker is
             facts["why"] = str(error)
     return facts
 
@@ -147,8 +146,7 @@ def coverage_facts(session: date | None) -> dict[str, Any]:
 def _last_scored(engine: Any) -> date | None:
     from closingbell.warehouse import db
 
-    found = db.query(engine, "page_last_scored")["session"][0]
-    return date.fromisoformat(found) if found else None
+    return db.query(engine, "api_newest")["session"][0]
 
 
 def _airflow_facts(session: str, writers: Sequence[tuple[str, str]]) -> dict[str, Any]:
