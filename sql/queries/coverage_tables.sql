@@ -20,7 +20,9 @@ FROM closingbell.institutional_ownership WHERE session <= :session GROUP BY secu
 UNION ALL
 SELECT 'analyst_ratings', security_id, CAST(min(rated_at) AT TIME ZONE 'America/New_York' AS date),
        CAST(max(rated_at) AT TIME ZONE 'America/New_York' AS date)
-FROM closingbell.analyst_ratings WHERE known_at <= :close GROUP BY security_id
+FROM closingbell.analyst_ratings
+WHERE known_at <= :close AND rated_at > CAST(:close AS timestamptz) - interval '1 year'  -- as the consensus counts them
+GROUP BY security_id
 UNION ALL
 SELECT 'news_sentiment', security_id, CAST(min(known_at) AT TIME ZONE 'America/New_York' AS date),
        CAST(max(known_at) AT TIME ZONE 'America/New_York' AS date)

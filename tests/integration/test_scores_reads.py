@@ -502,6 +502,40 @@ def test_why_a_score_changed_is_told_with_the_filing_that_came_in_between(market
         assert why in pages.render("changes.html", **pages.changed_facts(ticker, day))
 
 
+def article(published_at: datetime) -> dict:
+    return {
+        "article_id": int(published_at.timestamp()), "title": "One", "url": "https://example.com/1", "told_at": CLOSE,
+        "sources": [], "published_at": published_at, "vendors": [], "tickers": [],
+    }  # fmt: skip
+
+
+def test_what_is_loaded_no_more_or_with_holes_reaches_no_goal(market):
+    def depths(at: date = SESSION) -> tuple[int | None, ...]:
+        close = datetime(at.year, at.month, at.day, 21, tzinfo=UTC)
+        return db.query(market, "coverage_depths", session=at, close=close).row(0)
+
+    insert(market, "news_articles", [article(CLOSE - timedelta(days=days)) for days in (60, 55, 48, 43, 38, 0)])
+    assert depths() == (90, 1, 1)  # nothing of the 37 days before
+    insert(market, "news_articles", [article(CLOSE - timedelta(days=days)) for days in range(5, 38, 5)])
+    assert depths() == (90, 1, 49)  # to the hole of seven days
+    # sums of insiders stand for five days; news has a hole of six then
+    assert depths(SESSIONS[2] + timedelta(days=5))[0] == 90
+    assert depths(SESSIONS[2] + timedelta(days=6))[::2] == (None, None)
+    # a quarter that a few filed under a wrong date, two that are whole, and one of years ago
+    insert(market, "institutional_ownership", [
+        owned(1001, SESSIONS[0], 5) | {"quarter": quarter, "filers": filers}
+        for quarter, filers in ((date(2024, 3, 31), 44), (date(2023, 9, 30), 80), (date(2023, 3, 31), 85),
+                                (date(2022, 12, 31), 85))
+    ])  # fmt: skip
+    assert depths()[1] == 3
+    insert(market, "analyst_ratings", [
+        rating(id_, CLOSE - timedelta(days=days), rated_at=CLOSE - timedelta(days=days))
+        for id_, days in ((1001, 364), (2001, 367))
+    ])  # fmt: skip
+    rated = db.query(market, "coverage_tables", session=SESSION, close=CLOSE).filter(table_name="analyst_ratings")
+    assert rated["security_id"].to_list() == [1001]
+
+
 def test_coverage_counts_what_the_close_knew(market, monkeypatch, capsys, tmp_path):
     insert(market, "index_members", [
         {"index_name": "sp500", "security_id": id_, "valid_from": day}
@@ -512,10 +546,7 @@ def test_coverage_counts_what_the_close_knew(market, monkeypatch, capsys, tmp_pa
         {"article_id": id_, "security_id": id_, "model": "lexicon", "model_version": "1", "score": 0.5, "known_at": at}
         for id_, at in ((1001, CLOSE - timedelta(days=3)), (2001, CLOSE), (3001, later))
     ])  # fmt: skip
-    insert(market, "news_articles", [
-        {"article_id": 1, "title": "One", "url": "https://example.com/1", "told_at": CLOSE, "sources": [],
-         "published_at": CLOSE - timedelta(days=29), "vendors": [], "tickers": []}
-    ])  # fmt: skip
+    insert(market, "news_articles", [article(CLOSE - timedelta(days=days)) for days in range(29, 0, -5)])
     scores, inputs = scored(market, [SESSION])
     insert(market, "score_inputs", inputs.to_dicts())
     found = {(line.kind, line.name): line for line in score_reads.covered(market, SESSION)}

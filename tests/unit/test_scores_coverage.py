@@ -42,9 +42,12 @@ def test_every_table_and_factor_has_a_line_and_nothing_reaches_no_goal():
     assert {(line.have, line.newest, line.age) for line in found.values()} == {(0, None, None)}
 
 
-def test_shares_outside_the_universe_do_not_count():
-    line = covered(tables=bars(1, 2, 3, 99), members=(1, 2, 98))["table", "stock_prices"]
-    assert (line.have, line.of, line.members, line.of_members) == (3, 10, 2, 2)
+def test_shares_outside_the_universe_do_not_count_and_members_without_a_bar_are_missing():
+    line = covered(tables=bars(1, 2, 3, 99, 98), members=(1, 2, 98))["table", "stock_prices"]
+    assert (line.have, line.of, line.members, line.of_members) == (3, 10, 2, 3)
+    assert not line.goals[0].met  # two of three
+    nobody = covered(tables=bars(1, 2, 3), members=())["table", "stock_prices"]
+    assert (nobody.of_members, nobody.goals[0].met) == (0, False)  # no list is loaded
 
 
 def test_the_goals_of_filings_and_prices_are_parts_of_the_sp500_and_of_all():

@@ -1,5 +1,6 @@
 """How much of the universe has data, how old it is, and whether that is what was aimed at: a line a table and a factor.
 
+The universe are the shares that traded on the session. The S&P 500 are all its members: one without a bar has nothing.
 In: frames of sql/queries/coverage_*.sql and score_universe.sql of one session. Out: `Line`s, and their text.
 """
 
@@ -18,7 +19,7 @@ OF_MEMBERS, OF_ALL = 0.9, 0.7
 
 STOCKS_RATED = 500
 DEPTHS = {"insider_trades": (30, "days"), "institutional_ownership": (4, "quarters"), "news_sentiment": (30, "days")}
-"""How far back what is not loaded by security should reach."""
+"""How far back what is not loaded by security should reach, without a hole and up to about the session."""
 
 TABLES = (
     "stock_prices", "technical_indicators", "valuation_ratios", "financials", "insider_trades",
@@ -65,15 +66,17 @@ def lines(
     session: date,
 ) -> list[Line]:
     """Tables, then factors. members: the securities of the S&P 500; depths: the row of coverage_depths.sql."""
-    listed = universe.select("security_id", member=pl.col("security_id").is_in(list(members)))
+    of_index = set(members)
+    listed = universe.select("security_id", member=pl.col("security_id").is_in(of_index))
+    of_members = len(of_index)
     found = []
     for name in TABLES:
         rows = tables.filter(pl.col("table_name") == name).select("security_id", day="newest")
-        found.append(_line("table", name, listed, rows, depths, session))
+        found.append(_line("table", name, listed, of_members, rows, depths, session))
     for factor in FACTORS:
         metrics = [metric.name for metric in factor.metrics]
         rows = inputs.filter(pl.col("metric").is_in(metrics)).group_by("security_id").agg(pl.col("day").max())
-        found.append(_line("factor", factor.name, listed, rows, depths, session))
+        found.append(_line("factor", factor.name, listed, of_members, rows, depths, session))
     return found
 
 
@@ -92,10 +95,16 @@ def text(found: Iterable[Line], session: date) -> str:
 
 
 def _line(
-    kind: str, name: str, listed: pl.DataFrame, rows: pl.DataFrame, depths: Mapping[str, int | None], session: date
+    kind: str,
+    name: str,
+    listed: pl.DataFrame,
+    of_members: int,
+    rows: pl.DataFrame,
+    depths: Mapping[str, int | None],
+    session: date,
 ) -> Line:
     rows = rows.join(listed, on="security_id")
-    members, of_members = int(rows["member"].sum()), int(listed["member"].sum())
+    members = int(rows["member"].sum())
     ages = (session - rows["day"]).dt.total_days()
     goals: tuple[Goal, ...]
     about = AS_TABLE.get(name, name) if kind == "factor" else name
@@ -108,7 +117,8 @@ def _line(
         goals = (Goal(words=f"{rows.height:,} of {wanted} stocks", met=rows.height >= wanted),)
     else:
         goals = (
-            Goal(words=f"{OF_MEMBERS:.0%} of the S&P 500", met=members >= OF_MEMBERS * of_members),
+            # of a list that is not loaded nobody is there
+            Goal(words=f"{OF_MEMBERS:.0%} of the S&P 500", met=members >= OF_MEMBERS * max(of_members, 1)),
             Goal(words=f"{OF_ALL:.0%} of all", met=rows.height >= OF_ALL * listed.height),
         )
     newest = rows["day"].max()
