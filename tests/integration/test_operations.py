@@ -11,6 +11,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from score_rows import indicator, insert, landed, mood, valuation
+from score_rows import statement as statement_row
 from sqlalchemy import Engine, text
 
 from closingbell.orchestration import groups, metrics, partitions
@@ -87,13 +89,14 @@ def test_sessions_without_scores_are_late_once_they_are_due(database):
     assert reconcile.late_sessions(database, friday_evening) == missing[:1]
 
 
-def bars(run: Run, *sessions: date) -> None:
+def bars(run: Run, *sessions: date, security_id: int = 1, landing_id: int | None = None) -> None:
     put = (
         "INSERT INTO closingbell.stock_prices (security_id, session, open, high, low, close, volume, source, final,"
-        " fetched_at) VALUES (1, :day, 1, 1, 1, 1, 1, 'polygon', true, :at)"
+        " landing_id, fetched_at) VALUES (:id, :day, 1, 1, 1, 1, 1, 'polygon', true, :landing_id, :at)"
     )
+    of = {"id": security_id, "landing_id": landing_id, "at": NOW - timedelta(days=9)}
     with run.engine.begin() as connection:
-        connection.execute(text(put), [{"day": day, "at": NOW - timedelta(days=9)} for day in sessions])
+        connection.execute(text(put), [of | {"day": day} for day in sessions])
 
 
 def test_a_session_with_bars_alone_is_scored_and_the_history_before_the_first_score_is_not(run):
@@ -120,6 +123,7 @@ def test_an_old_session_scored_by_hand_asks_for_no_scores_of_the_months_after_it
 def test_a_session_is_scored_again_where_its_ratings_or_holdings_were_loaded_after_its_score(run):
     """A consensus row counts on its session; holdings stand until their quarter is 150 days old."""
     days = [date(2025, 9, 17), date(2025, 11, 28), date(2025, 12, 4)]
+    bars(run, *days)
     for day in days:
         published(run.engine, "ic_scores", day.isoformat(), NOW, day.isoformat(), run_id=f"r{day}")
         scored(run.engine, day)
@@ -145,6 +149,8 @@ def test_a_session_is_stale_by_rows_published_after_its_score_though_staged_befo
     published(run.engine, "ic_scores", day.isoformat(), NOW, day.isoformat())
     published(run.engine, "analyst_consensus", day.isoformat(), NOW, day.isoformat())
     scored(run.engine, day)
+    for security_id in (1, 2):
+        bars(run, day, security_id=security_id)
 
     def changed(statement: str) -> dict[date, list[str]]:
         with run.engine.begin() as connection:
@@ -166,6 +172,131 @@ def test_a_session_is_stale_by_rows_published_after_its_score_though_staged_befo
         "INSERT INTO ops.revisions (stage_id, table_name, key, old_row, reason) VALUES ('', 'analyst_consensus',"
         """ '{"security_id": 2, "session": "2025-11-28"}', '{}', 'no longer computed')"""
     ) == {day: [reason]}
+
+
+@pytest.fixture
+def two_scored(run) -> Run:
+    """Two sessions with bars of the share of company 1, scored; company 2's share has none yet."""
+    days = (date(2025, 11, 28), date(2025, 12, 4))
+    insert(run.engine, "securities", [
+        {"security_id": id_, "cik": id_, "name": "One", "type": "CS"} for id_ in (1, 2)
+    ])  # fmt: skip
+    bars(run, *days)
+    for day in days:
+        published(run.engine, "ic_scores", day.isoformat(), NOW, day.isoformat(), run_id=f"r{day}")
+        scored(run.engine, day)
+    with run.engine.begin() as connection:
+        connection.execute(text("UPDATE closingbell.ic_scores SET known_at = session + interval '21 hours'"))
+    assert stale_of(run) == {}
+    return run
+
+
+def stale_of(run: Run) -> dict[int, str]:
+    """{day of the month: the first word of each reason}"""
+    found = reconcile.stale(run.engine, date(2024, 11, 1), date(2025, 12, 5))
+    return {session.day: " ".join(reason.split()[0] for reason in reasons) for session, reasons in found.items()}
+
+
+def revised(run: Run, table: str, key: dict[str, Any], old_row: dict[str, Any]) -> None:
+    put = (
+        "INSERT INTO ops.revisions (stage_id, table_name, key, old_row)"
+        " VALUES ('', :table, CAST(:key AS jsonb), CAST(:old AS jsonb))"
+    )
+    with run.engine.begin() as connection:
+        values = {"table": table, "key": json.dumps(key), "old": json.dumps(key | old_row)}
+        connection.execute(text(put), values)
+
+
+def test_statements_of_years_ago_that_come_late_are_growth_of_a_share_that_traded(two_scored):
+    """A year of filings first, the whole history later."""
+    run = two_scored
+    known_at = datetime(2021, 2, 3, tzinfo=UTC)
+    for cik, end, expected in ((2, date(2020, 12, 31), {}), (1, date(2016, 12, 31), {}),
+                               (1, date(2020, 12, 31), {28: "statements", 4: "statements"})):  # fmt: skip
+        brought = landed(run.engine, "financials", "sec_edgar", "companyfacts", f"{cik} {end}")
+        insert(run.engine, "financials", [statement_row(cik, end, "FY", known_at, landing_id=brought)])
+        assert stale_of(run) == expected
+
+
+def test_a_statement_that_was_withdrawn_or_changed_marks_the_sessions_that_knew_it(two_scored):
+    key = {"cik": 1, "period_end": "2025-09-30", "period_type": "Q", "known_on": "2025-12-01"}
+    revised(two_scored, "financials", key | {"cik": 2}, {"known_at": "2025-12-01T12:00:00+00:00"})
+    assert stale_of(two_scored) == {}
+    revised(two_scored, "financials", key, {"known_at": "2025-12-01T12:00:00+00:00"})
+    assert stale_of(two_scored) == {4: "statements"}
+
+
+def test_a_replay_that_gives_no_new_statement_marks_no_session(run):
+    """Its stage has the landing, whose rows stay as they are."""
+    brought = landed(run.engine, "financials", "sec_edgar", "companyfacts", "1")
+    insert(run.engine, "securities", [{"security_id": 1, "cik": 1, "name": "One", "type": "CS"}])
+    known_at = datetime(2025, 11, 3, tzinfo=UTC)
+    insert(run.engine, "financials", [statement_row(1, date(2025, 9, 30), "Q", known_at, landing_id=brought)])
+    day = date(2025, 11, 28)
+    bars(run, day)
+    published(run.engine, "ic_scores", day.isoformat(), NOW, day.isoformat())
+    scored(run.engine, day)
+    published(run.engine, "financials", "replay", NOW)
+    with run.engine.begin() as connection:
+        connection.execute(text("UPDATE ops.stages SET published_at = now() WHERE table_name = 'financials'"))
+        connection.execute(
+            text(
+                "INSERT INTO ops.stage_batches (stage_id, batch_id, rows, inputs_sha256, landing_ids)"
+                " SELECT stage_id, 'b', 1, '', ARRAY[:id] FROM ops.stages WHERE table_name = 'financials'"
+            ),
+            {"id": brought},
+        )
+    assert stale_of(run) == {}
+
+
+def test_a_split_that_its_vendor_took_back_marks_what_follows_it(two_scored):
+    split = {"security_id": 1, "kind": "split"}
+    for day, kind, expected in (
+        ("2025-12-01", "dividend", {}), ("2025-12-05", "split", {}), ("2025-12-01", "split", {4: "bars"}),
+    ):  # fmt: skip
+        ratio = {"numerator": 10.0, "denominator": 1.0}
+        revised(two_scored, "corporate_actions", split | {"ex_date": day, "kind": kind}, ratio)
+        assert stale_of(two_scored) == expected
+
+
+@pytest.mark.parametrize(("days", "expected"), [(570, {28: "bars", 4: "bars"}), (640, {})])
+def test_a_late_bar_marks_as_far_as_indicators_look_back(two_scored, days, expected):
+    """400 bars are 580 days."""
+    brought = landed(two_scored.engine, "stock_prices", "polygon", "grouped_daily", "a day")
+    bars(two_scored, date(2025, 11, 28) - timedelta(days=days), landing_id=brought)
+    assert stale_of(two_scored) == expected
+
+
+def test_what_a_score_reads_of_a_row_makes_it_stale_and_nothing_else_does(two_scored):
+    run, day = two_scored, date(2025, 12, 4)
+    later = datetime.now(UTC) + timedelta(hours=1)
+
+    def remade(table: str, row: dict[str, Any], old_row: dict[str, Any]) -> dict[int, str]:
+        """The row was there, the old one, when the session was scored."""
+        insert(run.engine, table, [row])
+        with run.engine.begin() as connection:
+            connection.execute(text(f"UPDATE closingbell.{table} SET fetched_at = :at"), {"at": later})
+        key = {"security_id": row["security_id"], "session": row["session"].isoformat()}
+        revised(run, table, key, old_row)
+        found = stale_of(run)
+        with run.engine.begin() as connection:
+            connection.execute(text(f"TRUNCATE closingbell.{table}, ops.revisions"))
+        return found
+
+    moods = {"sentiment_7d": 0.1, "sentiment_30d": -0.1}
+    new_mood = mood(1, day, 3, NOW)  # 0.1 and -0.1
+    assert remade("sentiment_daily", new_mood, moods | {"articles_7d": 9, "by_source": "{}"}) == {}
+    assert remade("sentiment_daily", new_mood, moods | {"sentiment_7d": 0.2}) == {4: "news"}
+    assert remade("sentiment_daily", mood(2, day, 3, NOW), moods | {"sentiment_7d": 0.2}) == {}  # it did not trade
+    read = dict.fromkeys(
+        ("macd_histogram", "sma_50", "adx_14", "return_3m", "return_6m", "return_12m")
+    ) | {"close": 10.0, "rsi_14": 45.0, "return_1m": 0.05}  # fmt: skip
+    assert remade("technical_indicators", indicator(1, day, 5), read | {"bars": 399}) == {}
+    assert remade("technical_indicators", indicator(1, day, 5), read | {"rsi_14": 46.0}) == {4: "indicators"}
+    yields = {"market_cap": 1e9, "earnings_yield": 0.1, "book_yield": None, "sales_yield": None}
+    yields |= {"statement_period_end": "2023-09-30"}
+    assert remade("valuation_ratios", valuation(1, day, 5), yields | {"pe_ratio": 9.0}) == {}
+    assert remade("valuation_ratios", valuation(1, day, 5), yields | {"market_cap": 2e9}) == {4: "market"}
 
 
 def test_no_session_is_late_where_the_market_stands_still(database, monkeypatch):

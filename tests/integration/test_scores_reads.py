@@ -485,8 +485,9 @@ def test_why_a_score_changed_is_told_with_the_filing_that_came_in_between(market
     assert "NUL" in pages.changed_facts("\0", None)["why"]
     # what was loaded after it was made
     ran(market, AT - timedelta(hours=1), *SESSIONS[:2])
-    stale = [f"{what} known by the close were loaded after the score"
-             for what in ("holdings", "insider trades", "news", "ratings")]  # fmt: skip
+    late, anew = "known by the close were loaded after the score", "were made anew after the score"
+    stale = [f"holdings {late}", f"indicators {anew}", f"insider trades {late}", f"market values {anew}",
+             f"news {late}", f"ratings {late}"]  # fmt: skip
     assert score_reads.changed(market, "T1", SESSION).stale == stale
     told = run_command("changes", "T1", "--session", str(SESSION), monkeypatch=monkeypatch, capsys=capsys)
     assert f"Stale: {'; '.join(stale)}. reconcile scores the session again" in told

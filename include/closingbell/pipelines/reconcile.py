@@ -56,10 +56,12 @@ LOAD = Load(
 def sessions_to_score(run: Run) -> list[date]:
     """Sessions whose indicators, valuations or scores are older than what they are made of.
 
-    Those are sessions of the last 400 days with bars corrected after their score, with statements, ratings, insider
-    trades, holdings or news known by their close but loaded later, with indicators and no score; and, of the last ten
-    and after the first ever scored, those with bars and no score. Longer gaps are a backfill's: one old session scored
-    by hand asks for none after it. Whoever asks makes their indicators and valuations anew, then their scores.
+    Those are sessions of the last 400 days with bars or splits corrected or withdrawn after their score, with
+    statements, ratings, insider trades, holdings or news known by their close but loaded, changed or withdrawn later
+    (of shares that traded then, in what scores read of them), with indicators or market values made anew, with
+    indicators and no score; and, of the last ten and after the first ever scored, those with bars and no score. Longer
+    gaps are a backfill's: one old session scored by hand asks for none after it. Whoever asks makes their indicators
+    and valuations anew, then their scores.
     """
     found = stale(run.engine, run.session - LOOKED_BACK, run.session)
     for session, reasons in found.items():
