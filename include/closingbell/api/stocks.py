@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 
 from closingbell.api.answers import RESPONSES, answer, not_found
 from closingbell.api.models import (
@@ -99,8 +98,7 @@ async def bars(
 ) -> Response:
     """Bars as their vendor gave them, in order: as traded, where `adjusted_as_of` is null."""
     if start_date and end_date and start_date > end_date:
-        wrong = {"loc": ("query", "end_date"), "msg": f"{end_date} is before start_date {start_date}", "type": "order"}
-        raise RequestValidationError([wrong])
+        raise not_found(f"there is no day from {start_date} to {end_date}: end_date is before start_date")
     security = await known(request, symbol, end_date)
     rows = await request.app.state.reads.rows(
         "api_bars", security_id=security["security_id"], first=start_date, last=end_date, limit=limit, offset=offset
