@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
+from markupsafe import escape
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from scored import HERO, NAMES, Warehouse, fill_rooms
 from sqlalchemy import text
@@ -39,12 +40,18 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+HOSTILE = f'"><script>alert(1)</script> {"Incorporated" * 6} & Söhne'
 FRAME = "allow-scripts allow-same-origin allow-forms allow-downloads"  # of Airflow 3.3's pages of plugins
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _rooms(house: Warehouse) -> None:
+    """The hero's name is hostile, and has a word that no line of a phone can hold."""
     fill_rooms(house.engine, house.shares[HERO], house.days)
+    statement = """UPDATE closingbell.companies SET name = :name
+        WHERE cik = (SELECT cik FROM closingbell.securities WHERE security_id = :id)"""
+    with house.engine.begin() as connection:
+        connection.execute(text(statement), {"name": HOSTILE, "id": house.shares[HERO]})
 
 
 def page_of(house: Warehouse, path: str, status: int = 200) -> str:
@@ -128,7 +135,12 @@ def test_a_stock_is_shown_as_the_close_knew_it_with_where_it_came_from(house):
     assert "$2.00B" in then
     assert "$1.80B" not in then, "the quarter is restated after that close"
     assert "$1.80B" in now
-    assert "restated: first known" in now
+    assert '<span class="was">first $2.00B</span>' in now
+    assert 'class="was"' not in then
+    told_anew = re.search(r'<p class="restated">(.*?)</p>', now, re.S)
+    assert told_anew
+    assert "0000000009-25-000003" in told_anew[1]
+    assert "revenue $2.00B › $1.80B." in told_anew[1]
     for early, late in (("Early Ann", "Late Lou"), ("0000000009-25-000004", "0000000009-25-000005")):
         assert early in then
         assert late not in then
@@ -142,6 +154,8 @@ def test_a_stock_is_shown_as_the_close_knew_it_with_where_it_came_from(house):
     assert "after the close" not in now
     cik = house.rows("SELECT cik FROM closingbell.securities WHERE security_id = :id", id=house.shares[HERO])[0]["cik"]
     assert f"https://www.sec.gov/Archives/edgar/data/{cik}/000000000925000002/0000000009-25-000002-index.htm" in then
+    assert escape(HOSTILE) in now
+    assert "<script>alert" not in now
     page_of(house, "/stocks/NOBODY", 404)
 
 
@@ -193,7 +207,7 @@ def test_why_a_score_changed_adds_up_to_the_change(house):
 def test_coverage_is_that_of_the_command_and_says_how_fresh_tables_are(house):
     text = page_of(house, f"/coverage?session={house.days[1]}")
     lines = score_reads.covered(house.engine, house.days[1])
-    shown = re.findall(r'<td class="n">([\d,]+), (\d+)%<span class="bar"', text)
+    shown = re.findall(r'<td class="n" data-label="Of all">([\d,]+), (\d+)%<span class="bar"', text)
     of_kind = [line for kind in ("factor", "table") for line in lines if line.kind == kind]
     assert shown == [(f"{line.have:,}", f"{100 * line.have / line.of:.0f}") for line in of_kind]
     assert text.count("Reached:") + text.count("Missed:") == sum(len(line.goals) for line in lines)

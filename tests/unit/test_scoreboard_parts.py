@@ -16,7 +16,7 @@ from closingbell.api import keys, main, scoreboard
 from closingbell.api.scoreboard import board
 from closingbell.api.scoreboard.board import Wanted, chosen
 from closingbell.scores.compute import RATINGS
-from closingbell.scores.factors import FACTORS
+from closingbell.scores.factors import FACTORS, METRICS
 from closingbell.settings import settings
 
 KEY = "cb_of_a_test"
@@ -138,6 +138,19 @@ def test_pages_load_nothing_from_another_host_and_are_not_sent_again_unchanged(c
     assert client.get("/scoreboard/static/x/..%2Froutes.py").status_code == 404
 
 
+def test_pages_and_downloads_are_compressed_for_who_takes_that(client, monkeypatch):
+    with_cookie(client)
+    monkeypatch.setattr(scoreboard, "PACKED_FROM", 10)
+    for path in ("/scoreboard", "/scoreboard/board.csv"):
+        packed = client.get(path, headers={"Accept-Encoding": "gzip"})
+        plain = client.get(path, headers={"Accept-Encoding": "identity"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert "content-encoding" not in plain.headers
+        assert packed.content == plain.content
+        assert "Accept-Encoding" in packed.headers["vary"]
+        assert "Accept-Encoding" in plain.headers["vary"]
+
+
 def test_an_error_of_a_page_is_a_page(client):
     with_cookie(client)
     for path, status in (
@@ -150,6 +163,7 @@ def test_an_error_of_a_page_is_a_page(client):
         answer = client.get(path)
         assert answer.status_code == status, path
         assert answer.headers["content-type"].startswith("text/html")
+        assert 'href="/scoreboard/coverage"' in answer.text, "it leads on"
     assert (
         client.get("/api/scores/ZZZZ", headers={"X-API-Key": KEY})
         .headers["content-type"]
@@ -173,9 +187,20 @@ def test_no_template_writes_what_it_was_given_unescaped():
     text = (
         scoreboard._environment()
         .get_template("failure.html")
-        .render(root="", api="", signed_in=False, simulated=False, style="", title="<script>", detail='"><img src=x>')
+        .render(
+            root="",
+            api="",
+            path="",
+            script="",
+            signed_in=False,
+            simulated=False,
+            style="",
+            title="<scrip>",
+            detail='"><img src=x>',
+        )
     )
-    assert "<script>" not in text
+    assert "&lt;scrip&gt;" in text
+    assert "<scrip>" not in text
     assert "<img" not in text
 
 
@@ -253,6 +278,36 @@ def test_the_download_has_every_column_and_no_formula():
 )  # fmt: skip
 def test_money_reads_in_words_of_thousands(value, words):
     assert scoreboard.money(value) == words
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "words"),
+    [
+        ("return_1m", 0.09874, "9.87%"), ("insider_buying_90d", -4.165e-05, "−0.0042%"), ("roe", 0.0, "0"),
+        ("revenue_growth", 12.5, "1,250.00%"), ("analyst_firms", 12.0, "12"),
+        ("institutional_holders", 1234.0, "1,234"),
+        ("debt_to_equity", 0.2163, "0.22"), ("news_sentiment_7d", -0.0749, "−0.075"),
+        ("trend_strength", 42.04, "42.04"),
+        ("current_ratio", None, "–"), ("insider_buying_30d", 1e-12, "0.000000000%"),
+    ],
+)  # fmt: skip
+def test_a_metrics_value_is_written_as_what_it_is(metric, value, words):
+    assert scoreboard.value_of(value, metric) == words
+
+
+def test_every_percentage_and_count_is_a_metric():
+    assert set(METRICS) >= scoreboard._PERCENT | scoreboard._COUNTS
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("return_1m", "Return, 1 month"), ("insider_buying_90d", "Insider buying, 90 days"), ("roe", "ROE"),
+        ("analyst_consensus", "Analysts"), ("valuation_ratios", "Valuation ratios"), ("eps_growth", "EPS growth"),
+    ],
+)  # fmt: skip
+def test_names_are_words(name, words):
+    assert scoreboard.title_of(name) == words
 
 
 def test_moments_are_new_yorks_as_sessions_are():

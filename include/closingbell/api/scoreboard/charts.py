@@ -24,10 +24,12 @@ _PRICES = (
     "close", "volume", "sma_20", "sma_50", "sma_200", "bollinger_lower", "bollinger_upper", "rsi_14", "macd",
     "macd_signal", "macd_histogram",
 )  # fmt: skip
+HISTORY_MARGIN = 12.0
+"""Points shown below the lowest score and above the highest."""
 _LINES = (("sma_20", "SMA 20", "fast"), ("sma_50", "SMA 50", "middle"), ("sma_200", "SMA 200", "slow"))
 
 
-def prices(rows: Sequence[dict[str, Any]], theme: Theme) -> dict[str, Any]:
+def prices(rows: Sequence[dict[str, Any]], theme: Theme, wide: bool = False) -> dict[str, Any]:
     """Close with averages and Bollinger bands, RSI and MACD below it, over one range of sessions."""
     from bokeh.layouts import column
     from bokeh.models import BoxAnnotation, HoverTool, Range1d, Span
@@ -36,7 +38,8 @@ def prices(rows: Sequence[dict[str, Any]], theme: Theme) -> dict[str, Any]:
     source = _source(rows, _PRICES)
     first, last = _moment(rows[0]["session"]), _moment(rows[-1]["session"])
     shown = Range1d(first, last, name="sessions")
-    price, rsi, macd = (_figure(theme, shown, height) for height in (320, 130, 130))
+    price, rsi, macd = (_figure(theme, shown, height, wide) for height in (340, 120, 150))
+    price.xaxis.visible = rsi.xaxis.visible = False  # that of MACD below them is theirs
 
     price.varea(
         "session",
@@ -68,12 +71,7 @@ def prices(rows: Sequence[dict[str, Any]], theme: Theme) -> dict[str, Any]:
             ],
         )
     )
-    legend = price.legend[0]
-    legend.location, legend.orientation = "top_left", "horizontal"
-    legend.background_fill_alpha, legend.border_line_alpha = 0.0, 0.0
-    legend.label_text_color, legend.label_text_font_size, legend.glyph_width = colours["dim"], "11px", 14
-    legend.margin, legend.padding, legend.spacing = 0, 2, 8
-    price.add_layout(legend, "above")
+    _legend(theme, price, wide)
 
     rsi.line("session", "rsi_14", source=source, color=colours["middle"], line_width=1.5)
     rsi.add_layout(BoxAnnotation(bottom=30, top=70, fill_color=colours["band"], fill_alpha=0.12, line_alpha=0))
@@ -84,41 +82,45 @@ def prices(rows: Sequence[dict[str, Any]], theme: Theme) -> dict[str, Any]:
     rising = [colours["up" if (row["macd_histogram"] or 0) >= 0 else "down"] for row in rows]
     source.data["rising"] = rising
     macd.vbar("session", 18 * 3600e3, "macd_histogram", source=source, color="rising", fill_alpha=0.6, line_alpha=0)
-    macd.line("session", "macd", source=source, color=colours["middle"], line_width=1.4)
-    macd.line("session", "macd_signal", source=source, color=colours["fast"], line_width=1.4)
+    for name, label, colour in (("macd", "MACD", "middle"), ("macd_signal", "Signal", "fast")):
+        macd.line("session", name, source=source, color=colours[colour], line_width=1.4, legend_label=label)
+    _legend(theme, macd, wide)
     macd.add_layout(Span(location=0, dimension="width", line_color=colours["dim"], line_width=1))
     macd.y_range.only_visible = True
     macd.yaxis.axis_label = "MACD"
     return _document(column(price, rsi, macd, sizing_mode="stretch_width", spacing=0))
 
 
-def history(rows: Sequence[dict[str, Any]], theme: Theme) -> dict[str, Any]:
-    """The overall score, session by session, over the bands of the ratings."""
+def history(rows: Sequence[dict[str, Any]], theme: Theme, wide: bool = False) -> dict[str, Any]:
+    """The overall score, session by session, over the bands of the ratings that it came near."""
     from bokeh.models import HoverTool, Label, Range1d, Span
 
     colours = _COLOURS[theme]
     source = _source(rows, ("overall_score", "rating"))
     aside = 10 * 86400e3 if len(rows) == 1 else 0
     shown = Range1d(_moment(rows[0]["session"]) - aside, _moment(rows[-1]["session"]) + aside)
-    figure = _figure(theme, shown, 200)
+    figure = _figure(theme, shown, 220, wide)
+    scores = [row["overall_score"] for row in rows]
+    bottom, top = max(0.0, min(scores) - HISTORY_MARGIN), min(100.0, max(scores) + HISTORY_MARGIN)
     for least, rating in RATINGS:
-        figure.add_layout(Span(location=least, dimension="width", line_color=colours["grid"], line_width=1))
+        if not bottom < least < top - 3:  # its name stands above the line
+            continue
+        figure.add_layout(Span(location=least, dimension="width", line_color=colours["dim"], line_dash="dotted"))
         figure.add_layout(
             Label(
                 x=4,
                 x_units="screen",
                 y=least,
-                text=rating,
+                text=f"{rating} from {least:g}",
                 text_color=colours["dim"],
-                text_font_size="10px",
+                text_font_size="11px",
                 text_baseline="bottom",
             )
         )
     line = figure.line("session", "overall_score", source=source, color=colours["middle"], line_width=2)
     if len(rows) < 60:
         figure.scatter("session", "overall_score", source=source, color=colours["middle"], size=5)
-    figure.y_range.start, figure.y_range.end = 0, 100
-    figure.ygrid.visible = False
+    figure.y_range.start, figure.y_range.end = bottom, top
     figure.yaxis.axis_label = "Score"
     tooltips = [("Session", "@session{%F}"), ("Score", "@overall_score{0.00}"), ("Rating", "@rating")]
     figure.add_tools(
@@ -127,7 +129,17 @@ def history(rows: Sequence[dict[str, Any]], theme: Theme) -> dict[str, Any]:
     return _document(figure)
 
 
-def _figure(theme: Theme, shown: Any, height: int) -> Any:
+def _legend(theme: Theme, figure: Any, wide: bool) -> None:
+    """Above the figure, in a line; in two where the screen is narrow."""
+    (legend,) = figure.legend
+    legend.location, legend.orientation, legend.ncols = "top_left", "horizontal", 8 if wide else 3
+    legend.background_fill_alpha, legend.border_line_alpha = 0.0, 0.0
+    legend.label_text_color, legend.label_text_font_size, legend.glyph_width = _COLOURS[theme]["dim"], "12px", 14
+    legend.margin, legend.padding, legend.spacing = 0, 2, 8
+    figure.add_layout(legend, "above")
+
+
+def _figure(theme: Theme, shown: Any, height: int, wide: bool) -> Any:
     from bokeh.plotting import figure
 
     colours = _COLOURS[theme]
@@ -141,11 +153,11 @@ def _figure(theme: Theme, shown: Any, height: int) -> Any:
         axis.minor_tick_line_color = None
         axis.major_label_text_color = axis.axis_label_text_color = colours["dim"]
         axis.axis_label_text_font_style = "normal"
-        axis.major_label_text_font_size = axis.axis_label_text_font_size = "11px"
+        axis.major_label_text_font_size = axis.axis_label_text_font_size = "12px"
     for grid in made.grid:
         grid.grid_line_color = colours["grid"]
     made.xgrid.visible = False
-    made.xaxis.ticker.desired_num_ticks = 4  # as many as a phone has room for
+    made.xaxis.ticker.desired_num_ticks = 10 if wide else 4
     return made
 
 

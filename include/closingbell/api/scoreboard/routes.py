@@ -51,8 +51,9 @@ async def the_board(request: Request, wanted: Annotated[board.Wanted, Query()]) 
 async def download(request: Request, wanted: Annotated[board.Wanted, Query()]) -> Response:
     """Every row that was asked for, as CSV."""
     found, rows = await _board(request, wanted)
-    return Response(
-        board.as_csv(board.chosen(rows, wanted)),
+    return scoreboard.packed(
+        request,
+        board.as_csv(board.chosen(rows, wanted)).encode(),
         headers={
             "Content-Disposition": f'attachment; filename="closing-bell-{found["session"]}.csv"',
             "Cache-Control": "private, no-cache",
@@ -79,9 +80,9 @@ async def the_stock(request: Request, ticker: Ticker, session: Session = None) -
 
 @pages.get("/stocks/{ticker}/charts.json")
 async def the_charts(
-    request: Request, ticker: Ticker, session: Session = None, theme: charts.Theme = "light"
+    request: Request, ticker: Ticker, session: Session = None, theme: charts.Theme = "light", wide: bool = False
 ) -> Response:
-    """Prices with their indicators, and the score's history, for BokehJS."""
+    """Prices with their indicators, and the score's history, for BokehJS; `wide`: there is room for more labels."""
     found = await _session(request, session)
     who = {"security_id": (await known(request, ticker, found["session"]))["security_id"], "session": found["session"]}
     reads = request.app.state.reads
@@ -89,17 +90,18 @@ async def the_charts(
         stock.prices_of(reads, who, stock.BARS),
         reads.rows("api_history", **who, days=stock.HISTORY_DAYS),
     )
-    drawn = await asyncio.to_thread(_drawn, bars, scores, theme)
-    return Response(drawn, headers={"Cache-Control": "private, max-age=60"}, media_type="application/json")
+    drawn = await asyncio.to_thread(_drawn, bars, scores, theme, wide)
+    headers = {"Cache-Control": "private, max-age=60"}
+    return scoreboard.packed(request, drawn, headers=headers, media_type="application/json")
 
 
-def _drawn(bars: list[dict[str, Any]], scores: list[dict[str, Any]], theme: charts.Theme) -> str:
+def _drawn(bars: list[dict[str, Any]], scores: list[dict[str, Any]], theme: charts.Theme, wide: bool) -> bytes:
     return json.dumps(
         {
-            "prices": charts.prices(bars, theme) if bars else None,
-            "history": charts.history(scores, theme) if scores else None,
+            "prices": charts.prices(bars, theme, wide) if bars else None,
+            "history": charts.history(scores, theme, wide) if scores else None,
         }
-    )
+    ).encode()
 
 
 @pages.get("/coverage")

@@ -172,6 +172,7 @@
     const mine = ++drawing;
     const url = new URL(prices.dataset.charts, location.href);
     url.searchParams.set("theme", theme());
+    url.searchParams.set("wide", innerWidth > 800);
     const answer = await fetch(url);
     if (!answer.ok || mine !== drawing) return;
     const charts = await answer.json();

@@ -15,6 +15,7 @@ from fastapi import HTTPException
 from closingbell.api.reads import Reads
 from closingbell.api.scores import change
 from closingbell.scores.factors import FACTORS
+from closingbell.sessions import close_of
 
 BARS = 260  # a year
 BEFORE = 400  # bars that an indicator looks back on
@@ -62,13 +63,15 @@ async def facts(reads: Reads, security: dict[str, Any], board: dict[str, Any]) -
     told = found.pop("told")
     for row in told:
         metrics[row["metric"]]["told"].append(row)
+    changed = await _changed(reads, security, board["session"]) if score else None
     return found | {
         "security": security,
         "board": board,
         "factors": [_factor(declared, score, peers, metrics) for declared in FACTORS] if score else [],
         "peers": peers,
         "titles": {row["key"]: row["title"] for row in told},
-        "changed": await _changed(reads, security, board["session"]) if score else None,
+        "changed": changed,
+        "restated": _restated(found["statements"], changed) if isinstance(changed, dict) else [],
         "lines": STATEMENT,
         "holders": await reads.rows("api_stock_holders", **known, **newest) if newest else [],
     }
@@ -80,6 +83,12 @@ async def _changed(reads: Reads, security: dict[str, Any], session: Any) -> dict
         return await change(reads, security, session)
     except HTTPException as error:
         return str(error.detail)
+
+
+def _restated(statements: list[dict[str, Any]], changed: dict[str, Any]) -> list[dict[str, Any]]:
+    """The quarters that were known at the close of the session before, and told anew since."""
+    before = close_of(changed["before"])
+    return [quarter for quarter in statements if quarter["first_known_at"] <= before < quarter["known_at"]]
 
 
 async def prices_of(reads: Reads, who: dict[str, Any], bars: int) -> list[dict[str, Any]]:
