@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from markupsafe import escape
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from scored import HERO, NAMES, Warehouse, fill_rooms
+from scored import AT, HERO, NAMES, OTHER, RATING, Warehouse, fill_rooms
 from sqlalchemy import text
 from sqlalchemy.exc import InternalError
 
@@ -202,6 +203,21 @@ def test_why_a_score_changed_adds_up_to_the_change(house):
     assert points
     assert sum(points) == pytest.approx(after - before, abs=1e-9)
     assert "has no score before" in page_of(house, f"/stocks/{ticker}?session={house.days[0]}")
+
+
+def test_a_rating_among_the_evidence_is_named_by_its_firm(house):
+    security, known = house.shares[OTHER], sessions.close_of(house.days[0])
+    row = {"security": security, "accession": "r-77", "name": "Northgate", "known_at": known, "at": AT}
+    entry = [4.0, "market", 20, 50.0, ["analyst_consensus", security, str(house.days[2])]]
+    statement = """UPDATE closingbell.score_inputs
+        SET inputs = inputs || jsonb_build_object('analyst_rating', CAST(:entry AS jsonb))
+        WHERE security_id = :security AND session = :session"""
+    with house.engine.begin() as connection:
+        connection.execute(text(RATING), row)
+        asked = {"entry": json.dumps(entry), "security": security, "session": house.days[2]}
+        connection.execute(text(statement), asked)
+    part = page_of(house, f"/stocks/{house.ticker(security)}").partition('id="factors"')[2].partition("</section>")[0]
+    assert f"Northgate: Buy, {known.astimezone(sessions.NEW_YORK):%Y-%m-%d %H:%M} ET" in part
 
 
 def test_coverage_is_that_of_the_command_and_says_how_fresh_tables_are(house):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import re
 import sys
 from datetime import date
 
 import polars as pl
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from closingbell import cli, connections
+from closingbell.api import keys
+from closingbell.api import main as api
 from closingbell.landing import Landing
 from closingbell.orchestration import pages
 from closingbell.pipelines import LOADS, base, score_reads
@@ -159,6 +163,38 @@ def test_a_restatement_moves_the_score_of_the_session_that_first_knew_of_it_and_
     page = pages.render("changes.html", **pages.changed_facts("NVDA", RESTATED[1]))
     assert "filing 0001045810-16-000353, 2016-11-2" in page
     assert f"{found.points:+.2f}" in page
+
+
+def test_the_stocks_page_shows_a_restatement_from_the_session_that_first_knew_of_it(recorded):
+    """NVDA's quarter to 2016-05-01 as first filed and as its 10-Q 0001045810-16-000353 tells it: net income of 196 and
+    208 million; a day before, the page knows the first alone. On 2017-11-10 it has both still, and no statement moved
+    the score."""
+    key = keys.make(recorded, "tests", "pro", author="tests")[1]
+    with TestClient(api.make_app(), headers={"X-API-Key": key}) as client:
+
+        def parts(session: date) -> tuple[str, str]:
+            text = client.get(f"/scoreboard/stocks/NVDA?session={session}").text
+            assert f"NVDA on {session}" in text
+            found = [re.search(f'<section id="{one}">.*?</section>', text, re.S) for one in ("changes", "statements")]
+            return tuple(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", part[0])) for part in found if part)  # type: ignore
+
+        changes, statements = parts(RESTATED[0])
+        assert "told anew" not in changes
+        assert "$196.00M" in statements
+        assert "$208.00M" not in statements
+        changes, statements = parts(RESTATED[1])
+        told = re.search(
+            r"The quarter to 2016-05-01 was told anew by 0001045810-16-000353 , known (.*?) ET:(.*?)\. ", changes
+        )
+        assert told
+        assert told[1].startswith(("2016-11-22", "2016-11-23"))
+        assert " net income $196.00M › $208.00M" in told[2]
+        assert re.search(r"Net margin Profitability 16\.60% › 19\.84% ", changes)
+        assert "$208.00M first $196.00M" in statements
+        changes, statements = parts(SESSION)
+        assert "told anew" not in changes
+        assert "Return, 1 month Momentum" in changes
+        assert "$208.00M first $196.00M" in statements
 
 
 def test_why_the_scores_of_the_last_recorded_session_changed(recorded, recordings, monkeypatch, capsys, tmp_path):
