@@ -1,5 +1,5 @@
-"""What stands inside Airflow, behind its login: the scoreboard and the API, and pages for who runs it: loads, on every
-run; in the navigation why today's board is late, why a score changed, and what scores stand on.
+"""What stands inside Airflow, behind its login: the scoreboard with its coverage, the API, and pages for who runs it:
+loads, on every run, and in the navigation why today's board is late.
 
 Every Airflow process loads its plugins, every task too; the application is made by the API server's first request.
 """
@@ -59,15 +59,8 @@ class ClosingBellPages(AirflowPlugin):
             "url_route": "why_late",
         },
         {
-            "name": "Why did this score change",
-            "href": "/closing-bell/changes",
-            "destination": "nav",
-            "category": "browse",
-            "url_route": "why_changed",
-        },
-        {
             "name": "Coverage",
-            "href": "/closing-bell/coverage",
+            "href": "/closing-bell/scoreboard/coverage",
             "destination": "nav",
             "category": "browse",
             "url_route": "coverage",

@@ -18,7 +18,6 @@ from closingbell import cli, connections
 from closingbell.api import keys
 from closingbell.api import main as api
 from closingbell.landing import Landing
-from closingbell.orchestration import pages
 from closingbell.pipelines import LOADS, base, score_reads
 from closingbell.pipelines.base import Run
 from closingbell.sandbox.server import Sandbox, open_market, running
@@ -160,9 +159,6 @@ def test_a_restatement_moves_the_score_of_the_session_that_first_knew_of_it_and_
     filing = found.evidence["net_margin"][0]  # the last one known; older ones told the other quarters
     assert filing["key"] == "0001045810-16-000353"
     assert close_of(RESTATED[0]) < filing["known_at"] <= close_of(RESTATED[1])
-    page = pages.render("changes.html", **pages.changed_facts("NVDA", RESTATED[1]))
-    assert "filing 0001045810-16-000353, 2016-11-2" in page
-    assert f"{found.points:+.2f}" in page
 
 
 def test_the_stocks_page_shows_a_restatement_from_the_session_that_first_knew_of_it(recorded):
@@ -224,7 +220,5 @@ def test_why_the_scores_of_the_last_recorded_session_changed(recorded, recording
         cli.main()
     told = capsys.readouterr().out
     assert told == explained.text(found)
-    page = pages.render("changes.html", **pages.changed_facts("NVDA", SESSION))
     for shown in (f"{found.score:.2f}", f"{found.score_before:.2f}", f"{found.points:+.2f}"):
         assert shown in told
-        assert shown in page

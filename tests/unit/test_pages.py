@@ -13,10 +13,7 @@ from closingbell.orchestration import pages
 from closingbell.orchestration.pages import late
 
 CLOSE = datetime(2025, 12, 5, 21, 0, tzinfo=UTC)
-ROUTES = [
-    "/run?dag_id=market_close&run_id=r", "/late", "/late?session=2025-12-05", "/changes", "/changes?ticker=A",
-    "/coverage",
-]  # fmt: skip
+ROUTES = ["/run?dag_id=market_close&run_id=r", "/late", "/late?session=2025-12-05"]
 
 
 @pytest.fixture
@@ -58,7 +55,7 @@ def test_login_without_the_right_is_403(app, route, monkeypatch):
 
 def test_every_route_asks_for_a_login(app):
     """Fail closed: what the framework adds by itself (schema, docs) would be open."""
-    assert {route.path for route in app.routes} == {"/run", "/late", "/changes", "/coverage"}
+    assert {route.path for route in app.routes} == {"/run", "/late"}
     assert all(route.dependencies for route in app.routes)
 
 

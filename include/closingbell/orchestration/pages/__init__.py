@@ -1,4 +1,4 @@
-"""Pages inside Airflow: what a run loaded, why today's board is late, why a score changed, and what scores stand on.
+"""Pages inside Airflow: what a run loaded, and why today's board is late.
 
 Mounted by plugins/closingbell_pages.py into Airflow's API server. Every route asks Airflow for a login that may see
 plugins; without one the answer is 401, and 403 without the right.
@@ -41,16 +41,6 @@ def make_app() -> FastAPI:
     def why_late(session: date | None = None) -> Any:
         """The chain of one session, the last due one by default, and what to do at the first gap."""
         return render("late.html", **late_facts(session, datetime.now(UTC)))
-
-    @app.get("/changes", response_class=HTMLResponse)
-    def why_changed(ticker: str = "", session: date | None = None) -> Any:
-        """Why the score of a ticker is another than the session before, and on which new evidence."""
-        return render("changes.html", **changed_facts(ticker, session))
-
-    @app.get("/coverage", response_class=HTMLResponse)
-    def covered(session: date | None = None) -> Any:
-        """How much of the universe each table and factor has data of, how old, against the goals."""
-        return render("coverage.html", **coverage_facts(session))
 
     return app
 
@@ -106,47 +96,8 @@ def late_facts(session: date | None, now: datetime) -> dict[str, Any]:
     )
     chain = late.steps(facts)
     verdict = late.verdict(facts, chain)
-    return {"facts": facts, "steps": chain, "verdict": verdict, "last_scored": _last_scored(engine), "stale": stale}
-
-
-def changed_facts(ticker: str, session: date | None) -> dict[str, Any]:
-    """The change of one score, for the template; only the form without a ticker."""
-    from closingbell.pipelines import score_reads
-    from closingbell.scores.changes import newest
-    from closingbell.universe.tickers import normal_ticker
-    from closingbell.warehouse import db
-
-    engine = db.engine()
-    session = session or _last_scored(engine)
-    facts: dict[str, Any] = {"session": session, "ticker": ticker, "changed": None, "newest": newest, "why": ""}
-    if ticker and session:
-        try:
-            facts["changed"] = score_reads.changed(engine, normal_ticker(ticker), session)
-        except (score_reads.NoScore, ValueError) as error:  # a text that no ticker is
-            facts["why"] = str(error)
-    return facts
-
-
-def coverage_facts(session: date | None) -> dict[str, Any]:
-    """The coverage of a session, the last scored one by default, for the template."""
-    from closingbell.pipelines import score_reads
-    from closingbell.warehouse import db
-
-    engine = db.engine()
-    session = session or _last_scored(engine)
-    facts: dict[str, Any] = {"session": session, "lines": [], "why": "" if session else "Nothing was scored so far."}
-    if session:
-        try:
-            facts["lines"] = score_reads.covered(engine, session)
-        except (score_reads.NoScore, ValueError) as error:  # a day that is no session
-            facts["why"] = str(error)
-    return facts
-
-
-def _last_scored(engine: Any) -> date | None:
-    from closingbell.warehouse import db
-
-    return db.query(engine, "api_newest")["session"][0]
+    last_scored = db.query(engine, "api_newest")["session"][0]
+    return {"facts": facts, "steps": chain, "verdict": verdict, "last_scored": last_scored, "stale": stale}
 
 
 def _airflow_facts(session: str, writers: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -210,6 +161,5 @@ def render(template: str, **facts: Any) -> str:
     environment.filters["count"] = lambda number: "" if number is None else f"{number:,}"
     environment.filters["lower_first"] = lambda words: words[:1].lower() + words[1:]
     environment.filters["found"] = found
-    environment.filters["number"] = lambda number, form: "–" if number is None else format(number, form)
     environment.filters["at"] = lambda moment: "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
     return environment.get_template(template).render(**facts)
