@@ -127,6 +127,22 @@ def test_insiders_institutions_ratings_and_news_run_side_by_side_as_each_would_a
         assert_same_rows(name, f"SELECT {what} FROM closingbell.{name}", warehouse, db.engine(copy))
 
 
+def test_the_api_and_the_pages_stand_behind_airflows_login(state):
+    with httpx.Client(base_url=f"{state.airflow_url}/closing-bell", trust_env=False, timeout=60) as client:
+        for path in ("/api/v1/stocks", "/api/openapi.json", "/scoreboard", "/late"):
+            assert client.get(path).status_code == 401, path
+        assert client.get("/health").json()["database"] == "ok"
+        login = {"username": record.USER, "password": state.password}
+        token = httpx.post(f"{state.airflow_url}/auth/token", json=login, trust_env=False).json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        stocks = client.get("/api/v1/stocks?limit=1").json()
+        assert stocks["next"].startswith("/closing-bell/api/v1/stocks?limit=1"), "the links lead back here"
+        symbol = stocks["results"][0]["symbol"]
+        assert client.get(f"/api/v1/stocks/{symbol}").json().items() >= stocks["results"][0].items()
+        assert client.get("/late").headers["content-type"].startswith("text/html")
+        assert client.get("/api/scores/NOBODY").headers["content-type"] == "application/problem+json"
+
+
 def test_workers_killed_during_stage_and_publish_leave_the_tables_of_a_clean_run(state, clean):
     api, progress = state.airflow(), demo.Progress()
     warehouse = db.engine(state.warehouse_url())
