@@ -93,7 +93,7 @@ def market(random: Random) -> dict[str, list[dict[str, Any]]]:
             if random.random() < 0.8:
                 tables["sentiment"].append(common | {f"sentiment_{n}d": number(random, -1, 1) for n in (7, 30)})
             tables["ownership"] += [
-                common | {"quarter": quarter, "holders": random.randint(0, 90)}
+                common | {"quarter": quarter, "holders": random.randint(0, 90), "filers": 4000}
                 | {"share_owned": number(random, 0, 1.7)}
                 | {name: number(random, 0, 9) for name in ("compared_shares", "shares_before")}
                 for quarter in (date(2023, 9, 30), date(2023, 12, 31), date(2024, 3, 31))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -76,7 +77,7 @@ def activity(session=SESSION, security_id=1, **values) -> dict:
 def owned(session=BEFORE, security_id=1, quarter=date(2023, 12, 31), **values) -> dict:
     return {
         "security_id": security_id, "session": session, "quarter": quarter, "known_at": CLOSE - timedelta(days=5),
-        "holders": 40, "share_owned": 0.6, "compared_shares": 110.0, "shares_before": 100.0, **values,
+        "filers": 4000, "holders": 40, "share_owned": 0.6, "compared_shares": 110.0, "shares_before": 100.0, **values,
     }  # fmt: skip
 
 
@@ -344,6 +345,29 @@ def test_the_newest_quarter_whose_reports_are_due_counts(session, quarter):
     expected = {None: None, date(2023, 9, 30): 0.4, date(2023, 12, 31): 0.1}[quarter]
     assert found.get("institutional_share", (None,))[0] == expected
     assert quarter is None or str(quarter) in found["institutional_share"][1]
+
+
+@pytest.mark.parametrize(
+    ("filers", "before", "quarter"),
+    [
+        ({"2023-12-31": 3000, "2023-09-30": 6000}, 64, "2023-12-31"),
+        ({"2023-12-31": 2999, "2023-09-30": 6000}, 58, "2023-09-30"),  # 150 days on 2024-02-27
+        ({"2023-12-31": 3, "2023-09-30": 6000}, 64, None),  # the last quarter that is loaded is too old
+        ({"2023-12-31": 3}, 64, "2023-12-31"),  # nothing else is loaded
+        ({"2023-12-31": 3, "2023-06-30": 6000}, 64, "2023-12-31"),  # 248 days: years without reports say nothing
+    ],
+)
+def test_a_quarter_that_few_filed_is_not_the_newest(filers, before, quarter):
+    """Some give a quarter that has not ended; the data set with everybody's comes a month after they are due."""
+    session = date(2023, 12, 31) + timedelta(days=before)
+    close = datetime(session.year, session.month, session.day, 21, tzinfo=UTC)
+    rows = [
+        owned(session=date(2024, 1, 12), quarter=date.fromisoformat(day), filers=count,
+              known_at=datetime(2023, 11, 1, tzinfo=UTC))
+        for day, count in filers.items()
+    ]  # fmt: skip
+    found = read(session=session, close=close, ownership=rows)[1]
+    assert json.loads(found["institutional_share"][1])[3] == quarter if quarter else not found
 
 
 def test_a_change_from_nothing_is_undefined():

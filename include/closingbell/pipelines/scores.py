@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from closingbell.pipelines.base import Batch, Load, Run
 from closingbell.scores import compute
-from closingbell.scores.factors import MAX_AGE_DAYS, Source
+from closingbell.scores.factors import COMPARED_DAYS, MAX_AGE_DAYS, Source
 from closingbell.sessions import close_of
 from closingbell.warehouse import db
 
@@ -78,7 +78,7 @@ def known(engine: Engine, closes: Mapping[date, datetime]) -> tuple[pl.DataFrame
         splits_known=db.query(engine, "splits_known_from"),
         consensus=db.query(engine, "score_consensus", oldest=oldest[Source.CONSENSUS], last=until),
         insiders=db.query(engine, "score_insiders", oldest=oldest[Source.INSIDERS], last=until),
-        ownership=db.query(engine, "score_ownership", oldest=oldest[Source.OWNERSHIP], **window),
+        ownership=db.query(engine, "score_ownership", oldest=sessions[0] - timedelta(days=COMPARED_DAYS), **window),
         sentiment=db.query(engine, "score_sentiment", oldest=oldest[Source.SENTIMENT], last=until),
         closes=closes,
     )

@@ -56,6 +56,13 @@ REPORTS_DUE_DAYS = 48
 """From this many days after a quarter its Forms 13F are there: due after 45, moved by a weekend and a holiday (rule
 0-3). Before that only the early filers' are, and the quarter before counts."""
 
+FEWEST_FILERS = 0.5
+"""A quarter with fewer filers than this part of the quarter before is not loaded: some give a wrong quarter, so that a
+handful of reports is there before the data set that has all."""
+
+COMPARED_DAYS = MAX_AGE_DAYS[Source.OWNERSHIP] + 92
+"""Age of the quarters that are compared: one more than may count."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from closingbell.scores.factors import MAX_AGE_DAYS, REPORTS_DUE_DAYS, Source
+from closingbell.scores.factors import COMPARED_DAYS, FEWEST_FILERS, MAX_AGE_DAYS, REPORTS_DUE_DAYS, Source
 
 UTC = pl.Datetime("us", "UTC")
 Columns = dict[str, type[pl.DataType] | pl.DataType]
@@ -48,6 +48,7 @@ OWNERSHIP: Columns = {
     "session": pl.Date,  # since when the row stands
     "quarter": pl.Date,
     "known_at": UTC,
+    "filers": pl.Int64,  # institutions whose report of the quarter was known
     "holders": pl.Int64,
     "share_owned": pl.Float64,
     "compared_shares": pl.Float64,
@@ -115,12 +116,16 @@ def insiders(
 
 
 def ownership(listed: pl.DataFrame, rows: pl.DataFrame, session: date, close: datetime) -> pl.DataFrame:
-    """What institutions report of the newest quarter whose reports are due and of which some are known."""
-    oldest = session - timedelta(days=MAX_AGE_DAYS[Source.OWNERSHIP])
-    due = session - timedelta(days=REPORTS_DUE_DAYS)
-    known = _known(rows, session, close).filter(pl.col("quarter").is_between(oldest, due))
+    """What institutions report of the newest quarter whose reports are due and known."""
+    compared, oldest, due = (
+        session - timedelta(days=days) for days in (COMPARED_DAYS, MAX_AGE_DAYS[Source.OWNERSHIP], REPORTS_DUE_DAYS)
+    )
+    known = _known(rows, session, close).filter(pl.col("quarter").is_between(compared, due))
+    filers = known.group_by("quarter").agg(pl.col("filers").max())
+    whole = filers.filter(pl.col("filers") >= FEWEST_FILERS * pl.col("filers").max())
     newest = (
-        known.filter(pl.col("quarter") == pl.col("quarter").max())
+        known.join(whole.select(pl.col("quarter").max()), on="quarter", how="semi")
+        .filter(pl.col("quarter") >= oldest)
         .sort("made_on")
         .unique("security_id", keep="last", maintain_order=True)
     )
