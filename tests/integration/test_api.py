@@ -364,7 +364,11 @@ def described() -> Any:
 
 
 OPERATIONS = {path: one["get"] for path, one in main.app.openapi()["paths"].items()}
-ASKED = [(path, mode) for path, one in OPERATIONS.items() for mode in ("positive", "negative") if one.get("parameters")]
+ASKED = [
+    (path, mode)
+    for path, one in OPERATIONS.items()
+    for mode in (("positive", "negative") if one.get("parameters") else ("positive",))
+]
 
 
 @pytest.mark.parametrize(("path", "mode"), ASKED)

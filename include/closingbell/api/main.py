@@ -22,7 +22,6 @@ from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from closingbell import api
 from closingbell.api import scoreboard, scores, stocks
 from closingbell.api.answers import PREFIX, problem
 from closingbell.api.keys import Keys, Rates
@@ -37,6 +36,16 @@ log = logging.getLogger(__name__)
 HEALTH_SECONDS = 5.0  # anybody may ask for it, so it is asked of the warehouse no more often
 LOOK_SECONDS = 3.0  # less than a probe waits
 AGAIN_SECONDS = "5"  # after which a caller may try a warehouse that did not answer
+
+DESCRIPTION = """
+Daily scores (1 to 100) of US stocks by ten factors, each as known at the close of its session, with the evidence it
+stands on; and the market data and news sentiment beside them.
+
+A ticker that was given up leads to the security that it became. Lists have `limit` and `offset`, and the path of the
+`next` page. An answer may be kept as its `Cache-Control` says, and asked for again with its `ETag` in `If-None-Match`.
+Errors are problem documents (RFC 9457). `RateLimit-Remaining` says how many requests a key has left at once, and
+`Retry-After` of a 429 or a 503 when to come again.
+"""
 
 _key_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="made by `closingbell api-key make`")
 
@@ -70,7 +79,7 @@ def make_app(guard: Any = with_key) -> FastAPI:
     app = FastAPI(
         title="Closing Bell",
         version="1",
-        description=api.__doc__ or "",
+        description=DESCRIPTION,
         docs_url=None,  # its pages would come from another host
         redoc_url=None,
         openapi_url=None,
