@@ -138,10 +138,10 @@ def test_a_stock_is_shown_as_the_close_knew_it_with_where_it_came_from(house):
     assert "$1.80B" in now
     assert '<span class="was">first $2.00B</span>' in now
     assert 'class="was"' not in then
-    told_anew = re.search(r'<p class="restated">(.*?)</p>', now, re.S)
-    assert told_anew
-    assert "0000000009-25-000003" in told_anew[1]
-    assert "revenue $2.00B › $1.80B." in told_anew[1]
+    restated = re.search(r'<p class="restated">(.*?)</p>', now, re.S)
+    assert restated
+    assert "0000000009-25-000003" in restated[1]
+    assert "revenue $2.00B › $1.80B." in restated[1]
     for early, late in (("Early Ann", "Late Lou"), ("0000000009-25-000004", "0000000009-25-000005")):
         assert early in then
         assert late not in then

@@ -175,20 +175,21 @@ def test_the_stocks_page_shows_a_restatement_from_the_session_that_first_knew_of
             return tuple(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", part[0])) for part in found if part)  # type: ignore
 
         changes, statements = parts(RESTATED[0])
-        assert "told anew" not in changes
+        assert "is restated by" not in changes
         assert "$196.00M" in statements
         assert "$208.00M" not in statements
         changes, statements = parts(RESTATED[1])
         told = re.search(
-            r"The quarter to 2016-05-01 was told anew by 0001045810-16-000353 , known (.*?) ET:(.*?)\. ", changes
+            r"The quarter to 2016-05-01 is restated by 0001045810-16-000353 , known (.*?) ET:(.*?)\. ", changes
         )
         assert told
         assert told[1].startswith(("2016-11-22", "2016-11-23"))
         assert " net income $196.00M › $208.00M" in told[2]
+        assert changes.count("is restated by") == 2, "what is filed once more and says the same is not restated"
         assert re.search(r"Net margin Profitability 16\.60% › 19\.84% ", changes)
         assert "$208.00M first $196.00M" in statements
         changes, statements = parts(SESSION)
-        assert "told anew" not in changes
+        assert "is restated by" not in changes
         assert "Return, 1 month Momentum" in changes
         assert "$208.00M first $196.00M" in statements
 

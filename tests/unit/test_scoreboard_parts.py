@@ -164,6 +164,7 @@ def test_an_error_of_a_page_is_a_page(client):
         assert answer.status_code == status, path
         assert answer.headers["content-type"].startswith("text/html")
         assert 'href="/scoreboard/coverage"' in answer.text, "it leads on"
+        assert ("Nothing to show" if status == 404 else "That cannot be shown") in answer.text
     assert (
         client.get("/api/scores/ZZZZ", headers={"X-API-Key": KEY})
         .headers["content-type"]

@@ -39,6 +39,7 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Vary": "Cookie, X-API-Key, Authorization",
 }
+_FAILURES = {404: "Nothing to show", 422: "That cannot be shown", 429: "Too many requests"}
 _SHORT = {"eps", "fcf", "macd", "roa", "roe", "rsi"}
 _SPANS = {"d": "day", "m": "month"}
 _PERCENT = {
@@ -98,6 +99,7 @@ def packed(request: Request, body: bytes, *, media_type: str, headers: dict[str,
 def failure(request: Request, status: int, title: str, detail: str, headers: dict[str, str]) -> Response:
     """An error as a page; where a key is missing, with the form that takes one."""
     asks = status == 401 and request.app.state.sign_in
+    title = _FAILURES.get(status, title)
     return page(
         request,
         "sign_in.html" if asks else "failure.html",
@@ -105,7 +107,7 @@ def failure(request: Request, status: int, title: str, detail: str, headers: dic
         headers=headers,
         signed_in=False,
         title=title,
-        detail=detail,
+        detail=detail.replace("_", " ") if status == 422 else detail,
         following=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
     )
 
@@ -160,7 +162,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.filters |= {
         "title_of": title_of, "number": number, "money": money, "at": at, "query": query, "heat": heat, "slug": slug,
-        "ago": ago, "value_of": value_of,
+        "ago": ago, "value_of": value_of, "written": written,
     }  # fmt: skip
     environment.globals |= {"FACTORS": FACTORS, "HEADINGS": HEADINGS}
     return environment
@@ -205,6 +207,13 @@ def money(value: float | None) -> str:
         if value >= least * 0.99995:
             return f"{sign}${value / (1e3 if unit == 'K' else least):,.{1 if unit == 'K' else 2}f}{unit}"
     return f"{sign}${value:,.2f}"
+
+
+def written(value: float | None, form: str) -> str:
+    """A figure of a statement: money, a share, a percent or a ratio."""
+    if value is None or form == "money":
+        return money(value)
+    return f"{number(value * 100)}%" if form == "percent" else number(value, ",.2f")
 
 
 def at(moment: datetime | None) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from fastapi import HTTPException
 
 from closingbell.api.reads import Reads
+from closingbell.api.scoreboard import written
 from closingbell.api.scores import change
 from closingbell.scores.factors import FACTORS
 from closingbell.sessions import close_of
@@ -56,6 +57,7 @@ async def facts(reads: Reads, security: dict[str, Any], board: dict[str, Any]) -
         "articles": reads.rows("api_articles", **known, limit=ARTICLES),
     }
     found: dict[str, Any] = dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
+    found["statements"] = [_with_was(quarter) for quarter in found["statements"]]
     score, owners = found["score"], found["owners"]
     peers = await _peers(reads, score) if score and score["sector"] else {}
     newest = {"quarter": owners[0]["quarter"], "most": HOLDERS} if owners else None
@@ -85,10 +87,18 @@ async def _changed(reads: Reads, security: dict[str, Any], session: Any) -> dict
         return str(error.detail)
 
 
+def _with_was(quarter: dict[str, Any]) -> dict[str, Any]:
+    """The quarter and, as `was`, its lines that the first version told otherwise, as that wrote them."""
+    first = quarter["first_told"]
+    lines = [(column, form) for column, _, form in STATEMENT if first[column] is not None]
+    was = {column: written(first[column], form) for column, form in lines}
+    return quarter | {"was": {c: was[c] for c, form in lines if was[c] != written(quarter[c], form)}}
+
+
 def _restated(statements: list[dict[str, Any]], changed: dict[str, Any]) -> list[dict[str, Any]]:
-    """The quarters that were known at the close of the session before, and told anew since."""
+    """The quarters that were known at the close of the session before, and restated since."""
     before = close_of(changed["before"])
-    return [quarter for quarter in statements if quarter["first_known_at"] <= before < quarter["known_at"]]
+    return [row for row in statements if row["was"] and row["first_known_at"] <= before < row["known_at"]]
 
 
 async def prices_of(reads: Reads, who: dict[str, Any], bars: int) -> list[dict[str, Any]]:
