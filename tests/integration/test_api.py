@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import sys
@@ -17,7 +18,7 @@ from scored import AT, COMPANY, HERO, NAMES, OTHER, SECURITY, TICKER, Warehouse
 from sqlalchemy import make_url, text
 
 from closingbell import cli, sessions
-from closingbell.api import keys, main
+from closingbell.api import keys, main, reads
 from closingbell.api.reads import Reads, Unavailable
 from closingbell.scores.factors import FACTORS
 
@@ -333,6 +334,29 @@ def test_the_api_can_only_read(house):
                 await reads._pool.execute("BEGIN READ WRITE; DELETE FROM closingbell.ic_scores")
         finally:
             await reads.close()
+
+    asyncio.run(tried())
+
+
+def test_a_pool_that_is_used_up_is_unavailable_and_lost_connections_are_made_again(house, monkeypatch):
+    monkeypatch.setattr(reads, "CONNECTIONS", 1)
+
+    async def tried() -> None:
+        found = Reads(lambda: house.engine.url)
+        try:
+            await found.rows("api_newest")
+            assert found._pool is not None
+            monkeypatch.setattr(reads, "WAIT_SECONDS", 0.1)
+            async with found._pool.acquire() as connection:
+                with pytest.raises(Unavailable):
+                    await found.rows("api_newest")
+                pid = connection.get_server_pid()
+            house.rows("SELECT pg_terminate_backend(:pid, 5000)", pid=pid)  # as a restart does
+            with contextlib.suppress(Unavailable):  # the loss may not be noticed yet
+                await found.rows("api_newest")
+            assert await found.rows("api_newest")
+        finally:
+            await found.close()
 
     asyncio.run(tried())
 
