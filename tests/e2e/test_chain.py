@@ -40,10 +40,9 @@ NEXT_TO_KILL = "2025-11-20"
 RANGE = ["2025-11-21", "2025-11-24"]  # a weekend between them
 OUTAGE = ["2025-11-28", "2025-12-01", "2025-12-02", "2025-12-03", "2025-12-04", "2025-12-05"]  # after Thanksgiving
 SCORES = "scores_and_recommendations"
-QUICKLY = {  # Airflow notices what is killed in seconds, not in five minutes; DAG files do not change here
+QUICKLY = {  # Airflow notices what is killed in seconds, not in five minutes
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
-    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "900",
 }
 COMPARED = {
     "stock_prices": "SELECT * FROM closingbell.stock_prices WHERE session = :session",

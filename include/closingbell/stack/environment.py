@@ -92,6 +92,8 @@ def airflow_environment(state: State) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "closingbell.orchestration.executor.LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
+        # a changed file is read at once; all of them each half minute, the default, keep a fifth of a core busy
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",  # a run is a chain of short tasks
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",  # after a crash tasks go on in a minute, not in six
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",  # a task does not fail because two busy cores answer it late
