@@ -31,7 +31,9 @@ def test_a_metric_that_moved_alone_has_the_whole_change():
     before, after = inputs(roe=40, roa=60, return_1m=50), inputs(roe=60, roa=60, return_1m=50)
     frame = changes(before, after, score_before=50.0, score_after=56.0)
     assert dict(frame.schema) == CHANGES
-    assert frame.row(0) == ("profitability", "roe", 6.0, 4.0, 6.0, 40.0, 60.0, 30.0, 30.0)
+    assert frame.row(0) == (
+        "profitability", "roe", 6.0, 4.0, 6.0, 40.0, 60.0, 30.0, 30.0, "market", "market", 9, 9,
+    )  # fmt: skip
     assert parts(frame) == {"roe": 6.0, "roa": 0.0, "return_1m": 0.0}
 
 
@@ -132,3 +134,17 @@ def test_the_text_names_the_points_of_each_metric_and_what_became_known():
         "filing", "0000000001-24-000001,", "2024-03-01", "22:03", "UTC", "and", "2", "more",
     ]  # fmt: skip
     assert told[6:] == ["2 other metrics moved it by less than 0.01 each"]
+
+
+def test_a_metric_that_is_ranked_among_others_says_so():
+    """The tenth utility has no number any more: the value stays, and the percentile is one of the market."""
+    before, after = inputs(roe=80), inputs(roe=55)
+    before["roe"][:3] = [after["roe"][0], "Utilities", 10]
+    frame = changes(before, after, score_before=80.0, score_after=55.0)
+    found = Changed(
+        ticker="ABC", name=None, session=DAYS[1], before=DAYS[0], score=55.0, score_before=80.0, rating="Hold",
+        rating_before="Strong Buy", parts=frame, evidence={},
+    )  # fmt: skip
+    assert text(found).splitlines()[6].strip() == "ranked of 10 in Utilities > of 9 in market"
+    gone = changes(inputs(roe=80, roa=80), after, score_before=80.0, score_after=55.0).filter(metric="roa")
+    assert gone.select("peer_group_before", "peer_group_after", "peers_before").row(0) == ("market", None, 9)

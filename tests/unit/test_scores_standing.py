@@ -128,6 +128,15 @@ def test_every_metric_declares_what_it_reads():
         assert metric.inputs, metric.name
         assert set(metric.inputs) <= columns[metric.source].keys(), metric.name
         assert metric.sentence.endswith("."), metric.name
+        assert metric.stale_after.endswith("."), metric.name
+    limits = {
+        name: [int(word) for word in metric.stale_after.split() if word.isdigit()] for name, metric in METRICS.items()
+    }
+    assert {name: limits[name] for name in ("sales_yield", "roe", "return_1m", "analyst_firms", "insider_buyers")} == {
+        "sales_yield": [200, 500], "roe": [200, 500], "return_1m": [], "analyst_firms": [5], "insider_buyers": [5],
+    }  # fmt: skip
+    assert limits["institutional_share"] == [150]
+    assert limits["news_sentiment_7d"] == [5]
     assert set(MAX_AGE_DAYS) == {Source.CONSENSUS, Source.INSIDERS, Source.SENTIMENT, Source.OWNERSHIP}
     assert STALE_DAYS["quarters"] == 200
     assert STALE_DAYS["years"] == 500

@@ -241,7 +241,7 @@ class Evidence(BaseModel):
                     "metrics": [
                         {
                             "name": FACTORS[0].metrics[0].name,
-                            "explanation": FACTORS[0].metrics[0].sentence,
+                            "explanation": f"{FACTORS[0].metrics[0].sentence} {FACTORS[0].metrics[0].stale_after}",
                             "higher_is_better": True,
                             "value": 0.0269,
                             "percentile": 93.4,
@@ -333,6 +333,10 @@ class Part(BaseModel):
     percentile_after: float | None
     weight_before: float | None = Field(description="percent of the score that the metric decided; null without data")
     weight_after: float | None
+    peer_group_before: str | None = Field(description="among whom it was ranked; its percentile moves with them")
+    peer_group_after: str | None
+    peers_before: int | None
+    peers_after: int | None
     new_evidence: list[NewEvidence] = Field(description="what it stands on and did not before, the newest three")
     new_evidence_total: int
 
@@ -355,6 +359,10 @@ class Changes(BaseModel):
                     "percentile_after": 60.25,
                     "weight_before": 4.0,
                     "weight_after": 4.0,
+                    "peer_group_before": "Energy",
+                    "peer_group_after": "Energy",
+                    "peers_before": 30,
+                    "peers_after": 30,
                     "new_evidence": [
                         {"kind": "filing", "key": "0000320193-25-000079", "known_at": "2025-10-31T10:01:26Z"}
                     ],

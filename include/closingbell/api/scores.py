@@ -229,7 +229,7 @@ def _metric(declared: Any, row: dict[str, Any] | None, cik: int | None, score: d
     source = found.get("source_key")
     return MetricEvidence(
         name=declared.name,
-        explanation=declared.sentence,
+        explanation=f"{declared.sentence} {declared.stale_after}",
         higher_is_better=declared.higher_is_better,
         value=found.get("raw"),
         percentile=found.get("percentile"),

@@ -36,9 +36,14 @@ CHANGES: dict[str, Any] = {
     "percentile_after": pl.Float64,
     "weight_before": pl.Float64,
     "weight_after": pl.Float64,
+    "peer_group_before": pl.String,
+    "peer_group_after": pl.String,
+    "peers_before": pl.Int64,
+    "peers_after": pl.Int64,
 }
-"""part: points, in hundredths as scores are. weight_*: percent of the score that the metric decided. Null before: it
-had no data; null after: it has none. A last row without factor and metric: what the lowest score, 1, added or took."""
+"""part: points, in hundredths as scores are. weight_*: percent of the score that the metric decided. peer_group_*,
+peers_*: among whom it was ranked, and how many they were. Null before: it had no data; null after: it has none. A
+last row without factor and metric: what the lowest score, 1, added or took."""
 
 LOWEST = Fraction(1)
 
@@ -98,7 +103,8 @@ def changes(before: Inputs, after: Inputs, *, score_before: float, score_after: 
     names = [*((_FACTOR_OF[metric], metric) for metric in metrics), (None, None)]
     rows = [
         (factor, metric, hundredths / 100, *_both(before, after, metric, 0), *_both(before, after, metric, 3),
-         *(None if (weight := side.get(metric or "")) is None else float(weight * 100) for side in weights))
+         *(None if (weight := side.get(metric or "")) is None else float(weight * 100) for side in weights),
+         *_both(before, after, metric, 1), *_both(before, after, metric, 2))
         for (factor, metric), hundredths in zip(names, parts, strict=False)
     ]  # fmt: skip
     frame = pl.DataFrame(rows, schema=CHANGES, orient="row")
@@ -126,6 +132,11 @@ def text(changed: Changed) -> str:
             f"{row['part']:>+7.2f} {row['metric'] or 'lowest score':<22} {pairs[0]:<24} {pairs[1]:<14} "
             f"{pairs[2]:<14} {newest(changed.evidence.get(row['metric'] or '', []))}".rstrip()
         )
+        groups = row["peer_group_before"], row["peer_group_after"]
+        if None not in groups and groups[0] != groups[1]:  # the sector has peers enough now, or too few
+            told.append(
+                f"{'':>7} ranked of {row['peers_before']} in {groups[0]} > of {row['peers_after']} in {groups[1]}"
+            )
     if rest := changed.parts.height - moved.height:
         told.append(f"{rest} other metrics moved it by less than 0.01 each")
     return "\n".join(told) + "\n"
@@ -178,6 +189,6 @@ def _rounded(exact: list[Fraction], total: int) -> list[int]:
     return [floor + each + (at in given) for at, floor in enumerate(floors)]
 
 
-def _both(before: Inputs, after: Inputs, metric: str | None, place: int) -> tuple[float | None, float | None]:
+def _both(before: Inputs, after: Inputs, metric: str | None, place: int) -> tuple[Any, Any]:
     first, second = (side[metric][place] if metric and metric in side else None for side in (before, after))
     return first, second

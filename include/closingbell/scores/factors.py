@@ -60,6 +60,21 @@ FEWEST_FILERS = 0.5
 """A quarter with fewer filers than this part of the quarter before is not loaded: some give a wrong quarter, so that a
 handful of reports is there before the data set that has all."""
 
+_OF_STATEMENTS = (
+    f"Scores nothing once the statement's period ended more than {STALE_DAYS['quarters']} days ago, "
+    f"{STALE_DAYS['years']} where the company reports by the year."
+)
+STALE_AFTER = {
+    Source.TECHNICAL: "Scores on the session it was made for alone.",
+    **dict.fromkeys((Source.VALUATION, Source.FLOWS, Source.BALANCE, Source.GROWTH), _OF_STATEMENTS),
+    **{
+        source: f"Scores nothing once it was made more than {MAX_AGE_DAYS[source]} days ago."
+        for source in (Source.CONSENSUS, Source.INSIDERS, Source.SENTIMENT)
+    },
+    Source.OWNERSHIP: f"Scores nothing once its quarter ended more than {MAX_AGE_DAYS[Source.OWNERSHIP]} days ago.",
+}
+"""Those limits in words, for a reader."""
+
 COMPARED_DAYS = MAX_AGE_DAYS[Source.OWNERSHIP] + 92
 """Age of the quarters that are compared: one more than may count."""
 
@@ -71,7 +86,7 @@ class Metric:
     value: expression over the source's columns; null where it cannot be said. item: for growth, the column that grows;
     per_share items are brought to the session's split basis. low, high: what the value can be at all; a value beyond
     is an error of its source and scores nothing. negative_is_worst: values below zero tie behind all others. How old
-    its rows may be is the source's: `STALE_DAYS` for statements, `MAX_AGE_DAYS`, else they are of the session itself.
+    its rows may be comes with the source, which has them all: `stale_after`.
     """
 
     name: str
@@ -91,6 +106,11 @@ class Metric:
         if self.value is None:
             return (self.item,) if self.item else ()
         return tuple(sorted(set(self.value.meta.root_names())))
+
+    @property
+    def stale_after(self) -> str:
+        """When it is too old to score, as a sentence."""
+        return STALE_AFTER[self.source]
 
 
 @dataclass(frozen=True)
