@@ -150,12 +150,12 @@ FROM scored s
 WHERE EXISTS (SELECT FROM held h
               WHERE h.session <= s.session AND h.quarter BETWEEN s.session - 150 AND s.session - 48 AND h.at > s.scored_at)
 UNION
-SELECT p.session, 'bars, but no score'
+SELECT p.session, 'bars, but no run that scored them all'
 FROM closingbell.technical_indicators p
 WHERE p.session BETWEEN :first AND :last AND NOT EXISTS (SELECT FROM scored s WHERE s.session = p.session)
 GROUP BY p.session
 UNION  -- what a run broke off; not those before the first one scored, nor long ago: their bars are other sessions' history
-SELECT d.session, 'bars, but no score'
+SELECT d.session, 'bars, but no run that scored them all'
 FROM (SELECT CAST(generate_series(CAST(:recent AS date), CAST(:last AS date), interval '1 day') AS date) AS session) d
 WHERE d.session > (SELECT min(session) FROM runs)
   AND EXISTS (SELECT FROM closingbell.stock_prices p WHERE p.session = d.session)

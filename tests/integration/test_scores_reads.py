@@ -474,7 +474,9 @@ def test_why_a_score_changed_is_told_with_the_filing_that_came_in_between(market
              f"news {late}", f"ratings {late}"]  # fmt: skip
     assert score_reads.changed(market, "T1", SESSION).stale == stale
     told = run_command("changes", "T1", "--session", str(SESSION), monkeypatch=monkeypatch, capsys=capsys)
-    assert f"Stale: {'; '.join(stale)}. reconcile scores the session again" in told
+    assert f"Stale: {'; '.join(stale)}. reconcile scores sessions of the last 400 days again" in told
+    told = run_command("board", "--session", str(SESSION), monkeypatch=monkeypatch, capsys=capsys)
+    assert f"Stale: {'; '.join(stale)}. reconcile scores sessions of the last 400 days again" in told
     for ticker, day, why in (
         ("T1", SESSIONS[0], "no score before 2024-02-29"), ("T1", SESSIONS[2], "no score for 2024-03-04"),
         ("ZZZ", SESSION, "ZZZ has no score"),

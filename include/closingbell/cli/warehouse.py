@@ -125,16 +125,21 @@ def coverage(session: Session = None) -> None:
 def print_board(day: date, chosen: Any, *, limit: int, of: str = "") -> None:
     """The scoreboard of a session, of the rows that `chosen` (a polars expression, or None) keeps."""
     state = joined()
+    from closingbell.pipelines import reconcile
     from closingbell.scores import board as scoreboard
+    from closingbell.scores import changes as explained
     from closingbell.warehouse import db
 
-    rows = db.query(db.engine(), "scoreboard", session=day)
+    engine = db.engine()
+    rows = db.query(engine, "scoreboard", session=day)
     if chosen is not None:
         rows = rows.filter(chosen)
     if rows.is_empty():
         raise UsageError(f"no score for {day}{of}; run `closingbell scores`")
     simulated = state is not None and state.spec.mode == "simulated"
     typer.echo(scoreboard.text(rows, day, limit=limit, simulated=simulated), nl=False)
+    if reasons := reconcile.stale(engine, day, day).get(day):
+        typer.echo(explained.stale(reasons))
 
 
 @override_app.command("add")

@@ -117,7 +117,7 @@ def text(changed: Changed) -> str:
         f"{changed.ticker} {changed.name or ''}".strip(),
         f"{changed.session}: {changed.score:.2f} {changed.rating}; {changed.before}: {changed.score_before:.2f} "
         f"{changed.rating_before}; {changed.points:+.2f}",
-        *([f"Stale: {'; '.join(changed.stale)}. reconcile scores the session again"] if changed.stale else []),
+        *([stale(changed.stale)] if changed.stale else []),
         "",
         f"{'Points':>7} {'Metric':<22} {'Value':<24} {'Percentile':<14} {'Of the score':<14} New evidence",
         "-" * 118,
@@ -140,6 +140,11 @@ def text(changed: Changed) -> str:
     if rest := changed.parts.height - moved.height:
         told.append(f"{rest} other metrics moved it by less than 0.01 each")
     return "\n".join(told) + "\n"
+
+
+def stale(reasons: Sequence[str]) -> str:
+    """That a score is older than what it is made of, and why, for a terminal."""
+    return f"Stale: {'; '.join(reasons)}. reconcile scores sessions of the last 400 days again"
 
 
 def newest(found: list[dict[str, Any]]) -> str:
