@@ -73,7 +73,8 @@ VALUES (:security, :session, 'split', 2, 1, :at, 'polygon', :at)"""
 QUARTER = """
 INSERT INTO closingbell.financials (cik, period_end, period_type, known_on, known_at, currency, accession_no,
     source_accession_nos, revenue, net_income, fetched_at)
-SELECT cik, :period, 'Q', CAST(:known_at AS date), :known_at, 'USD', :accession, ARRAY[:accession], :revenue, 1e8, :at
+SELECT cik, :period, 'Q', CAST(:known_at AS date), :known_at, 'USD', :accession,
+       ARRAY['0000000009-25-000009', :accession], :revenue, 1e8, :at
 FROM closingbell.securities WHERE security_id = :security"""
 TRADE = """
 INSERT INTO closingbell.insider_trades (accession_no, is_derivative, row_no, form, issuer_cik, security_id, owner_ciks,

@@ -157,6 +157,7 @@ def test_a_stock_is_shown_as_the_close_knew_it_with_where_it_came_from(house):
     assert f"https://www.sec.gov/Archives/edgar/data/{cik}/000000000925000002/0000000009-25-000002-index.htm" in then
     assert escape(HOSTILE) in now
     assert "<script>alert" not in now
+    assert "0000000009-25-000009-index.htm" in then, "a quarter is made of what each of its filings tells"
     page_of(house, "/stocks/NOBODY", 404)
 
 
