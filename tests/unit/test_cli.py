@@ -259,6 +259,9 @@ def test_sessions_may_be_a_list(ran: Ran, monkeypatch) -> None:
     assert command(monkeypatch, "indicators", "--all", "--session", "2025-12-05,2025-11-28") == 0
     assert ran[0][3] == "2025-12-05"
     assert ran[0][4]["sessions"] == ["2025-11-28", "2025-12-05"]
+    # an empty place is no day, and not the last session that closed
+    assert command(monkeypatch, "indicators", "--all", "--session", "2025-12-05,") == 0
+    assert ran[1][4]["sessions"] == ["2025-12-05"]
 
 
 def test_a_mapped_step_stages_its_batch(ran: Ran, monkeypatch, capsys) -> None:
@@ -363,6 +366,7 @@ def test_sql_reads_and_changes_nothing(database: Engine, monkeypatch, tmp_path: 
         (("sec-financials", "--all", "--limit", "5"), "not limit and all"),
         (("prices", "--all", "--session", "2025-11-27"), "2025-11-27 is no XNYS session"),  # Thanksgiving
         (("prices", "--all", "--session", "yesterday"), "yesterday is no date"),
+        (("scores", "--all", "--session", ","), "--session ',' names no day"),
         (("prices", "--all", "--first", "2025-11-24"), "--first and --last go together"),
         (("prices", "--all", "--first", "2025-12-01", "--last", "2025-11-24"), "is after --last"),
         (("scores", "--all", "--session", "2027-11-19"), "has not closed yet"),

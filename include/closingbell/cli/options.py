@@ -71,7 +71,9 @@ def span(session: str | None, first: str | None = None, last: str | None = None)
             raise UsageError(f"--first {start} is after --last {end}")
         return {"session": end.isoformat(), "first": start.isoformat(), "last": end.isoformat()}
     if session and "," in session:
-        days = sorted({session_of(day.strip()).isoformat() for day in session.split(",")})
+        days = sorted({session_of(day.strip()).isoformat() for day in session.split(",") if day.strip()})
+        if not days:
+            raise UsageError(f"--session {session!r} names no day: write YYYY-MM-DD")
         return {"session": days[-1], "sessions": days}
     return {"session": session_of(session).isoformat()}
 
