@@ -9,7 +9,7 @@ import polars as pl
 from psycopg2.extras import execute_values
 from sqlalchemy import Engine, text
 
-from closingbell.pipelines.scores import known
+from closingbell.pipelines.scores import known, versions_of
 from closingbell.scores import compute
 from closingbell.warehouse import db
 
@@ -114,7 +114,7 @@ def landed(engine: Engine, table: str, vendor: str, endpoint: str, key: str, **p
 def scored(engine: Engine, sessions: list[date]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What the pipeline does: reads, metrics, scores."""
     closes = {day: CLOSES[day] for day in sessions}
-    return compute.scores(*known(engine, closes), closes)
+    return compute.scores(*known(engine, closes, versions_of(engine, min(sessions), max(sessions))), closes)
 
 
 # -- rows as the vendors' loads leave them

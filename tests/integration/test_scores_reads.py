@@ -39,7 +39,7 @@ from sqlalchemy import Engine, text
 from closingbell import cli, demo, stack
 from closingbell.landing import Landing
 from closingbell.orchestration import partitions
-from closingbell.pipelines import LOADS, base, score_reads
+from closingbell.pipelines import LOADS, base, score_reads, scores
 from closingbell.pipelines.base import Run
 from closingbell.scores import board
 from closingbell.scores.factors import FACTORS
@@ -134,6 +134,24 @@ def test_scores_equal_the_plain_implementation_on_the_same_tables(market):
         ic_scores, score_inputs = scored(market, [session])
         assert len(expected) == SECURITIES
         assert plain_board.differences(expected, ic_scores.to_dicts(), score_inputs.to_dicts()) == []
+
+
+def test_a_run_reads_the_versions_of_statements_once_and_steps_through_its_sessions(market, monkeypatch):
+    asked, query = [], db.query
+    monkeypatch.setattr(db, "query", lambda engine, name, **params: asked.append(name) or query(engine, name, **params))
+    monkeypatch.setattr(scores, "SESSIONS_PER_BATCH", 1)
+    run = Run(
+        dag_id="scores", run_id="a backfill", partition_key=str(SESSION), engine=market, landing=Landing("x", market),
+        params={"first": str(SESSIONS[0]), "last": str(SESSIONS[-1])},
+    )  # fmt: skip
+    batches = scores.plan_sessions(run)
+    assert len(batches) == len(SESSIONS) > 1
+    stepped = [dict(scores.frames(run, batch)) for batch in batches]
+    assert asked.count("score_financials") == asked.count("price_splits") == 1
+    at_once = scored(market, SESSIONS)
+    for name, whole in zip(("ic_scores", "score_inputs"), at_once, strict=True):
+        key = ["session", "security_id"]
+        assert pl.concat([found[name] for found in stepped]).sort(key).equals(whole.sort(key))
 
 
 def test_each_metric_leads_to_the_filings_ratings_and_articles_that_were_known(market):
@@ -536,9 +554,9 @@ def test_coverage_counts_what_the_close_knew(market, monkeypatch, capsys, tmp_pa
     news = found["table", "news_sentiment"]
     assert (news.have, news.of, news.members, news.of_members) == (2, SECURITIES, 2, 2)
     assert (news.newest, news.age) == (SESSION, 2)  # 3 days and 0: the middle is 1.5
-    assert news.goals[0].words == "30 of 30 days"
-    assert found["table", "insider_trades"].goals[0].words == "90 of 30 days"
-    assert found["table", "institutional_ownership"].goals[0].words == "1 of 4 quarters"
+    assert news.goals[0].words == "days: 30, goal 30"
+    assert found["table", "insider_trades"].goals[0].words == "days: 90, goal 30"
+    assert found["table", "institutional_ownership"].goals[0].words == "quarters: 1, goal 4"
     assert found["table", "financials"].newest == date(2023, 9, 30)
     assert {name: line.have for (kind, name), line in found.items() if kind == "factor"} == {
         factor.name: scores[factor.name].count() for factor in FACTORS
@@ -547,6 +565,6 @@ def test_coverage_counts_what_the_close_knew(market, monkeypatch, capsys, tmp_pa
     assert found["factor", "insider_activity"].age == 0
     monkeypatch.setattr(record, "ROOT", tmp_path)
     told = run_command("coverage", "--session", str(SESSION), monkeypatch=monkeypatch, capsys=capsys)
-    assert "MISSED: 1 of 4 quarters" in told
+    assert "MISSED: quarters: 1, goal 4" in told
     with pytest.raises(score_reads.NoScore, match="no share has a bar on 2024-03-05"):
         score_reads.covered(market, date(2024, 3, 5))

@@ -66,7 +66,7 @@ def test_what_is_not_loaded_by_security_has_a_depth():
     found = covered(depths=reached)
     goals = {at: line.goals[0] for at, line in found.items()}
     assert [goals["table", name].met for name in reached] == [True, True, False]
-    assert goals["table", "news_sentiment"].words == "29 of 30 days"
+    assert goals["table", "news_sentiment"].words == "days: 29, goal 30"
     # and their factors the same
     assert goals["factor", "insider_activity"] == goals["table", "insider_trades"]
     assert goals["factor", "institutional"] == goals["table", "institutional_ownership"]
@@ -76,12 +76,12 @@ def test_what_is_not_loaded_by_security_has_a_depth():
 def test_ratings_are_of_five_hundred_stocks_or_of_all_where_there_are_fewer():
     rated = [("analyst_ratings", id_, SESSION, SESSION) for id_ in range(1, 501)]
     assert covered(tables=rated)["table", "analyst_ratings"].goals[0] == coverage.Goal(
-        words="10 of 10 stocks", met=True
+        words="stocks: 10, goal 10", met=True
     )
     many = pl.DataFrame({"security_id": range(1, 1001)})
     assert covered(tables=rated, universe=many)["table", "analyst_ratings"].goals[0].met
     goal = covered(tables=rated[1:], universe=many)["table", "analyst_ratings"].goals[0]
-    assert goal == coverage.Goal(words="499 of 500 stocks", met=False)
+    assert goal == coverage.Goal(words="stocks: 499, goal 500", met=False)
 
 
 def test_a_factor_is_there_with_one_metric_and_as_old_as_its_newest():

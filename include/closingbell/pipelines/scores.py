@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -52,7 +53,8 @@ def replay_sessions(table: str) -> Any:
 def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     """ic_scores and score_inputs of the batch's sessions."""
     closes = {session: close_of(session) for session in map(date.fromisoformat, batch["sessions"])}
-    universe, metrics = known(run.engine, closes)
+    first, last = map(date.fromisoformat, batch["window"])
+    universe, metrics = known(run.engine, closes, _versions(run.engine, run.run_id, first, last))
     scores, inputs = compute.scores(universe, metrics, closes)
     without = compute.unscored(universe, scores)
     log.info("scores: %d of %d securities scored, %d have no data", scores.height, universe.height, without.height)
@@ -61,28 +63,46 @@ def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     yield "score_inputs", only_asked_for(run, inputs)
 
 
-def known(engine: Engine, closes: Mapping[date, datetime]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The universe (compute.UNIVERSE) and metrics (compute.METRIC_ROWS) of these sessions, as of each close."""
+def known(
+    engine: Engine, closes: Mapping[date, datetime], versions: Mapping[str, pl.DataFrame]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The universe (compute.UNIVERSE) and metrics (compute.METRIC_ROWS) of these sessions, as of each close.
+
+    versions: `versions_of` a window that they are in.
+    """
     sessions = sorted(closes)
     window = {"first": sessions[0], "last": sessions[-1]}
-    ends = {"first_close": closes[sessions[0]], "last_close": closes[sessions[-1]]}
     oldest = {source: sessions[0] - timedelta(days=days) for source, days in MAX_AGE_DAYS.items()}
     until = sessions[-1]
     universe = db.query(engine, "score_universe", **window).filter(pl.col("session").is_in(sessions))
     metrics = compute.metrics_from(
         universe,
-        financials=db.query(engine, "score_financials", first=sessions[0], **ends),
         valuations=db.query(engine, "score_valuations", **window),
         indicators=db.query(engine, "score_indicators", **window),
-        splits=db.query(engine, "price_splits", last=until),
-        splits_known=db.query(engine, "splits_known_from"),
         consensus=db.query(engine, "score_consensus", oldest=oldest[Source.CONSENSUS], last=until),
         insiders=db.query(engine, "score_insiders", oldest=oldest[Source.INSIDERS], last=until),
         ownership=db.query(engine, "score_ownership", oldest=sessions[0] - timedelta(days=COMPARED_DAYS), **window),
         sentiment=db.query(engine, "score_sentiment", oldest=oldest[Source.SENTIMENT], last=until),
         closes=closes,
+        **versions,
     )
     return universe, metrics
+
+
+def versions_of(engine: Engine, first: date, last: date) -> dict[str, pl.DataFrame]:
+    """Statements in every version, and splits, that the closes of `first` to `last` can see: `metrics_from`'s."""
+    closes = {"first_close": close_of(first), "last_close": close_of(last)}
+    return {
+        "financials": db.query(engine, "score_financials", first=first, **closes),
+        "splits": db.query(engine, "price_splits", last=last),
+        "splits_known": db.query(engine, "splits_known_from"),
+    }
+
+
+@lru_cache(maxsize=1)
+def _versions(engine: Engine, run_id: str, first: date, last: date) -> dict[str, pl.DataFrame]:
+    """Read once for all batches of a run in this process; sessions are stepped in memory."""
+    return versions_of(engine, first, last)
 
 
 def expect_sessions(*tables: str) -> Any:
@@ -168,6 +188,7 @@ def _batches(sessions: Sequence[date], size: int) -> list[Batch]:
         {
             "key": f"{part[0]}" if len(part) == 1 else f"{part[0]}..{part[-1]}",
             "sessions": [day.isoformat() for day in part],
+            "window": [sessions[0].isoformat(), sessions[-1].isoformat()],  # of all batches
         }
         for part in parts
     ]

@@ -111,10 +111,10 @@ def _line(
     if about in DEPTHS:
         wanted, unit = DEPTHS[about]
         reached = depths[about] or 0
-        goals = (Goal(words=f"{reached} of {wanted} {unit}", met=reached >= wanted),)
+        goals = (Goal(words=f"{unit}: {reached}, goal {wanted}", met=reached >= wanted),)
     elif about == "analyst_ratings":
         wanted = min(STOCKS_RATED, listed.height)
-        goals = (Goal(words=f"{rows.height:,} of {wanted} stocks", met=rows.height >= wanted),)
+        goals = (Goal(words=f"stocks: {rows.height:,}, goal {wanted}", met=rows.height >= wanted),)
     else:
         goals = (
             # of a list that is not loaded nobody is there
