@@ -143,8 +143,10 @@ async def change(reads: Reads, security: dict[str, Any], session: date) -> dict[
     """What moved the score of a session since the one before it, as `Changes`; 404 where there is none to compare."""
     who = {"security_id": security["security_id"], "session": session}
     rows = await reads.rows("api_inputs", **who)
-    if len(rows) < 2 or rows[0]["session"] != session:
-        raise not_found(f"{security['ticker']} has no score before {session}, or not what one of them is made of")
+    if not rows or rows[0]["session"] != session:
+        raise not_found(f"what the score of {security['ticker']} on {session} is made of is gone: score it again")
+    if len(rows) == 1:
+        raise not_found(f"{security['ticker']} has no score before {session}")
     after, before = rows
     scored = {"score_before": before["overall_score"], "score_after": after["overall_score"]}
     try:
