@@ -1,7 +1,8 @@
 -- The last :bars (integer) bars of :security_id up to :session (date), in order, on that session's split basis, and where each
--- came from.
+-- came from. A bar that its vendor adjusted up to a later day, `adjusted_as_of`, stays on the basis of that.
 SELECT * FROM (
-    SELECT p.session, p.close * x.prices AS close, p.volume * x.shares AS volume, p.source, p.final, p.fetched_at
+    SELECT p.session, p.close * x.prices AS close, p.volume * x.shares AS volume, p.source,
+           CASE WHEN p.adjusted_as_of > :session THEN p.adjusted_as_of END AS adjusted_as_of, p.final, p.fetched_at
     FROM closingbell.stock_prices AS p
     CROSS JOIN LATERAL (
         SELECT COALESCE(exp(sum(ln(a.denominator / a.numerator))), 1) AS prices,

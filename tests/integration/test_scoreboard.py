@@ -13,7 +13,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from html import unescape
 from typing import Any
 
@@ -23,7 +23,7 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from markupsafe import escape
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from scored import AT, HERO, NAMES, OTHER, RATING, Warehouse, fill_rooms
+from scored import AT, HERO, NAMES, OTHER, QUARTER, RATING, Warehouse, fill_rooms
 from sqlalchemy import text
 from sqlalchemy.exc import InternalError
 
@@ -159,6 +159,128 @@ def test_a_stock_is_shown_as_the_close_knew_it_with_where_it_came_from(house):
     assert "<script>alert" not in now
     assert "0000000009-25-000009-index.htm" in then, "a quarter is made of what each of its filings tells"
     page_of(house, "/stocks/NOBODY", 404)
+
+
+def put_quarter(house: Warehouse, share: int, at: int, version: int, **columns: Any) -> None:
+    """A version of a quarter, known at the close of a session."""
+    row = {"accession": f"00000000{share}0-25-{version:06}", "known_at": sessions.close_of(house.days[at]), "at": AT}
+    row |= {"security": house.shares[share], "period": columns.pop("period"), "revenue": columns.pop("revenue", None)}
+    changed = ", ".join(f"{name} = :{name}" for name in columns)
+    with house.engine.begin() as connection:
+        connection.execute(text(QUARTER), row)
+        if columns:
+            statement = f"UPDATE closingbell.financials SET {changed} WHERE accession_no = :accession"
+            connection.execute(text(statement), columns | {"accession": row["accession"]})
+
+
+def section(house: Warehouse, share: int, at: int, name: str) -> str:
+    page = page_of(house, f"/stocks/{house.ticker(house.shares[share])}?session={house.days[at]}")
+    return page.partition(f'<section id="{name}">')[2].partition("</section>")[0]
+
+
+def test_earnings_a_share_stand_on_the_sessions_split_basis_and_a_split_restates_nothing(house):
+    """The hero was split two for one on the last session. 1.01 before it may be 0.50 after: both are rounded."""
+    for period, before, after, filed in (
+        (date(2025, 3, 31), 4.0, 2.0, 2), (date(2024, 12, 31), 1.01, 0.5, 2), (date(2024, 9, 30), 7.0, None, None),
+        (date(2024, 6, 30), 6.0, 5.0, 0),
+    ):  # fmt: skip
+        put_quarter(house, HERO, 0, period.month, period=period, eps_diluted=before)
+        if after:
+            basis = {"eps_filed_on": house.days[filed], "eps_diluted": after}
+            put_quarter(house, HERO, 2, 100 + period.month, period=period, **basis)
+    shown = [
+        re.search(r"Earnings a share, diluted</th>(.*?)</tr>", section(house, HERO, at, "statements"), re.S)[1]  # type: ignore[index]
+        for at in (1, 2)
+    ]
+    then, now = (re.findall(r'<td class="n">(.*?)</td>', row) for row in shown)
+    assert then[2:] == ["4.00", "1.01", "7.00", "6.00"]
+    assert now[2:] == ["2.00", "0.50", "3.50", '2.50<span class="was">first 3.00</span>']
+    assert f"Earnings a share are on the split basis of {house.days[2]}." in section(house, HERO, 2, "statements")
+    changes = section(house, HERO, 2, "changes")
+    assert "The quarter to 2024-06-30 is restated" in changes
+    assert "earnings a share, diluted 3.00 › 2.50." in changes
+    for unchanged in ("2025-03-31", "2024-12-31"):
+        assert f"The quarter to {unchanged} is restated" not in changes
+
+
+def test_a_restatement_is_against_what_the_session_before_knew(house):
+    """What the second version changed is no doing of the third; the table still shows what the first said."""
+    share, wider, same = 2, date(2025, 9, 30), date(2025, 6, 30)
+    for at, version, revenue, income in ((0, 1, 1.0e9, 1e8), (1, 2, 1.2e9, 1e8), (2, 3, 1.2e9, 0.9e8)):
+        put_quarter(house, share, at, version, period=wider, revenue=revenue, net_income=income)
+        put_quarter(house, share, at, 10 + version, period=same, revenue=revenue, inventory=1e6 * version)
+    changes = section(house, share, 2, "changes")
+    restated = re.findall(r'<p class="restated">(.*?)</p>', changes, re.S)
+    assert len(restated) == 1
+    assert "The quarter to 2025-09-30 is restated" in restated[0]
+    assert restated[0].endswith("ET: net income $100.00M › $90.00M.")
+    assert len(re.findall(r'<p class="restated">', section(house, share, 1, "changes"))) == 2
+    assert section(house, share, 2, "statements").count('<span class="was">first $1.00B</span>') == 2
+
+
+def test_a_figure_of_another_currency_has_no_dollar_and_is_compared_within_it(house):
+    share = 3
+    put_quarter(house, share, 0, 1, period=date(2025, 9, 30), revenue=3.0e9)
+    put_quarter(house, share, 1, 2, period=date(2025, 9, 30), revenue=4.0e9, currency="CAD")
+    statements = section(house, share, 1, "statements")
+    assert '<th scope="col">CAD</th>' in statements
+    assert ">4.00B<" in statements
+    assert "$" not in statements
+    assert 'class="was"' not in statements, "the first version was of another currency"
+    put_quarter(house, share, 2, 3, period=date(2025, 9, 30), revenue=4.2e9, currency="CAD")
+    put_quarter(house, share, 2, 4, period=date(2025, 6, 30), revenue=2.0e9)
+    statements = section(house, share, 2, "statements")
+    assert '4.20B<span class="was">first 4.00B</span>' in statements
+    assert ">$2.00B<" in statements
+    assert '<th scope="col" class="n">2025-09-30 CAD <span class="tag">restated</span>' in statements
+    assert '<th scope="col" class="n">2025-06-30 USD</th>' in statements
+    assert "ET, in CAD: revenue 4.00B › 4.20B." in section(house, share, 2, "changes")
+
+
+def test_a_price_that_its_vendor_adjusted_later_is_not_told_as_traded(house):
+    share, later = 4, house.days[2] + timedelta(days=30)
+    path = f"/stocks/{house.ticker(house.shares[share])}?session={house.days[1]}"
+    said = f"adjusted by its vendor up to {later}"
+    assert said not in page_of(house, path)
+    assert f"On the split basis of {house.days[1]}" in section(house, share, 1, "prices")
+    statement = "UPDATE closingbell.stock_prices SET adjusted_as_of = :later WHERE security_id = :id"
+    with house.engine.begin() as connection:
+        connection.execute(text(statement), {"later": later, "id": house.shares[share]})
+    assert f'<span class="dim">on {house.days[1]}, {said}</span>' in page_of(house, path)
+    prices = section(house, share, 1, "prices")
+    assert f"Bars are adjusted by their vendor up to {later};" in prices
+    assert prices.count(f"adjusted up to {later}</td>") == 2
+    assert "On the split basis" not in prices
+
+
+@pytest.mark.parametrize(
+    ("share", "days_before", "days_loaded", "unpriced", "said"),
+    [
+        (2, 5, 90, 0, "2 purchases by 1 insiders ($10.0K), 1 sales by 1 ($4,000.00); net $6,000.00."),
+        (3, 0, 90, 1, "2 purchases by 1 insiders, 1 sales by 1; 1 without a price, so that nothing is summed."),
+        (4, 0, 89, 0, "No sums of 90 days: filings are loaded since {from_day}."),
+        (5, 0, None, 0, "No sums of 90 days: filings are not loaded day by day."),
+        (6, 6, 90, 0, None),
+    ],
+)
+def test_sums_of_insiders_are_of_whole_windows_and_as_old_as_the_score_takes_them(
+    house, share, days_before, days_loaded, unpriced, said
+):
+    session = house.days[2] - timedelta(days=days_before)
+    from_day = days_loaded and session - timedelta(days=days_loaded - 1)
+    statement = """INSERT INTO closingbell.insider_activity (security_id, session, known_at, buys_30d, sells_30d,
+            buyers_30d, sellers_30d, unpriced_30d, buys_90d, sells_90d, value_bought_90d, value_sold_90d, net_value_90d,
+            buyers_90d, sellers_90d, unpriced_90d, filings_from, fetched_at)
+        VALUES (:id, :session, :known_at, 0, 0, 0, 0, 0, 2, 1, 10000, 4000, 6000, 1, 1, :unpriced, :from_day, :at)"""
+    row = {"id": house.shares[share], "session": session, "unpriced": unpriced, "from_day": from_day, "at": AT}
+    with house.engine.begin() as connection:
+        connection.execute(text(statement), row | {"known_at": sessions.close_of(house.days[0])})
+    insiders = section(house, share, 2, "insiders")
+    if said is None:
+        assert "90 days" not in insiders
+    else:
+        assert said.format(from_day=from_day) in insiders
+        assert f"As of {session}" in insiders
 
 
 def test_factor_bars_stand_against_the_quartiles_of_the_sector(house):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import re
@@ -13,7 +14,7 @@ from fastapi.testclient import TestClient
 from starlette.routing import Route
 
 from closingbell.api import keys, main, scoreboard
-from closingbell.api.scoreboard import board
+from closingbell.api.scoreboard import board, stock
 from closingbell.api.scoreboard.board import Wanted, chosen
 from closingbell.scores.compute import RATINGS
 from closingbell.scores.factors import FACTORS, METRICS
@@ -172,6 +173,19 @@ def test_an_error_of_a_page_is_a_page(client):
     )
 
 
+def test_a_score_that_is_made_again_between_two_statements_is_no_error():
+    """Evidence is told of a metric that the inputs, read before, do not have."""
+
+    class Between(Answers):
+        async def rows(self, name: str, /, **params: Any) -> list[dict[str, Any]]:
+            told = {"api_evidence_told": [{"metric": "roe", "key": "1", "title": "told"}]}
+            return told.get(name) or await super().rows(name)
+
+    day = {"session": date(2025, 12, 5), "known_at": datetime(2025, 12, 5, 21, tzinfo=UTC)}
+    found = asyncio.run(stock.facts(Between(), {"security_id": 1, "cik": 1}, day))  # type: ignore[arg-type]
+    assert found["score"] is None
+
+
 def test_what_is_simulated_is_called_so(client, monkeypatch):
     with_cookie(client)
     assert "Simulated market" not in client.get("/scoreboard").text
@@ -279,6 +293,7 @@ def test_the_download_has_every_column_and_no_formula():
 )  # fmt: skip
 def test_money_reads_in_words_of_thousands(value, words):
     assert scoreboard.money(value) == words
+    assert scoreboard.money(value, "CAD") == words.replace("$", "")
 
 
 @pytest.mark.parametrize(

@@ -198,21 +198,21 @@ def number(value: float | None, form: str = ",.1f") -> str:
     return "–" if value is None else format(value, form).replace("-", "−")
 
 
-def money(value: float | None) -> str:
-    """US dollars, in words of thousands: $3.1B."""
+def money(value: float | None, currency: str = "USD") -> str:
+    """An amount, in words of thousands: $3.1B, and 3.1B of another currency, which stands beside it."""
     if value is None:
         return "–"
-    sign, value = ("−" if value < 0 else ""), abs(value)
+    sign, value = ("−" if value < 0 else "") + ("$" if currency == "USD" else ""), abs(value)
     for least, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "K")):
         if value >= least * 0.99995:
-            return f"{sign}${value / (1e3 if unit == 'K' else least):,.{1 if unit == 'K' else 2}f}{unit}"
-    return f"{sign}${value:,.2f}"
+            return f"{sign}{value / (1e3 if unit == 'K' else least):,.{1 if unit == 'K' else 2}f}{unit}"
+    return f"{sign}{value:,.2f}"
 
 
-def written(value: float | None, form: str) -> str:
+def written(value: float | None, form: str, currency: str) -> str:
     """A figure of a statement: money, a share, a percent or a ratio."""
     if value is None or form == "money":
-        return money(value)
+        return money(value, currency)
     return f"{number(value * 100)}%" if form == "percent" else number(value, ",.2f")
 
 

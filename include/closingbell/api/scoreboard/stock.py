@@ -15,7 +15,7 @@ from fastapi import HTTPException
 from closingbell.api.reads import Reads
 from closingbell.api.scoreboard import written
 from closingbell.api.scores import change
-from closingbell.scores.factors import FACTORS
+from closingbell.scores.factors import FACTORS, MAX_AGE_DAYS, Source
 from closingbell.sessions import close_of
 
 BARS = 260  # a year
@@ -40,32 +40,40 @@ async def facts(reads: Reads, security: dict[str, Any], board: dict[str, Any]) -
     """What the page shows. security: a row of api_security.sql; board: of api_board_session.sql."""
     who = {"security_id": security["security_id"], "session": board["session"]}
     known = {"security_id": security["security_id"], "known_at": board["known_at"]}
+    quarters = {"cik": security["cik"], **who, "periods": QUARTERS}
     asked: dict[str, Awaitable[Any]] = {
         "score": reads.row("api_score", **who),
         "quote": reads.row("api_stock_quote", **who),
-        "prices": prices_of(reads, who, SHOWN),
+        "prices": prices_of(reads, who, BARS),
         "scores": reads.rows("api_history", **who, days=SHOWN),
         "evidence": reads.rows("api_evidence", **who, most=FILINGS),
         "told": reads.rows("api_evidence_told", **who, most=FILINGS),
-        "statements": reads.rows("api_stock_statements", cik=security["cik"], **known, periods=QUARTERS),
-        "insider_sums": reads.row("api_stock_insider_sums", **who),
+        "statements": reads.rows("api_stock_statements", **quarters, known_at=board["known_at"]),
+        "insider_sums": reads.row("api_stock_insider_sums", **who, days=MAX_AGE_DAYS[Source.INSIDERS]),
         "trades": reads.rows("api_stock_insiders", **known, most=TRADES),
         "owners": reads.rows("api_stock_owners", **who, quarters=4),
-        "consensus": reads.row("api_stock_consensus", **who),
+        "consensus": reads.row("api_stock_consensus", **who, days=MAX_AGE_DAYS[Source.CONSENSUS]),
         "ratings": reads.rows("api_stock_ratings", **known, most=RATINGS),
-        "mood": reads.row("api_stock_mood", **who),
+        "mood": reads.row("api_stock_mood", **who, days=MAX_AGE_DAYS[Source.SENTIMENT]),
         "articles": reads.rows("api_articles", **known, limit=ARTICLES),
     }
     found: dict[str, Any] = dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
-    found["statements"] = [_with_was(quarter) for quarter in found["statements"]]
+    found["statements"] = [_with_was(quarter, quarter["first_told"]) for quarter in found["statements"]]
+    adjusted = [row["adjusted_as_of"] for row in found["prices"] if row["adjusted_as_of"]]
+    found["prices"] = found["prices"][-SHOWN:]
     score, owners = found["score"], found["owners"]
     peers = await _peers(reads, score) if score and score["sector"] else {}
     newest = {"quarter": owners[0]["quarter"], "most": HOLDERS} if owners else None
     metrics = {row["metric"]: row | {"told": []} for row in found.pop("evidence")}
     told = found.pop("told")
     for row in told:
-        metrics[row["metric"]]["told"].append(row)
+        if row["metric"] in metrics:  # two statements: a score may be made again between them
+            metrics[row["metric"]]["told"].append(row)
     changed = await _changed(reads, security, board["session"]) if score else None
+    restated = []
+    if isinstance(changed, dict):
+        before = await reads.rows("api_stock_statements", **quarters, known_at=close_of(changed["before"]))
+        restated = _restated(found["statements"], before)
     return found | {
         "security": security,
         "board": board,
@@ -73,7 +81,8 @@ async def facts(reads: Reads, security: dict[str, Any], board: dict[str, Any]) -
         "peers": peers,
         "titles": {row["key"]: row["title"] for row in told},
         "changed": changed,
-        "restated": _restated(found["statements"], changed) if isinstance(changed, dict) else [],
+        "restated": restated,
+        "adjusted": max(adjusted, default=None),
         "lines": STATEMENT,
         "holders": await reads.rows("api_stock_holders", **known, **newest) if newest else [],
     }
@@ -87,22 +96,34 @@ async def _changed(reads: Reads, security: dict[str, Any], session: Any) -> dict
         return str(error.detail)
 
 
-def _with_was(quarter: dict[str, Any]) -> dict[str, Any]:
-    """The quarter and, as `was`, its lines that the first version told otherwise, as that wrote them."""
-    first = quarter["first_told"]
-    lines = [(column, form) for column, _, form in STATEMENT if first[column] is not None]
-    was = {column: written(first[column], form) for column, form in lines}
-    return quarter | {"was": {c: was[c] for c, form in lines if was[c] != written(quarter[c], form)}}
+def _with_was(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    """The quarter and, as `was`, its lines that another version told otherwise, as that wrote them."""
+    currency = then["currency"]
+    return now | {
+        "was": {
+            column: written(then[column], form, currency)
+            for column, _, form in STATEMENT
+            if currency == now["currency"] and then[column] is not None and _differs(now, then, column, form)
+        }
+    }
 
 
-def _restated(statements: list[dict[str, Any]], changed: dict[str, Any]) -> list[dict[str, Any]]:
-    """The quarters that were known at the close of the session before, and restated since."""
-    before = close_of(changed["before"])
-    return [row for row in statements if row["was"] and row["first_known_at"] <= before < row["known_at"]]
+def _differs(now: dict[str, Any], then: dict[str, Any], column: str, form: str) -> bool:
+    if form == "share" and now[column] is not None and now["shares"] != then["shares"]:
+        cents = 0.005 / now["shares"] + 0.005 / then["shares"]  # each was rounded on the split basis of its filing
+        return bool(abs(now[column] - then[column]) > cents + 1e-9)
+    return written(now[column], form, now["currency"]) != written(then[column], form, then["currency"])
+
+
+def _restated(now: list[dict[str, Any]], before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The quarters that were known before, and are told otherwise now."""
+    then = {row["period_end"]: row for row in before}
+    found = [_with_was(row, then[row["period_end"]]) for row in now if row["period_end"] in then]
+    return [row for row in found if row["was"]]
 
 
 async def prices_of(reads: Reads, who: dict[str, Any], bars: int) -> list[dict[str, Any]]:
-    """The last bars with their indicators, in order, on the split basis of the last. who: security_id, session."""
+    """The last bars with their indicators, in order, on the split basis of the session. who: security_id, session."""
     rows = await reads.rows("api_stock_prices", **who, bars=bars + BEFORE)
     return await asyncio.to_thread(_with_lines, rows, bars)  # TA-Lib's first import takes a second
 
