@@ -2,7 +2,7 @@
 -- within :bounds (jsonb: {column: [least, most]}), by the column :sort, best first where :descending; those without it come
 -- last. One row with `security_id` NULL where the page is empty, `board_session` NULL where there is no board.
 WITH newest AS (
-    SELECT max(session) AS newest FROM closingbell.ic_scores
+    SELECT session AS newest FROM ops.newest_scored
 ), board AS (
     SELECT s.*, CASE WHEN CAST(:sort AS text) = 'overall_score' THEN s.overall_score
                      ELSE CAST(j.by_name ->> CAST(:sort AS text) AS double precision) END AS sorted

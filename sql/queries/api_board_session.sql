@@ -1,7 +1,7 @@
 -- The scored session that :session (date; NULL: the newest) leads to: itself, else the last one before it, else the first;
 -- its close, the sessions around it, and the ends. No row where nothing is scored.
 WITH ends AS (
-    SELECT min(session) AS oldest, max(session) AS newest FROM closingbell.ic_scores
+    SELECT (SELECT min(session) FROM closingbell.ic_scores) AS oldest, session AS newest FROM ops.newest_scored
 ), asked AS (
     SELECT e.oldest, e.newest, COALESCE((
         SELECT max(session) FROM closingbell.ic_scores WHERE session <= COALESCE(CAST(:session AS date), e.newest)

@@ -1,2 +1,2 @@
--- The newest scored session.
-SELECT max(session) AS session FROM closingbell.ic_scores;
+-- The session of the newest board; NULL before there is one.
+SELECT session FROM ops.newest_scored;

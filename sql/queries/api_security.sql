@@ -3,7 +3,7 @@
 WITH asked AS (  -- the ends of the calendar come as infinities, from which no day can be counted
     SELECT GREATEST(LEAST(COALESCE(CAST(:session AS date), n.newest, CURRENT_DATE), '2200-01-01'), '1900-01-01') AS session,
            n.newest
-    FROM (SELECT max(session) AS newest FROM closingbell.ic_scores) AS n
+    FROM (SELECT session AS newest FROM ops.newest_scored) AS n
 ), bearer AS (
     SELECT h.security_id
     FROM asked AS a CROSS JOIN closingbell.borne_tickers AS h

@@ -7,7 +7,7 @@ import contextlib
 import json
 import re
 import sys
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -25,6 +25,9 @@ from closingbell.scores.factors import FACTORS
 RANKED = """
 INSERT INTO closingbell.index_members (index_name, security_id, valid_from, rank, fetched_at)
 VALUES ('fortune500', :security, '2019-01-02', :rank, :at)"""
+EXPECTED = """
+UPDATE ops.stages SET expected = jsonb_build_object('sessions', to_jsonb(CAST(:sessions AS text[])))
+WHERE table_name = 'ic_scores'"""
 ENDED = "UPDATE closingbell.securities SET last_session = :last WHERE security_id = :security"
 ADJUSTED = """
 UPDATE closingbell.stock_prices SET adjusted_as_of = :until WHERE security_id = :security AND session = :day"""
@@ -43,6 +46,40 @@ def test_a_score_is_the_newest_or_the_sessions(house):
         assert {name: one["score"] for name, one in found["factors"].items()} == {name: stored[name] for name in NAMES}
     assert "has no score on 2009-01-02" in house.get("/api/scores/RENAMED?session=2009-01-02", 404)["detail"]
     assert house.get("/api/scores/NOBODY", 404)["title"] == "Not Found"
+
+
+def test_a_run_that_was_narrowed_makes_no_newest_board(house):
+    """A whole run expects its sessions, one of --tickers nothing; without any it is the newest that has scores."""
+    days = [day.isoformat() for day in house.days]
+    ticker = house.ticker(house.shares[HERO])
+
+    def newest(*whole: str) -> str:
+        with house.engine.begin() as connection:
+            connection.execute(text(EXPECTED), {"sessions": list(whole)})
+        found = house.get(f"/api/scores/{ticker}")
+        assert found["session"] == days[-1]
+        assert house.get("/api/scores/top")["session"] == found["newest_session"]
+        assert house.get(f"/api/scores/top?session={days[-1]}")["session"] == days[-1]
+        return found["newest_session"]
+
+    try:
+        assert newest(*days[:-1]) == days[-2]
+        assert newest() == days[-1]
+    finally:
+        assert newest(*days) == days[-1]
+
+
+def test_a_mood_that_is_too_old_for_a_score_is_none_for_a_reader(house):
+    path, too_old = f"/api/v1/sentiment/{house.ticker(house.shares[HERO])}/latest", timedelta(days=6)
+    moved = "UPDATE closingbell.sentiment_daily SET session = session {} :by WHERE security_id = :security"
+    house.get(path)
+    try:
+        with house.engine.begin() as connection:
+            connection.execute(text(moved.format("-")), {"by": too_old, "security": house.shares[HERO]})
+        house.get(path, 404)
+    finally:
+        with house.engine.begin() as connection:
+            connection.execute(text(moved.format("+")), {"by": too_old, "security": house.shares[HERO]})
 
 
 def test_an_old_ticker_answers_with_the_security_it_became(house):

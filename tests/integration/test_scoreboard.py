@@ -360,7 +360,7 @@ def test_coverage_cannot_write(house, monkeypatch):
 
     monkeypatch.setattr(score_reads, "covered", writing)
     with pytest.raises(InternalError, match="read-only transaction"):
-        coverage._covered(house.days[1])
+        coverage.covered(house.days[1])
 
 
 def column(document: Any, name: str) -> list[float]:
@@ -456,6 +456,9 @@ def test_a_search_finds_as_one_types_and_leads_to_the_stock(visit, house):
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/scoreboard/stocks/{ticker}")
     expect(page.get_by_role("heading", level=1)).to_contain_text(ticker)
+    page.goto(f"{page.url}?session={house.days[0]}")
+    page.get_by_role("combobox", name="Search").fill(ticker)
+    expect(options.first).to_have_attribute("data-href", re.compile(f"/stocks/{ticker}\\?session={house.days[0]}$"))
     page.get_by_role("combobox", name="Search").fill("no such company at all")
     expect(page.get_by_role("option")).to_have_text("Nothing of that name")
     page.keyboard.press("Escape")

@@ -250,7 +250,7 @@ def test_a_session_without_its_inputs_is_not_explained_by_those_of_earlier_ones(
     earlier = [{"session": date(2025, 12, day), "overall_score": 50.0, "inputs": {}} for day in (4, 3)]
     warehouse.rows_of["api_inputs"] = earlier
     answer = client.get("/api/scores/FB/changes?session=2025-12-05", headers=KEY)
-    assert (answer.status_code, "not what one of them is made of" in answer.text) == (404, True)
+    assert (answer.status_code, "is made of is gone: score it again" in answer.text) == (404, True)
 
 
 def test_the_screener_bounds_every_declared_factor(client, warehouse):

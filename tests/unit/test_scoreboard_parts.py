@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from starlette.routing import Route
 
 from closingbell.api import keys, main, scoreboard
-from closingbell.api.scoreboard import board, stock
+from closingbell.api.scoreboard import board, coverage, stock
 from closingbell.api.scoreboard.board import Wanted, chosen
 from closingbell.scores.compute import RATINGS
 from closingbell.scores.factors import FACTORS, METRICS
@@ -47,6 +47,7 @@ class Answers:
 def app() -> Any:
     app = main.make_app()
     main.remember(app, Answers())  # type: ignore[arg-type]
+    app.state.stale = coverage.Kept(lambda session: ["ratings came late", "news came late"], 60)
     return app
 
 
@@ -58,6 +59,16 @@ def client(app: Any) -> TestClient:
 def with_cookie(client: TestClient) -> TestClient:
     client.cookies.set(scoreboard.COOKIE, KEY)
     return client
+
+
+def test_a_stale_board_says_so(client):
+    text = with_cookie(client).get("/scoreboard").text
+    assert "Stale: ratings came late; news came late. <code>reconcile</code> scores the session again." in text
+
+
+@pytest.mark.parametrize("day", ["0", "1764892800", "2025-13-01"])
+def test_a_session_of_the_board_is_a_day(client, day):
+    assert with_cookie(client).get(f"/scoreboard?session={day}").status_code == 422
 
 
 # -- who may look -----------------------------------------------------------------------------------------------------

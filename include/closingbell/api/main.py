@@ -26,10 +26,8 @@ from closingbell.api import scoreboard, scores, stocks
 from closingbell.api.answers import PREFIX, problem
 from closingbell.api.keys import Keys, Rates
 from closingbell.api.models import Freshness, Health
-from closingbell.api.reads import Reads, Shared, Unavailable
-from closingbell.api.scoreboard import routes
-from closingbell.api.scoreboard.coverage import Coverage
-from closingbell.warehouse.tables import TABLES
+from closingbell.api.reads import Reads, Shared, Unavailable, published_ago
+from closingbell.api.scoreboard import coverage, routes
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +114,8 @@ def remember(app: FastAPI, reads: Reads) -> None:
     app.state.reads = reads
     app.state.keys, app.state.rates = Keys(reads), Rates()
     app.state.health, app.state.look = (float("-inf"), None), Shared(partial(_look, app))
-    app.state.coverage = Coverage()
+    app.state.coverage = coverage.Kept(coverage.covered, coverage.COVERAGE_SECONDS)
+    app.state.stale = coverage.Kept(coverage.stale, coverage.STALE_SECONDS)
 
 
 def mounted() -> FastAPI:
@@ -147,12 +146,12 @@ async def _look(app: FastAPI) -> None:
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             newest = await app.state.reads.row("api_newest")
-            published = {row["dataset"]: row["seconds"] for row in await app.state.reads.rows("published_ago")}
+            published = await published_ago(app.state.reads)
         content = Health(
             status="ok",
             database="ok",
             newest_session=newest["session"] if newest else None,
-            tables=[Freshness(table=name, seconds_ago=published.get(name)) for name in sorted(TABLES | published)],
+            tables=[Freshness(table=name, seconds_ago=seconds) for name, seconds in published.items()],
         )
     except (Unavailable, TimeoutError, asyncpg.PostgresError) as error:  # the last: without its tables, or the right
         log.warning("health: %s", error or "no answer")

@@ -101,7 +101,7 @@ class FactorScore(BaseModel):
 
     score: float | None
     weight: int = Field(description="share of the overall score, in percent")
-    evidence: str = Field(description="where its metrics and their sources are")
+    evidence: str | None = Field(description="where its metrics and their sources are; null without a ticker")
 
 
 class ScoreRow(BaseModel):
@@ -127,7 +127,8 @@ class ScoreRow(BaseModel):
 class Score(ScoreRow):
     """A score, and where what it stands on is."""
 
-    model_config = _example(_EXAMPLE_SCORE | {"links": _LINKS})
+    model_config = _example(_EXAMPLE_SCORE | {"newest_session": "2025-12-05", "links": _LINKS})
+    newest_session: date = Field(description="the newest board's; later than `session` where this is scored no more")
     links: dict[str, str]
 
 

@@ -15,6 +15,7 @@ import asyncpg
 from sqlalchemy import URL
 
 from closingbell.warehouse import db
+from closingbell.warehouse.tables import TABLES
 
 CONNECTIONS = 8  # of a process; statements take milliseconds, and PostgreSQL has cores to share
 WAIT_SECONDS = 3.0  # for a free connection
@@ -110,6 +111,12 @@ class Reads:
             },
         )
         return self._pool
+
+
+async def published_ago(reads: Reads) -> dict[str, float | None]:
+    """Seconds since each table was published last; None for one that never was. Raises Unavailable."""
+    published = {row["dataset"]: row["seconds"] for row in await reads.rows("published_ago")}
+    return {name: published.get(name) for name in sorted(TABLES | published)}
 
 
 def address(url: URL) -> str:

@@ -67,6 +67,7 @@ async def score(request: Request, ticker: Ticker, session: Session = None) -> Re
     path = f"{base(request)}/scores/{security['ticker'] or ticker}"
     content = Score(
         **_score_row(request, row | {name: security[name] for name in ("ticker", "company_name")}),
+        newest_session=security["newest"],
         links={
             "evidence": f"{path}/evidence?session={row['session']}",
             "changes": f"{path}/changes?session={row['session']}",
@@ -218,9 +219,11 @@ def next_page(request: Request, total: int, limit: int, offset: int) -> str | No
 
 
 def _score_row(request: Request, row: dict[str, Any]) -> dict[str, Any]:
-    path = f"{base(request)}/scores/{row['ticker'] or row['security_id']}/evidence?session={row['session']}"
+    path = f"{base(request)}/scores/{row['ticker']}/evidence?session={row['session']}&factor="
     factors = {
-        factor.name: FactorScore(score=row[factor.name], weight=factor.weight, evidence=f"{path}&factor={factor.name}")
+        factor.name: FactorScore(
+            score=row[factor.name], weight=factor.weight, evidence=f"{path}{factor.name}" if row["ticker"] else None
+        )
         for factor in FACTORS
     }
     return {name: row[name] for name in ScoreRow.model_fields if name != "factors"} | {"factors": factors}

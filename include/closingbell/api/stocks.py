@@ -23,6 +23,7 @@ from closingbell.api.models import (
     Ticker,
 )
 from closingbell.api.scores import is_past, known, next_page
+from closingbell.scores.factors import MAX_AGE_DAYS, Source
 from closingbell.universe.tickers import normal_ticker
 
 ARTICLES = 20
@@ -136,7 +137,7 @@ async def _quote(request: Request, security: dict[str, Any]) -> Quote | None:
 
 async def _sentiment(request: Request, security: dict[str, Any]) -> Sentiment | None:
     reads = request.app.state.reads
-    row = await reads.row("api_sentiment", security_id=security["security_id"])
+    row = await reads.row("api_sentiment", security_id=security["security_id"], days=MAX_AGE_DAYS[Source.SENTIMENT])
     if row is None:
         return None
     articles = await reads.rows(

@@ -53,7 +53,7 @@ def replay_sessions(table: str) -> Any:
 def frames(run: Run, batch: Batch) -> Iterator[tuple[str, pl.DataFrame]]:
     """ic_scores and score_inputs of the batch's sessions."""
     closes = {session: close_of(session) for session in map(date.fromisoformat, batch["sessions"])}
-    first, last = map(date.fromisoformat, batch["window"])
+    first, last = map(date.fromisoformat, batch.get("window") or (min(batch["sessions"]), max(batch["sessions"])))
     universe, metrics = known(run.engine, closes, _versions(run.engine, run.run_id, first, last))
     scores, inputs = compute.scores(universe, metrics, closes)
     without = compute.unscored(universe, scores)

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from closingbell.api.models import SORTS, Confidence, Sector
+from closingbell.api.models import SORTS, Confidence, Day, Sector
 from closingbell.scores.compute import RATINGS
 from closingbell.scores.factors import FACTORS
 
@@ -38,7 +37,7 @@ def _known_sort(name: str) -> str:
 class Wanted(BaseModel):
     """What a reader asks of the board; what a form leaves empty is not asked."""
 
-    session: date | None = None
+    session: Day | None = None
     sector: Sector | None = None
     rating: Literal["Strong Buy", "Buy", "Hold", "Underperform", "Sell"] | None = None
     confidence: Confidence | None = None

@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse
 from closingbell.api import scoreboard
 from closingbell.api.answers import not_found
 from closingbell.api.models import Session, Ticker
+from closingbell.api.reads import published_ago
 from closingbell.api.scoreboard import board, charts, page, stock
 from closingbell.api.scores import known
 from closingbell.universe.sectors import sectors
@@ -27,7 +28,7 @@ way_in = APIRouter(prefix=scoreboard.PREFIX, include_in_schema=False)
 @pages.get("")
 async def the_board(request: Request, wanted: Annotated[board.Wanted, Query()]) -> Response:
     """The board of a session: a page of the rows that were asked for."""
-    found, rows = await _board(request, wanted)
+    found, rows = await _board(request, wanted, told=True)
     chosen = board.chosen(rows, wanted)
     last = max(1, -(-len(chosen) // board.PAGE))
     number = min(wanted.page, last)
@@ -65,7 +66,7 @@ async def download(request: Request, wanted: Annotated[board.Wanted, Query()]) -
 @pages.get("/stocks/{ticker}")
 async def the_stock(request: Request, ticker: Ticker, session: Session = None) -> Response:
     """What was known of a stock at the close of a session, and where it came from."""
-    found = await _session(request, session)
+    found = await _session(request, session, told=True)
     security = await known(request, ticker, found["session"])
     facts = await stock.facts(request.app.state.reads, security, found)
     return page(
@@ -107,8 +108,8 @@ def _drawn(bars: list[dict[str, Any]], scores: list[dict[str, Any]], theme: char
 @pages.get("/coverage")
 async def the_coverage(request: Request, session: Session = None) -> Response:
     """How many of the universe each table and factor has data of, how old, against the goals; and what is published."""
-    found = await _session(request, session)
-    fresh = await request.app.state.reads.rows("published_ago")
+    found = await _session(request, session, told=True)
+    fresh = await published_ago(request.app.state.reads)
     lines = await request.app.state.coverage.of(found["session"])
     asked = {"session": session} if session else {}
     return page(request, "coverage.html", board=found, lines=lines, fresh=fresh, asked=asked)
@@ -166,15 +167,20 @@ def _following(request: Request, wanted: str) -> str:
     return wanted if here else root
 
 
-async def _session(request: Request, wanted: Any) -> dict[str, Any]:
-    """The scored session that was asked for, or the last before it; 404 before anything was scored."""
+async def _session(request: Request, wanted: Any, *, told: bool = False) -> dict[str, Any]:
+    """The scored session that was asked for, or the last before it; 404 before anything was scored.
+
+    told: with why its scores are older than what they are made of.
+    """
     found = await request.app.state.reads.row("api_board_session", session=wanted)
     if found is None:
         raise not_found("no session is scored yet: the first board comes with the first run of scores")
-    return found | {"asked": wanted}
+    return found | {"asked": wanted, "stale": await request.app.state.stale.of(found["session"]) if told else ()}
 
 
-async def _board(request: Request, wanted: board.Wanted) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    found = await _session(request, wanted.session)
+async def _board(
+    request: Request, wanted: board.Wanted, *, told: bool = False
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    found = await _session(request, wanted.session, told=told)
     rows = await request.app.state.reads.rows("api_board_rows", session=found["session"], before=found["before"])
     return found, rows

@@ -50,6 +50,7 @@
   function search(form) {
     const box = form.querySelector("input"), list = form.querySelector("[role=listbox]");
     const at = form.dataset.search, api = form.dataset.api;
+    const day = new URLSearchParams(location.search).get("session"), session = day ? `?session=${encodeURIComponent(day)}` : "";
     let asked = 0, timer = 0, active = -1;
     const close = () => { list.hidden = true; active = -1; box.setAttribute("aria-expanded", "false"); box.removeAttribute("aria-activedescendant"); };
     const go = (item) => { location.href = item.dataset.href; };
@@ -67,7 +68,7 @@
         const sector = document.createElement("span");
         Object.assign(item, { id: `found-${place}`, role: "option" });
         item.setAttribute("aria-selected", "false");
-        item.dataset.href = `${at}/stocks/${encodeURIComponent(stock.symbol)}`;
+        item.dataset.href = `${at}/stocks/${encodeURIComponent(stock.symbol)}${session}`;
         ticker.textContent = stock.symbol;
         name.textContent = stock.company_name || "";
         sector.textContent = stock.sector || "";
