@@ -185,7 +185,11 @@ def test_the_stocks_page_shows_a_restatement_from_the_session_that_first_knew_of
         assert told
         assert told[1].startswith(("2016-11-22", "2016-11-23"))
         assert " net income $196.00M › $208.00M" in told[2]
-        assert changes.count("is restated by") == 2, "what is filed once more and says the same is not restated"
+        assert changes.count("is restated by") == 3, "what is filed once more and says the same is not restated"
+        back = "gross profit $733.00M › $734.00M; net income $247.00M › $246.00M."
+        assert (
+            f"The quarter to 2015-10-25 is restated by 0001045810-16-000353 , known {told[1]} ET: {back}" in changes
+        ), "back to what the first version said, from what the year's report did"
         assert re.search(r"Net margin Profitability 16\.60% › 19\.84% ", changes)
         assert "$208.00M first $196.00M" in statements
         changes, statements = parts(SESSION)
