@@ -89,6 +89,12 @@ OWNERS = """
 INSERT INTO closingbell.institutional_ownership (security_id, session, quarter, known_at, holders, shares, market_value,
     share_owned, put_shares, call_shares, filers, fetched_at)
 VALUES (:security, :session, :quarter, :known_at, 2, 5e6, 5e7, 0.25, 0, 0, 9, :at)"""
+REPORT = """
+INSERT INTO closingbell.institutional_filings (accession_no, form, institution_cik, institution_name, quarter, filed_on,
+    known_at, amendment_no, amendment_type, rows, reported_total, value_unit, unit_source, problems, managers,
+    fetched_at)
+VALUES (:accession, :form, :institution, :name, :quarter, CAST(:known_at AS date), :known_at, :number, :amendment, 1, 1,
+    1, 'date', '{}', '[]', :at)"""
 HOLDING = """
 INSERT INTO closingbell.institutional_holdings (accession_no, row_no, institution_cik, institution_name, quarter,
     filed_on, known_at, cusip, security_id, shares, market_value, fetched_at)
@@ -181,6 +187,7 @@ def fill_rooms(engine: Engine, hero: int, days: list[date]) -> None:
         for name, number, when, shares in (("Early Ann", 4, known, 3e6), ("Late Lou", 5, later, 2e6)):
             one = {"name": name, "accession": f"0000000009-25-00000{number}", "known_at": when}
             put(TRADE, **one)
+            put(REPORT, **one, institution=number, form="13F-HR", number=None, amendment=None)
             put(HOLDING, **one, institution=number, shares=shares)
             put(RATING, **one)
         put(OWNERS, session=days[1], known_at=known)

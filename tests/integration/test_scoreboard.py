@@ -23,7 +23,7 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from markupsafe import escape
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from scored import AT, HERO, NAMES, OTHER, QUARTER, RATING, Warehouse, fill_rooms
+from scored import AT, HERO, HOLDING, NAMES, OTHER, OWNERS, QUARTER, RATING, REPORT, Warehouse, fill_rooms
 from sqlalchemy import text
 from sqlalchemy.exc import InternalError
 
@@ -341,6 +341,35 @@ def test_a_rating_among_the_evidence_is_named_by_its_firm(house):
         connection.execute(text(statement), asked)
     part = page_of(house, f"/stocks/{house.ticker(security)}").partition('id="factors"')[2].partition("</section>")[0]
     assert f"Northgate: Buy, {known.astimezone(sessions.NEW_YORK):%Y-%m-%d %H:%M} ET" in part
+
+
+def test_a_holders_position_is_what_its_filings_that_stand_say_together(house):
+    """An amendment adds to what stands, or replaces it, also where the share is in it no more."""
+    security, quarter = house.shares[OTHER], date(2025, 9, 30)
+    when = [sessions.close_of(house.days[at]) for at in (0, 1, 2)]
+    filed = (  # institution, number, known, kind, shares; 0: it lacks the share
+        (71, 1, when[0], None, 1_000_000), (71, 2, when[1], "NEW HOLDINGS", 500), (71, 3, when[2], "RESTATEMENT", 0),
+        (72, 1, when[0], None, 700), (72, 2, when[1], "RESTATEMENT", 0),
+        (73, 1, when[0], None, 900), (73, 2, when[1], "NEW HOLDINGS", 900),  # said again
+    )  # fmt: skip
+    with house.engine.begin() as connection:
+        for institution, number, known_at, kind, shares in filed:
+            row = {
+                "accession": f"{institution:010}-25-{number:06}", "institution": institution, "number": number,
+                "name": f"Institution {institution}", "form": "13F-HR/A" if kind else "13F-HR", "amendment": kind,
+                "quarter": quarter, "known_at": known_at, "security": security, "shares": shares, "at": AT,
+            }  # fmt: skip
+            connection.execute(text(REPORT), row)
+            if shares:
+                connection.execute(text(HOLDING), row)
+        row = {"security": security, "session": house.days[0], "known_at": when[0], "quarter": quarter, "at": AT}
+        connection.execute(text(OWNERS), row)
+    held = re.compile(r'<th scope="row">Institution (\d+)</th><td class="n" data-label="Shares">([\d,]+)</td>')
+    found = [
+        dict(held.findall(shown))
+        for shown in (page_of(house, f"/stocks/{house.ticker(security)}?session={day}") for day in house.days)
+    ]
+    assert found == [{"71": "1,000,000", "73": "900", "72": "700"}, {"71": "1,000,500", "73": "900"}, {"73": "900"}]
 
 
 def test_coverage_is_that_of_the_command_and_says_how_fresh_tables_are(house):
