@@ -2,6 +2,64 @@
 CREATE INDEX ON closingbell.news_sentiment (security_id, known_at);
 CREATE INDEX ON closingbell.filings (cik, known_at) WHERE form ~ '^(10-K|20-F|40-F|10-Q|6-K)';  -- as score_universe.sql asks
 
+CREATE INDEX ON ops.revisions ((key ->> 'rating_id')) WHERE table_name = 'analyst_ratings';
+CREATE INDEX ON ops.revisions ((old_row ->> 'security_id')) WHERE table_name = 'analyst_ratings';
+
+-- Every version of the ratings: the rows, and what they were before a correction. The larger `version` of two that were known
+-- at one moment is the later one. A version from before its security was known is of the one it is by now.
+CREATE VIEW ops.rating_versions AS
+SELECT vendor, rating_id, security_id, analyst_firm, analyst_name, action, target_action, rating, rating_before, rating_numeric,
+       price_target, price_target_before, currency, rated_at, known_at, removed_at, url, landing_id,
+       9223372036854775807 AS version
+FROM closingbell.analyst_ratings
+UNION ALL
+SELECT t.vendor, t.rating_id, coalesce(o.security_id, t.security_id), o.analyst_firm, o.analyst_name, o.action, o.target_action,
+       o.rating, o.rating_before, o.rating_numeric, o.price_target, o.price_target_before, o.currency, o.rated_at, o.known_at,
+       o.removed_at, o.url, o.landing_id, r.revision_id
+FROM ops.revisions AS r
+JOIN closingbell.analyst_ratings AS t ON t.vendor = r.key ->> 'vendor' AND t.rating_id = r.key ->> 'rating_id'
+CROSS JOIN LATERAL jsonb_populate_record(NULL::closingbell.analyst_ratings, r.old_row) AS o
+WHERE r.table_name = 'analyst_ratings';
+
+-- The ratings of a security as a moment knew them: the newest version of each, also of one that was withdrawn.
+CREATE FUNCTION closingbell.ratings_known(security bigint, moment timestamptz)
+RETURNS SETOF ops.rating_versions
+LANGUAGE sql STABLE PARALLEL SAFE AS $ratings$
+    SELECT v.*
+    FROM (
+        SELECT vendor, rating_id FROM closingbell.analyst_ratings WHERE security_id = security
+        UNION
+        SELECT key ->> 'vendor', key ->> 'rating_id' FROM ops.revisions
+        WHERE table_name = 'analyst_ratings' AND old_row ->> 'security_id' = CAST(security AS text)
+    ) AS i
+    CROSS JOIN LATERAL (
+        SELECT * FROM ops.rating_versions AS o
+        WHERE o.vendor = i.vendor AND o.rating_id = i.rating_id AND o.known_at <= moment
+        ORDER BY o.known_at DESC, o.version DESC LIMIT 1
+    ) AS v
+    WHERE v.security_id = security
+$ratings$;
+
+-- A story as a moment knew it, one row: as the copy told it that was landed first of those published by then; the address
+-- alone where there is none. news_articles has the words of the copy that was landed first, which may be a later one.
+CREATE FUNCTION closingbell.article_told(article bigint, moment timestamptz)
+RETURNS TABLE (title text, url text, source text, vendors text[])
+LANGUAGE sql STABLE PARALLEL SAFE AS $article$
+    SELECT coalesce(s.title, CASE WHEN a.told_at <= moment THEN a.title END, a.url), coalesce(s.url, a.url),
+           CASE WHEN s.title IS NULL THEN a.source ELSE s.source END, coalesce(s.vendors, a.vendors)
+    FROM closingbell.news_articles AS a
+    CROSS JOIN LATERAL (
+        SELECT (array_agg(c.title ORDER BY c.first_seen_at, c.vendor, c.vendor_id))[1] AS title,
+               (array_agg(c.url ORDER BY c.first_seen_at, c.vendor, c.vendor_id))[1] AS url,
+               (array_agg(c.source ORDER BY c.first_seen_at, c.vendor, c.vendor_id))[1] AS source,
+               array_agg(DISTINCT c.vendor) AS vendors
+        FROM closingbell.news_members AS m
+        JOIN closingbell.news_sightings AS c USING (vendor, vendor_id)
+        WHERE m.article_id = article AND c.published_at <= moment
+    ) AS s
+    WHERE a.article_id = article
+$article$;
+
 -- What the source row of a metric (scores/compute.py names its keys) was made of, as far as it was known then: a row each
 -- filing, rating, article and bar. A row of an older session that still stood knew what its own day knew.
 CREATE FUNCTION closingbell.evidence_of(source_key jsonb, scored date, closed_at timestamptz)
@@ -60,12 +118,11 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $evidence$
                THEN CAST(date_trunc('quarter', CAST(source_key ->> 3 AS timestamp)) AS date) - 1 END)
     UNION ALL
     SELECT 'rating', r.vendor || ':' || r.rating_id, r.known_at, r.landing_id, r.url
-    FROM closingbell.analyst_ratings AS r
-    CROSS JOIN LATERAL (
+    FROM (
         SELECT least(closed_at, CAST(CAST(source_key ->> 2 AS date) + 1 AS timestamp) AT TIME ZONE 'America/New_York') AS moment
     ) AS k
-    WHERE source_key ->> 0 = 'analyst_consensus' AND r.security_id = CAST(source_key ->> 1 AS bigint)
-      AND r.rated_at > k.moment - interval '1 year' AND r.rated_at <= k.moment AND r.known_at <= k.moment
+    CROSS JOIN LATERAL closingbell.ratings_known(CAST(source_key ->> 1 AS bigint), k.moment) AS r
+    WHERE source_key ->> 0 = 'analyst_consensus' AND r.rated_at > k.moment - interval '1 year' AND r.rated_at <= k.moment
       AND (r.removed_at IS NULL OR r.removed_at > k.moment)
     UNION ALL
     SELECT 'article', CAST(n.article_id AS text), n.known_at, n.landing_id, a.url

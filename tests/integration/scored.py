@@ -5,7 +5,7 @@ Two tickers are added that were given up: RENAMED, which nobody bears now, and R
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from fastapi.testclient import TestClient
@@ -51,8 +51,16 @@ VALUES (:security, :session, 0.25, 0.125, 1, 2, :close, 0, '{"polygon": {"weight
 ARTICLE = """
 INSERT INTO closingbell.news_articles (article_id, title, url, source, published_at, told_at, sources, vendors, tickers,
     fetched_at)
-VALUES (:article, :title, 'https://news.example/' || :article, 'Wire', :published, :published, '{Wire}', '{polygon}',
-    '{}', :at)"""
+VALUES (:article, :title, 'https://news.example/' || :article, 'Wire', :published, coalesce(:told, :published),
+    '{Wire}', :vendors, '{}', :at)"""
+COPY = """
+WITH copy AS (
+    INSERT INTO closingbell.news_sightings (vendor, vendor_id, url, title, source, published_at, tickers, opinions,
+        first_seen_at, fetched_at)
+    VALUES (:vendor, 'copy', 'https://' || :vendor || '.example/3', :title, 'Wire', :published, '{}', '[]', :seen, :at)
+)
+INSERT INTO closingbell.news_members (vendor, vendor_id, article_id, read_at, fetched_at)
+VALUES (:vendor, 'copy', :article, :at, :at)"""
 OPINION = """
 INSERT INTO closingbell.news_sentiment (article_id, security_id, model, model_version, score, known_at, fetched_at)
 VALUES (:article, :security, :model, '1', :score, :published, :at)"""
@@ -140,7 +148,7 @@ class Warehouse:
 
 
 def fill(engine: Engine, days: list[date]) -> None:
-    close = sessions.close_of(days[-1])
+    close, hours = sessions.close_of(days[-1]), timedelta(hours=2)
     statement = {"period": days[0].replace(day=1), "known_on": days[0], "at": AT}
     with engine.begin() as connection:
         shares = list(connection.scalars(text(SHARES)))
@@ -151,14 +159,22 @@ def fill(engine: Engine, days: list[date]) -> None:
         connection.execute(text(VALUATIONS), statement)
         connection.execute(text(MOOD), {"security": hero, "session": days[-1], "close": close, "at": AT})
         articles = [
-            {"article": 1, "title": "before the close", "published": close, "at": AT},
-            {"article": 2, "title": "after the close", "published": close.replace(hour=23), "at": AT},
+            {"article": 1, "title": "before the close", "published": close},
+            {"article": 2, "title": "after the close", "published": close.replace(hour=23)},
+            # its later copy was landed first
+            {"article": 3, "title": "after the close, all", "published": close - hours, "told": close + hours},
         ]
-        for article in articles:
+        for vendor, title, published, seen in (
+            ("polygon", "what was told by then", close - hours, AT),
+            ("web", "after the close, all", close + hours, close),
+        ):
+            copy = {"vendor": vendor, "title": title, "published": published, "seen": seen, "article": 3, "at": AT}
+            connection.execute(text(COPY), copy)
+        for one in articles:
+            article = {"told": None, "vendors": ["polygon", "web"] if "told" in one else ["polygon"], "at": AT, **one}
             connection.execute(text(ARTICLE), article)
             for model, score in (("polygon", 0.5), ("lexicon", -0.25)):
-                one = {"security": hero, "model": model, "score": score}
-                connection.execute(text(OPINION), {**article, **one})
+                connection.execute(text(OPINION), {**article, "security": hero, "model": model, "score": score})
         connection.execute(text(SPLIT), {"security": hero, "session": days[-1], "at": AT})
         for ticker, security, first, last in (
             ("RENAMED", hero, date(2010, 1, 4), date(2012, 6, 29)),

@@ -324,9 +324,16 @@ def test_bars_are_those_of_the_days_asked_for(house):
 def test_sentiment_names_its_sources_and_what_the_close_knew(house):
     found = house.get("/api/v1/sentiment/RENAMED/latest")
     assert (found["sentiment_7d"], found["by_source"]) == (0.25, {"polygon": {"weight": 1.0}})
-    assert [(one["title"], one["url"], one["scores"]) for one in found["articles"]] == [
-        ("before the close", "https://news.example/1", {"polygon": 0.5, "lexicon": -0.25})
+    scores, hero = {"polygon": 0.5, "lexicon": -0.25}, house.ticker(house.shares[HERO])
+    assert [tuple(one[name] for name in ("title", "url", "vendors", "scores")) for one in found["articles"]] == [
+        ("before the close", "https://news.example/1", ["polygon"], scores),
+        ("what was told by then", "https://polygon.example/3", ["polygon"], scores),
     ]
+    factors = house.get(f"/api/scores/{hero}/evidence?factor=news_sentiment")["factors"]
+    told = [[(one["title"], one["url"]) for one in metric["told"]] for metric in factors[0]["metrics"]]
+    articles = [(one["title"], one["url"]) for one in found["articles"]]
+    assert told
+    assert [one for one in told if one != articles] == []
 
 
 # -- keys, roles, health ----------------------------------------------------------------------------------------------

@@ -153,6 +153,9 @@ def test_a_stock_is_shown_as_the_close_knew_it_with_where_it_came_from(house):
     assert "no data: it leaves the mean" in then
     assert "before the close" in now
     assert "after the close" not in now
+    assert "what was told by then" in now
+    assert re.findall(r'data-label="Target">([^<]*)<', then) == ["18.00"]
+    assert re.findall(r'data-label="Target">([^<]*)<', now) == ["18.00", "9.00"], "split two for one on that session"
     cik = house.rows("SELECT cik FROM closingbell.securities WHERE security_id = :id", id=house.shares[HERO])[0]["cik"]
     assert f"https://www.sec.gov/Archives/edgar/data/{cik}/000000000925000002/0000000009-25-000002-index.htm" in then
     assert escape(HOSTILE) in now
@@ -370,6 +373,49 @@ def test_a_holders_position_is_what_its_filings_that_stand_say_together(house):
         for shown in (page_of(house, f"/stocks/{house.ticker(security)}?session={day}") for day in house.days)
     ]
     assert found == [{"71": "1,000,000", "73": "900", "72": "700"}, {"71": "1,000,500", "73": "900"}, {"73": "900"}]
+
+
+def test_a_rating_corrected_later_is_shown_as_it_was(house):
+    security, ticker = house.shares[OTHER + 1], house.ticker(house.shares[OTHER + 1])
+    first, later = (sessions.close_of(house.days[at]) for at in (0, 2))
+    row = {"security": security, "accession": "r-78", "name": "Southgate", "known_at": first, "at": AT}
+    replaced = """INSERT INTO ops.revisions (stage_id, table_name, key, old_row)
+        SELECT 'tests', 'analyst_ratings', '{"vendor": "benzinga", "rating_id": "r-78"}', to_jsonb(r)
+        FROM closingbell.analyst_ratings AS r WHERE rating_id = 'r-78'"""
+    corrected = """UPDATE closingbell.analyst_ratings SET rating = 'Sell', currency = 'CAD', known_at = :known_at
+        WHERE rating_id = 'r-78'"""
+    with house.engine.begin() as connection:
+        connection.execute(text(RATING), row)
+        connection.execute(text(replaced))
+        connection.execute(text(corrected), {"known_at": later})
+    shown = [
+        re.findall(r'data-label="(?:Rating|Target)">([^<]*)<', page_of(house, f"/stocks/{ticker}?session={day}"))
+        for day in house.days
+    ]
+    assert shown == [["Buy", "18.00"], ["Buy", "18.00"], ["Sell", "18.00 CAD"]]
+
+
+def test_a_quarter_whose_reports_are_not_all_in_says_so_and_does_not_name_the_holders(house):
+    """Of the last quarter: before its reports are due; of one that is due: while a handful of those before filed it."""
+    security, known = house.shares[OTHER + 2], sessions.close_of(house.days[0])
+    ended = [date(2024, 12, 31), date(2025, 3, 31), date(2025, 6, 30), house.days[0] - timedelta(days=47)]
+    with house.engine.begin() as connection:
+        for quarter, filers in zip(ended, (4, 4, 1, 4), strict=True):
+            owned = {"security": security, "session": house.days[0], "known_at": known, "quarter": quarter, "at": AT}
+            connection.execute(text(OWNERS), owned)
+            for number in range(filers):
+                row = {
+                    "accession": f"{quarter}-{number}", "institution": 80 + number, "name": f"Of {quarter}",
+                    "number": None, "form": "13F-HR", "amendment": None, "shares": 5, **owned,
+                }  # fmt: skip
+                connection.execute(text(REPORT), row)
+                connection.execute(text(HOLDING), row)
+    shown = page_of(house, f"/stocks/{house.ticker(security)}?session={house.days[0]}")
+    assert re.findall(r'<th scope="row">([\d-]+) <span class="tag">reports not all in', shown) == [
+        str(ended[3]), str(ended[2])
+    ]  # fmt: skip
+    assert "Largest holders on 2025-03-31" in shown
+    assert shown.count("Of 2025-03-31") == 4
 
 
 def test_coverage_is_that_of_the_command_and_says_how_fresh_tables_are(house):

@@ -172,6 +172,14 @@ def test_each_metric_leads_to_the_filings_ratings_and_articles_that_were_known(m
     insert(market, "analyst_ratings", [
         rating(1001, at, rating_id=name, url=f"https://example.com/{name}") for name, at in moments.items()
     ])  # fmt: skip
+    with market.begin() as connection:  # one that was known before, and is corrected after
+        first = rating(1001, moments["before"], rating_id="corrected", url="https://example.com/first")
+        replaced = (
+            "INSERT INTO ops.revisions (stage_id, table_name, key, old_row) VALUES ('', 'analyst_ratings', :k, :r)"
+        )
+        key = {name: first[name] for name in ("vendor", "rating_id")}
+        connection.execute(text(replaced), {"k": json.dumps(key), "r": json.dumps(first, default=str)})
+    insert(market, "analyst_ratings", [first | {"known_at": moments["after"], "url": "https://example.com/second"}])
     insert(market, "news_sentiment", [
         opinion(1001, at) | {"article_id": number} for number, at in enumerate(moments.values(), 1)
     ])  # fmt: skip
@@ -195,15 +203,19 @@ def test_each_metric_leads_to_the_filings_ratings_and_articles_that_were_known(m
     assert evidence["insider_buying_30d"] == {("filing", "trade before")}
     # the row has stood since the session before: what it was made of was known then
     assert evidence["institutional_share"] == {("filing", "holding long ago")}
-    assert evidence["analyst_rating"] == {("rating", "benzinga:before"), ("bar", "2024-03-01")}
+    assert evidence["analyst_rating"] == {
+        ("rating", "benzinga:before"), ("rating", "benzinga:corrected"), ("bar", "2024-03-01")
+    }  # fmt: skip
     assert evidence["news_sentiment_7d"] == {("article", "1")}
     assert evidence["net_margin"] == {("filing", "0000000001-23-TTM")}
-    assert {row.url for row in found if row.kind == "rating"} == {"https://example.com/before"}
+    assert {row.url for row in found if row.kind == "rating"} == {
+        "https://example.com/before", "https://example.com/first"
+    }  # fmt: skip
     by_metric = {row.metric: row for row in wide}
     assert set(by_metric) == set(json.loads(dict(inputs.select("security_id", "inputs").iter_rows())[1001]))
     assert by_metric["insider_buyers"].accession_nos == ["trade before"]
     assert by_metric["news_sentiment_30d"].articles == [1]
-    assert by_metric["target_upside"].ratings == ["benzinga:before"]
+    assert by_metric["target_upside"].ratings == ["benzinga:before", "benzinga:corrected"]
     assert by_metric["target_upside"].known_at == moments["before"]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from fastapi import HTTPException
 from closingbell.api.reads import Reads
 from closingbell.api.scoreboard import written
 from closingbell.api.scores import change
-from closingbell.scores.factors import FACTORS, MAX_AGE_DAYS, Source
+from closingbell.scores.factors import FACTORS, FEWEST_FILERS, MAX_AGE_DAYS, REPORTS_DUE_DAYS, Source
 from closingbell.sessions import close_of
 
 BARS = 260  # a year
@@ -51,9 +52,9 @@ async def facts(reads: Reads, security: dict[str, Any], board: dict[str, Any]) -
         "statements": reads.rows("api_stock_statements", **quarters, known_at=board["known_at"]),
         "insider_sums": reads.row("api_stock_insider_sums", **who, days=MAX_AGE_DAYS[Source.INSIDERS]),
         "trades": reads.rows("api_stock_insiders", **known, most=TRADES),
-        "owners": reads.rows("api_stock_owners", **who, quarters=4),
+        "owners": reads.rows("api_stock_owners", **who, known_at=board["known_at"], quarters=4),
         "consensus": reads.row("api_stock_consensus", **who, days=MAX_AGE_DAYS[Source.CONSENSUS]),
-        "ratings": reads.rows("api_stock_ratings", **known, most=RATINGS),
+        "ratings": reads.rows("api_stock_ratings", **known, session=board["session"], most=RATINGS),
         "mood": reads.row("api_stock_mood", **who, days=MAX_AGE_DAYS[Source.SENTIMENT]),
         "articles": reads.rows("api_articles", **known, limit=ARTICLES),
     }
@@ -61,9 +62,10 @@ async def facts(reads: Reads, security: dict[str, Any], board: dict[str, Any]) -
     found["statements"] = [_with_was(quarter, quarter["first_told"]) for quarter in found["statements"]]
     adjusted = [row["adjusted_as_of"] for row in found["prices"] if row["adjusted_as_of"]]
     found["prices"] = found["prices"][-SHOWN:]
-    score, owners = found["score"], found["owners"]
+    score = found["score"]
+    found["owners"] = owners = [row | {"whole": _is_whole(row, board["session"])} for row in found["owners"]]
     peers = await _peers(reads, score) if score and score["sector"] else {}
-    newest = {"quarter": owners[0]["quarter"], "most": HOLDERS} if owners else None
+    quarter = next((row["quarter"] for row in owners if row["whole"]), owners[0]["quarter"] if owners else None)
     metrics = {row["metric"]: row | {"told": []} for row in found.pop("evidence")}
     told = found.pop("told")
     for row in told:
@@ -84,8 +86,15 @@ async def facts(reads: Reads, security: dict[str, Any], board: dict[str, Any]) -
         "restated": restated,
         "adjusted": max(adjusted, default=None),
         "lines": STATEMENT,
-        "holders": await reads.rows("api_stock_holders", **known, **newest) if newest else [],
+        "held_on": quarter,
+        "holders": await reads.rows("api_stock_holders", **known, quarter=quarter, most=HOLDERS) if quarter else [],
     }
+
+
+def _is_whole(row: dict[str, Any], session: date) -> bool:
+    """Whether the reports of a quarter are due and those of a handful are not all, as the factor asks."""
+    is_due = row["quarter"] <= session - timedelta(days=REPORTS_DUE_DAYS)
+    return is_due and bool(row["filers"] >= FEWEST_FILERS * row["filers_before"])
 
 
 async def _changed(reads: Reads, security: dict[str, Any], session: Any) -> dict[str, Any] | str:
