@@ -23,7 +23,21 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from markupsafe import escape
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from scored import AT, HERO, HOLDING, NAMES, OTHER, OWNERS, QUARTER, RATING, REPORT, Warehouse, fill_rooms
+from scored import (
+    AT,
+    CONSENSUS,
+    HERO,
+    HOLDING,
+    MOOD,
+    NAMES,
+    OTHER,
+    OWNERS,
+    QUARTER,
+    RATING,
+    REPORT,
+    Warehouse,
+    fill_rooms,
+)  # fmt: skip
 from sqlalchemy import text
 from sqlalchemy.exc import InternalError
 
@@ -240,10 +254,13 @@ def test_a_figure_of_another_currency_has_no_dollar_and_is_compared_within_it(ho
     assert "ET, in CAD: revenue 4.00B › 4.20B." in section(house, share, 2, "changes")
 
 
-def test_a_price_that_its_vendor_adjusted_later_is_not_told_as_traded(house):
+def test_where_prices_come_adjusted_none_is_told_as_traded_and_a_split_that_is_not_told_restates_nothing(house):
     share, later = 4, house.days[2] + timedelta(days=30)
     path = f"/stocks/{house.ticker(house.shares[share])}?session={house.days[1]}"
     said = f"adjusted by its vendor up to {later}"
+    for version, eps in ((1, 14.0), (2, 2.0)):
+        put_quarter(house, share, version - 1, version, period=date(2025, 9, 30), eps_diluted=eps)
+    assert '2.00<span class="was">first 14.00</span>' in section(house, share, 1, "statements")
     assert said not in page_of(house, path)
     assert f"On the split basis of {house.days[1]}" in section(house, share, 1, "prices")
     statement = "UPDATE closingbell.stock_prices SET adjusted_as_of = :later WHERE security_id = :id"
@@ -254,6 +271,12 @@ def test_a_price_that_its_vendor_adjusted_later_is_not_told_as_traded(house):
     assert f"Bars are adjusted by their vendor up to {later};" in prices
     assert prices.count(f"adjusted up to {later}</td>") == 2
     assert "On the split basis" not in prices
+    statements = section(house, share, 1, "statements")
+    assert "as filed, each on the split basis of its filing: splits are not told" in statements
+    assert "first 14.00" not in statements, "net income is the same: a split that nobody told, for all that is known"
+    put_quarter(house, share, 2, 3, period=date(2025, 9, 30), eps_diluted=1.9, net_income=0.9e8)
+    changes = section(house, share, 2, "changes")
+    assert "net income $100.00M › $90.00M; earnings a share, diluted 2.00 › 1.90." in changes
 
 
 @pytest.mark.parametrize(
@@ -284,6 +307,17 @@ def test_sums_of_insiders_are_of_whole_windows_and_as_old_as_the_score_takes_the
     else:
         assert said.format(from_day=from_day) in insiders
         assert f"As of {session}" in insiders
+
+
+@pytest.mark.parametrize(("share", "days_before", "shown"), [(7, 5, True), (8, 6, False)])
+def test_ratings_and_news_are_as_old_as_the_score_takes_them(house, share, days_before, shown):
+    session, close = house.days[2] - timedelta(days=days_before), sessions.close_of(house.days[0])
+    row = {"security": house.shares[share], "session": session, "close": close, "known_at": close, "at": AT}
+    with house.engine.begin() as connection:
+        for statement in (MOOD, CONSENSUS):
+            connection.execute(text(statement), row | {"quarter": date(2025, 9, 30)})
+    for name in ("ratings", "news"):
+        assert (f"As of {session}" in section(house, share, 2, name)) == shown
 
 
 def test_factor_bars_stand_against_the_quartiles_of_the_sector(house):

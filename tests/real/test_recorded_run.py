@@ -192,6 +192,10 @@ def test_the_stocks_page_shows_a_restatement_from_the_session_that_first_knew_of
         ), "back to what the first version said, from what the year's report did"
         assert re.search(r"Net margin Profitability 16\.60% › 19\.84% ", changes)
         assert "$208.00M first $196.00M" in statements
+        text = client.get(f"/scoreboard/stocks/NKE?session={RESTATED[1]}").text
+        assert "2014-11-30" in text
+        assert "splits are not told" in text
+        assert 'class="was">first 0.74' not in text, "NKE split 2:1 on 2015-12-24, which nothing recorded says"
         changes, statements = parts(SESSION)
         assert "is restated by" not in changes
         assert "Return, 1 month Momentum" in changes

@@ -59,7 +59,11 @@ async def facts(reads: Reads, security: dict[str, Any], board: dict[str, Any]) -
         "articles": reads.rows("api_articles", **known, limit=ARTICLES),
     }
     found: dict[str, Any] = dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
-    found["statements"] = [_with_was(quarter, quarter["first_told"]) for quarter in found["statements"]]
+    quote = found["quote"]
+    splits_told = not (
+        quote and quote["source"] == "polygon" and quote["adjusted_as_of"]
+    )  # they are in the prices alone
+    found["statements"] = [_with_was(row, row["first_told"], splits_told) for row in found["statements"]]
     adjusted = [row["adjusted_as_of"] for row in found["prices"] if row["adjusted_as_of"]]
     found["prices"] = found["prices"][-SHOWN:]
     score = found["score"]
@@ -75,7 +79,7 @@ async def facts(reads: Reads, security: dict[str, Any], board: dict[str, Any]) -
     restated = []
     if isinstance(changed, dict):
         before = await reads.rows("api_stock_statements", **quarters, known_at=close_of(changed["before"]))
-        restated = _restated(found["statements"], before)
+        restated = _restated(found["statements"], before, splits_told)
     return found | {
         "security": security,
         "board": board,
@@ -84,6 +88,7 @@ async def facts(reads: Reads, security: dict[str, Any], board: dict[str, Any]) -
         "titles": {row["key"]: row["title"] for row in told},
         "changed": changed,
         "restated": restated,
+        "splits_told": splits_told,
         "adjusted": max(adjusted, default=None),
         "lines": STATEMENT,
         "held_on": quarter,
@@ -105,29 +110,34 @@ async def _changed(reads: Reads, security: dict[str, Any], session: Any) -> dict
         return str(error.detail)
 
 
-def _with_was(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+def _with_was(now: dict[str, Any], then: dict[str, Any], splits_told: bool) -> dict[str, Any]:
     """The quarter and, as `was`, its lines that another version told otherwise, as that wrote them."""
-    currency = then["currency"]
-    return now | {
-        "was": {
-            column: written(then[column], form, currency)
-            for column, _, form in STATEMENT
-            if currency == now["currency"] and then[column] is not None and _differs(now, then, column, form)
-        }
-    }
+    currency, was = now["currency"], {}
+    for column, _, form in STATEMENT:
+        if currency != then["currency"] or then[column] is None:
+            continue
+        if form == "share" and now[column] is not None:
+            differs = _share_differs(now, then, column) and (
+                splits_told or "net_income" in was
+            )  # else it may be a split
+        else:
+            differs = written(now[column], form, currency) != written(then[column], form, currency)
+        if differs:
+            was[column] = written(then[column], form, currency)
+    return now | {"was": was}
 
 
-def _differs(now: dict[str, Any], then: dict[str, Any], column: str, form: str) -> bool:
-    if form == "share" and now[column] is not None and now["shares"] != then["shares"]:
-        cents = 0.005 / now["shares"] + 0.005 / then["shares"]  # each was rounded on the split basis of its filing
-        return bool(abs(now[column] - then[column]) > cents + 1e-9)
-    return written(now[column], form, now["currency"]) != written(then[column], form, then["currency"])
+def _share_differs(now: dict[str, Any], then: dict[str, Any], column: str) -> bool:
+    if now["shares"] == then["shares"]:
+        return written(now[column], "share", now["currency"]) != written(then[column], "share", now["currency"])
+    cents = 0.005 / now["shares"] + 0.005 / then["shares"]  # each was rounded on the split basis of its filing
+    return bool(abs(now[column] - then[column]) > cents + 1e-9)
 
 
-def _restated(now: list[dict[str, Any]], before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _restated(now: list[dict[str, Any]], before: list[dict[str, Any]], splits_told: bool) -> list[dict[str, Any]]:
     """The quarters that were known before, and are told otherwise now."""
     then = {row["period_end"]: row for row in before}
-    found = [_with_was(row, then[row["period_end"]]) for row in now if row["period_end"] in then]
+    found = [_with_was(row, then[row["period_end"]], splits_told) for row in now if row["period_end"] in then]
     return [row for row in found if row["was"]]
 
 
